@@ -1,0 +1,1 @@
+"""Tools for tests, benchmarks and developers. Nothing that runs in production imports them."""
