@@ -1,0 +1,177 @@
+"""The policy book: the immutable, numbered set of everything officers publish that a check needs."""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+from msgspec import Struct
+
+from riskcore.decimals import ZERO
+from riskcore.types import OrderType, Side
+
+
+class PolicyType(StrEnum):
+    """What happens on a breach: hard blocks, soft warns, emergency blocks and makes the monitor stop trading."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    EMERGENCY = "emergency"
+
+
+class Operator(StrEnum):
+    """The condition that must HOLD between the metric's value (left) and the threshold (right)."""
+
+    AT_MOST = "<="
+    BELOW = "<"
+    AT_LEAST = ">="
+    ABOVE = ">"
+    EQUAL = "=="
+    NOT_EQUAL = "!="
+
+
+class Scope(StrEnum):
+    GLOBAL = "global"
+    EXCHANGE = "exchange"
+    ACCOUNT = "account"
+    STRATEGY = "strategy"
+    SYMBOL = "symbol"
+    PROFILE = "profile"
+
+
+class OnBreach(StrEnum):
+    BLOCK = "block"
+    SCALE_DOWN = "scale_down"
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """A published limit. `scope_ids` names what it covers (empty for global scope).
+
+    `window_s` is the window of a counting metric in seconds, 0 for all others. `priority`: lower is
+    reported first.
+    """
+
+    id: str
+    name: str
+    type: PolicyType
+    metric: str
+    operator: Operator
+    threshold: Decimal
+    scope: Scope = Scope.GLOBAL
+    scope_ids: tuple[str, ...] = ()
+    priority: int = 100
+    on_breach: OnBreach = OnBreach.BLOCK
+    window_s: int = 0
+    version: int = 1
+
+
+class Profile(Struct, frozen=True, kw_only=True):
+    """A capital profile. Risk and losses are fractions of equity (0.01 = 1 %), `allowed_leverage` is x.
+
+    `strategies` lists those allowed; empty allows all.
+    """
+
+    name: str
+    allowed_leverage: Decimal
+    max_single_trade_risk: Decimal
+    max_daily_loss: Decimal
+    max_weekly_loss: Decimal
+    max_open_positions: int
+    strategies: tuple[str, ...] = ()
+
+
+class Account(Struct, frozen=True, kw_only=True):
+    """An account as officers know it. `exchange` is where its orders go that name none.
+
+    `reservation_ttl_us` is the life of its reservations, 0 for the book's default.
+    """
+
+    id: str
+    profile: str
+    exchange: str = ""
+    enabled: bool = True
+    reservation_ttl_us: int = 0
+
+
+class Restriction(Struct, frozen=True, kw_only=True):
+    """A restricted symbol. Empty `side` or `account_id` means every one; `until_us` 0 means until lifted.
+
+    `close_only` still lets orders through that strictly reduce a position.
+    """
+
+    symbol: str
+    reason: str
+    side: Side | None = None
+    account_id: str = ""
+    close_only: bool = False
+    until_us: int = 0
+
+
+class Instrument(Struct, frozen=True, kw_only=True):
+    """The trading rules of a symbol; zero means that the rule is not known and not checked.
+
+    `margin_rate` is the initial margin as a fraction of notional (0: the book's default).
+    """
+
+    symbol: str
+    tick_size: Decimal = ZERO
+    lot_size: Decimal = ZERO
+    min_quantity: Decimal = ZERO
+    max_quantity: Decimal = ZERO
+    margin_rate: Decimal = ZERO
+    order_types: tuple[OrderType, ...] = ()
+
+
+class Parameters(Struct, frozen=True, kw_only=True):
+    """The settings that a decision depends on. They are part of the book, so that it can be re-evaluated.
+
+    Ages and lives in microseconds. `sender_clock_tolerance_us`: how far behind ours a sender's clock may
+    be before its stamp counts as the age. `market_slippage`: fraction added to the mark as the reference
+    price of an order without a price. Utilisations are fractions of a limit. `day_roll_minute`: minutes
+    after midnight in `day_zone` (an IANA name) at which the trading day starts; the week starts with
+    Monday's.
+    """
+
+    state_max_age_us: int = 5_000_000
+    price_max_age_us: int = 5_000_000
+    sender_clock_tolerance_us: int = 2_000_000
+    reservation_ttl_us: int = 60_000_000
+    default_margin_rate: Decimal = Decimal("0.1")
+    market_slippage: Decimal = Decimal("0.001")
+    warning_utilisation: Decimal = Decimal("0.75")
+    critical_utilisation: Decimal = Decimal("0.90")
+    day_zone: str = "UTC"
+    day_roll_minute: int = 0
+
+
+class Book(Struct, frozen=True, kw_only=True):
+    """One published version of everything officers manage. Only enabled policies are in it."""
+
+    version: int
+    parameters: Parameters
+    policies: tuple[Policy, ...] = ()
+    profiles: tuple[Profile, ...] = ()
+    accounts: tuple[Account, ...] = ()
+    restrictions: tuple[Restriction, ...] = ()
+    instruments: tuple[Instrument, ...] = ()
+
+
+_encoder = msgspec.json.Encoder(order="sorted")
+_decoder = msgspec.json.Decoder(Book)
+
+
+def encode_book(book: Book) -> bytes:
+    """Return the book's canonical JSON: the same content always gives the same bytes."""
+    return _encoder.encode(book)
+
+
+def decode_book(content: bytes) -> Book:
+    """Return the book in `content`. Raises msgspec.DecodeError where it is not one."""
+    return _decoder.decode(content)
+
+
+def content_hash(book: Book) -> str:
+    """Return the SHA-256 (hex) of all that the book says, its number apart: equal rules, equal hash."""
+    return hashlib.sha256(_encoder.encode(msgspec.structs.replace(book, version=0))).hexdigest()

@@ -1,0 +1,99 @@
+"""What a decision leaves in the account's ledger: messages counted, rejects, the day's turnover, exposure held."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from riskcore.book import Parameters, Scope
+from riskcore.calendar import day_end_us
+from riskcore.decimals import ZERO
+from riskcore.ledger import count_message, is_over, messages_in, reserve
+from riskcore.limits import Limit
+from riskcore.metrics import MESSAGE_CONTROLS
+from riskcore.types import Ledger, Order, RateWindow, Reservation
+
+
+def rate_key(limit: Limit, order: Order, exchange: str) -> str:
+    """Return the name under which an account's ledger counts messages for this limit."""
+    match limit.policy.scope:
+        case Scope.STRATEGY:
+            return f"{limit.policy.id}:{order.strategy_id}"
+        case Scope.SYMBOL:
+            return f"{limit.policy.id}:{order.symbol}"
+        case Scope.EXCHANGE:
+            return f"{limit.policy.id}:{exchange}"
+        case _:
+            return limit.policy.id
+
+
+def identity_of(order: Order) -> str:
+    """Return what makes two orders identical apart from their ids."""
+    return "|".join(
+        (
+            order.symbol,
+            order.exchange,
+            order.side,
+            f"{order.quantity.normalize():f}",
+            f"{order.price.normalize():f}",
+            order.order_type,
+            order.strategy_id,
+        )
+    )
+
+
+def counted_with(limit: Limit, ledger: Ledger, order: Order, exchange: str, now_us: int) -> int:
+    """Return what a counting limit has in its window, this order included, or the rejects before this order."""
+    if limit.metric.name in MESSAGE_CONTROLS:
+        return messages_in(_count(limit, ledger, order, exchange, now_us), now_us)
+    recent = now_us - ledger.last_reject_us <= limit.policy.window_s * 1_000_000
+    return ledger.consecutive_rejects if recent else 0
+
+
+def _count(limit: Limit, ledger: Ledger, order: Order, exchange: str, now_us: int) -> RateWindow:
+    kept = ledger.rates.get(rate_key(limit, order, exchange))
+    if limit.metric.name == "repeated_orders" and ledger.last_order != identity_of(order):
+        kept = None
+    return count_message(kept, now_us, limit.policy.window_s)
+
+
+def keep_decision(
+    ledger: Ledger,
+    order: Order,
+    *,
+    exchange: str,
+    limits: tuple[Limit, ...],
+    now_us: int,
+    reservation: Reservation | None,
+    rejected: bool,
+    parameters: Parameters,
+) -> Ledger:
+    """Return the ledger after a decision that is not a what-if.
+
+    `reservation` is the exposure that an approval holds. `rejected` says that the order was blocked and
+    counts as a reject; a block for too many rejects does not, or no account would ever get out of it.
+    """
+    if reservation is not None:
+        ledger = _roll_day(reserve(ledger, reservation), now_us, parameters)
+        turnover = ledger.daily_notional + reservation.quantity * reservation.price
+        ledger = replace(ledger, daily_notional=turnover, consecutive_rejects=0)
+    elif rejected:
+        ledger = replace(ledger, consecutive_rejects=ledger.consecutive_rejects + 1, last_reject_us=now_us)
+    return replace(ledger, rates=_count_all(ledger, order, exchange, limits, now_us), last_order=identity_of(order))
+
+
+def _roll_day(ledger: Ledger, now_us: int, parameters: Parameters) -> Ledger:
+    if now_us < ledger.day_end_us:
+        return ledger
+    end = day_end_us(now_us, parameters.day_zone, parameters.day_roll_minute)
+    return replace(ledger, day_end_us=end, daily_notional=ZERO)
+
+
+def _count_all(
+    ledger: Ledger, order: Order, exchange: str, limits: tuple[Limit, ...], now_us: int
+) -> dict[str, RateWindow]:
+    """Count the message for every counting limit in scope, and forget windows that are over."""
+    rates = {key: window for key, window in ledger.rates.items() if not is_over(window, now_us)}
+    for limit in limits:
+        if limit.metric.name in MESSAGE_CONTROLS:
+            rates[rate_key(limit, order, exchange)] = _count(limit, ledger, order, exchange, now_us)
+    return rates

@@ -1,0 +1,79 @@
+"""A book made ready for checks: everything looked up by key, the limits of each kind of order kept together."""
+
+from __future__ import annotations
+
+from riskcore.book import Account, Book, Instrument, Operator, Policy, Profile, Restriction, Scope
+from riskcore.limits import Bound, Limit, make_limit, profile_limits
+from riskcore.types import Order
+
+# Combinations of account, exchange, strategy and symbol kept ready; beyond it they are worked out again.
+_COMBINATIONS = 65_536
+
+
+class CompiledBook:
+    """One version of the book, compiled once in a process. Read-only to its users.
+
+    Raises ValueError where a policy cannot be evaluated: such a book must not be published.
+    """
+
+    def __init__(self, book: Book) -> None:
+        self.book = book
+        self.version = book.version
+        self.parameters = book.parameters
+        self.accounts: dict[str, Account] = {account.id: account for account in book.accounts}
+        self.profiles: dict[str, Profile] = {profile.name: profile for profile in book.profiles}
+        self.instruments: dict[str, Instrument] = {item.symbol: item for item in book.instruments}
+        # Whether any policy forbids one value in the middle of those it allows.
+        self.forbids_one_value = any(policy.operator is Operator.NOT_EQUAL for policy in book.policies)
+        self.restrictions: dict[str, list[Restriction]] = {}
+        for restriction in book.restrictions:
+            self.restrictions.setdefault(restriction.symbol, []).append(restriction)
+        self._everywhere = tuple(make_limit(policy) for policy in book.policies if policy.scope is Scope.GLOBAL)
+        self._by_scope: dict[tuple[Scope, str], list[Limit]] = {}
+        for policy in book.policies:
+            self._index(policy)
+        self._of_profile = {profile.name: profile_limits(profile) for profile in book.profiles}
+        self._combinations: dict[tuple[str, str, str, str], tuple[Limit, ...]] = {}
+
+    def _index(self, policy: Policy) -> None:
+        if policy.scope is Scope.GLOBAL:
+            return
+        limit = make_limit(policy)
+        for scope_id in policy.scope_ids:
+            self._by_scope.setdefault((policy.scope, scope_id), []).append(limit)
+
+    def limits_for(self, order: Order, account: Account, exchange: str) -> tuple[Limit, ...]:
+        """Return every limit in scope of the order, those reported first in front."""
+        return self.limits_in_scope(account, exchange, order.strategy_id, order.symbol)
+
+    def limits_in_scope(
+        self, account: Account, exchange: str = "", strategy_id: str = "", symbol: str = ""
+    ) -> tuple[Limit, ...]:
+        """Return the limits of an account, and of an exchange, strategy and symbol where they are named."""
+        key = (account.id, exchange, strategy_id, symbol)
+        found = self._combinations.get(key)
+        if found is None:
+            if len(self._combinations) >= _COMBINATIONS:
+                self._combinations.clear()
+            found = self._combinations[key] = self._collect(account, exchange, strategy_id, symbol)
+        return found
+
+    def _collect(self, account: Account, exchange: str, strategy_id: str, symbol: str) -> tuple[Limit, ...]:
+        scopes = (
+            (Scope.ACCOUNT, account.id),
+            (Scope.PROFILE, account.profile),
+            (Scope.EXCHANGE, exchange),
+            (Scope.STRATEGY, strategy_id),
+            (Scope.SYMBOL, symbol),
+        )
+        limits = list(self._everywhere)
+        for scope in scopes:
+            limits += self._by_scope.get(scope, ())
+        limits += self._of_profile.get(account.profile, ())
+        # Of several limits on one metric the tightest wins: the first of equals in priority is the tightest.
+        limits.sort(key=lambda limit: (limit.gate, limit.policy.priority, limit.metric.name, _looseness(limit)))
+        return tuple(limits)
+
+
+def _looseness(limit: Limit) -> object:
+    return -limit.policy.threshold if limit.bound is Bound.FLOOR else limit.policy.threshold

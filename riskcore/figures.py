@@ -1,0 +1,188 @@
+"""The figures of one order: its account before and after it, and every limit in scope evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from msgspec import Struct
+
+from riskcore.book import Parameters
+from riskcore.bookkeeping import counted_with
+from riskcore.case import Case, current_mark, margin_rate, reference_price
+from riskcore.decimals import ZERO
+from riskcore.gates import Refusal
+from riskcore.ledger import turnover_today
+from riskcore.limits import Finding, Gate, Limit, eases, evaluate
+from riskcore.metrics import METRICS, Kind, OrderFacts, Subject, Value, net_high, net_low
+from riskcore.reasons import Reason
+from riskcore.simulate import NO_ORDERS, Exposure, Leg, exposure_of, leg_with_order, make_leg, replace_leg
+from riskcore.types import AccountState, Ledger, Price
+
+# Each formula once: two names of one metric, and all limits on it, share its value.
+_VALUES = tuple(
+    dict.fromkeys(
+        [*(metric.value for metric in METRICS.values() if metric.kind is not Kind.COUNTED), net_high, net_low]
+    )
+)
+
+
+class Figures(Struct, frozen=True, kw_only=True):
+    """What the limits are held against. Amounts in currency.
+
+    `values` has every metric's value with the order, by the metric's function; `findings` every limit in
+    scope, evaluated with the order; `eased` the places of those broken ones that the order makes better.
+    `valued` False: a price is missing that the account cannot be valued without, and the values are None.
+    """
+
+    before: Exposure
+    after: Exposure
+    leg: Leg
+    beside: Decimal
+    order: OrderFacts
+    margin_rate: Decimal
+    margin_needed: Decimal
+    margin_available: Decimal
+    values: dict[Value, Decimal | None]
+    findings: tuple[Finding, ...]
+    eased: frozenset[int]
+    valued: bool = True
+
+
+def value_legs(
+    state: AccountState, ledger: Ledger, prices: dict[str, Price], now_us: int, parameters: Parameters
+) -> dict[str, Leg] | str:
+    """Return every leg with a position or an open order, by position key; or the symbol that has no fresh mark."""
+    legs = {}
+    for key, position in state.positions.items():
+        mark = current_mark(position, state, prices.get(position.symbol), now_us, parameters)
+        if mark is None:
+            return position.symbol
+        opened = ledger.open.get(key) or NO_ORDERS
+        legs[key] = make_leg(position.symbol, position.exchange, position, opened, mark)
+    for key, opened in ledger.open.items():
+        if key not in legs:
+            mark = current_mark(None, state, prices.get(opened.symbol), now_us, parameters)
+            if mark is None:
+                return opened.symbol
+            legs[key] = make_leg(opened.symbol, opened.exchange, None, opened, mark)
+    return legs
+
+
+def _order_leg(case: Case, legs: dict[str, Leg]) -> Leg | str:
+    """Return the leg that the order changes, or its symbol where that has no fresh mark."""
+    leg = legs.get(case.key)
+    if leg is not None:
+        return leg
+    assert case.state is not None  # gate 5 has passed
+    price = case.inputs.prices.get(case.order.symbol)
+    mark = current_mark(case.position, case.state, price, case.inputs.now_us, case.parameters)
+    if mark is None:
+        return case.order.symbol
+    return make_leg(
+        case.order.symbol, case.leg_exchange, case.position, case.ledger.open.get(case.key) or NO_ORDERS, mark
+    )
+
+
+def work_out(case: Case) -> Figures | Refusal:
+    """Return the figures of the case, whose state is fresh, or the refusal where a price is missing."""
+    state, order = case.state, case.order
+    assert state is not None and case.account is not None  # gate 5 has passed
+    legs = value_legs(state, case.ledger, case.inputs.prices, case.inputs.now_us, case.parameters)
+    leg = _order_leg(case, {}) if isinstance(legs, str) else _order_leg(case, legs)
+    if isinstance(leg, str):
+        return _without_price(leg)
+    if isinstance(legs, str):
+        return _figures_of_reducing(case, leg) if case.reducing else _without_price(legs)
+    before = exposure_of(legs.values())
+    price = reference_price(order, leg.mark, case.parameters)
+    rate = margin_rate(order, case.instrument, case.parameters)
+    after_leg = leg_with_order(leg, order.side, order.quantity, price, rate)
+    after = replace_leg(before, leg, after_leg)
+    facts = _facts(case, price, leg.mark)
+    beside = value_beside(leg, legs.values())
+    subject = Subject(state=state, exposure=after, leg=after_leg, beside=beside, order=facts)
+    limits = case.book.limits_for(order, case.account, case.exchange)
+    values = {value: value(subject) for value in _VALUES}
+    findings = tuple(
+        [evaluate(limit, values[limit.value] if limit.value in values else _counted(limit, case)) for limit in limits]
+    )
+    return Figures(
+        before=before,
+        after=after,
+        leg=leg,
+        beside=beside,
+        order=facts,
+        margin_rate=rate,
+        margin_needed=after.margin_reserved - before.margin_reserved,
+        margin_available=state.equity - state.margin_used - before.margin_reserved,
+        values=values,
+        findings=findings,
+        eased=_eased(findings, Subject(state=state, exposure=before, leg=leg, beside=beside)),
+    )
+
+
+def _without_price(symbol: str) -> Refusal:
+    return Refusal(Reason.PRICE_UNAVAILABLE, f"no price of {symbol} is fresh enough")
+
+
+def _figures_of_reducing(case: Case, leg: Leg) -> Figures:
+    """Return what little can be said of an order that only reduces, in an account that cannot be valued.
+
+    No limit on the account stops such an order, so no price but its own is needed; its messages are counted.
+    """
+    assert case.account is not None  # gate 5 has passed
+    order = case.order
+    price = reference_price(order, leg.mark, case.parameters)
+    rate = margin_rate(order, case.instrument, case.parameters)
+    limits = case.book.limits_for(order, case.account, case.exchange)
+    return Figures(
+        before=exposure_of((leg,)),
+        after=exposure_of((leg_with_order(leg, order.side, order.quantity, price, rate),)),
+        leg=leg,
+        beside=ZERO,
+        order=_facts(case, price, leg.mark),
+        margin_rate=rate,
+        margin_needed=ZERO,
+        margin_available=ZERO,
+        values=dict.fromkeys(_VALUES),
+        findings=tuple(evaluate(limit, _counted(limit, case)) for limit in limits if limit.gate is Gate.MESSAGES),
+        eased=frozenset(),
+        valued=False,
+    )
+
+
+def value_beside(leg: Leg, legs: Iterable[Leg]) -> Decimal:
+    """Return the worst-case value of a leg's symbol on the account's other exchanges, in currency."""
+    beside = ZERO
+    for other in legs:
+        if other.symbol == leg.symbol and other is not leg:
+            beside += other.worst_value
+    return beside
+
+
+def _facts(case: Case, price: Decimal, mark: Decimal) -> OrderFacts:
+    order, now_us = case.order, case.inputs.now_us
+    notional = order.quantity * price
+    return OrderFacts(
+        quantity=order.quantity,
+        price=price,
+        notional=notional,
+        deviation=abs(price - mark) / mark,
+        daily_notional=turnover_today(case.ledger, now_us) + notional,
+    )
+
+
+def _counted(limit: Limit, case: Case) -> Decimal:
+    return Decimal(counted_with(limit, case.ledger, case.order, case.exchange, case.inputs.now_us))
+
+
+def _eased(findings: tuple[Finding, ...], before: Subject) -> frozenset[int]:
+    """Find the broken limits that the order makes better: they were broken before it and do not stop it."""
+    return frozenset(
+        place
+        for place, finding in enumerate(findings)
+        if not finding.holds
+        and finding.limit.of_account
+        and eases(finding.limit, finding.limit.value(before), finding.value)
+    )

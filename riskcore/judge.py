@@ -1,0 +1,231 @@
+"""What the gates find on one case, in the order of SPEC 3."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from riskcore.case import Case, build_case, reducible_quantity
+from riskcore.decimals import ZERO, floor_to_step, money_down, money_up
+from riskcore.figures import Figures, work_out
+from riskcore.gates import AFTER_PRICES, BEFORE_FIGURES, Refusal, emergency_stop, restricted_symbol, well_formed
+from riskcore.headroom import Room, largest_quantity, quantity_step, within_instrument
+from riskcore.limits import Finding, Gate, as_breach, describe
+from riskcore.reasons import Reason
+from riskcore.types import Breach, Side
+
+
+class Judgement(Struct, frozen=True, kw_only=True):
+    """What the gates found: no refusal is an approval."""
+
+    refusal: Refusal | None
+    figures: Figures | None = None
+    violations: tuple[Breach, ...] = ()
+    warnings: tuple[Breach, ...] = ()
+    max_quantity: Decimal | None = None
+    scale_down: bool = False
+
+
+_FORCED = {
+    Reason.RESERVATION_ENDED: "the order was approved, but what that reserved has ended; send it as a new order",
+    Reason.EMERGENCY_STOP_ACTIVE: "a stop is in force: the earlier approval of this order no longer holds",
+    Reason.CONTENTION: "the account was changed by other orders at every attempt; send the order again",
+    Reason.BATCH_REJECTED: "another order of the atomic batch was blocked, so none was approved",
+}
+
+
+def judge(case: Case) -> Judgement:
+    """Return what the gates find, in their order; gates 1 to 8 stop at the first failure."""
+    if case.inputs.forced is not None:
+        return Judgement(refusal=Refusal(case.inputs.forced, _FORCED[case.inputs.forced]))
+    for gate in BEFORE_FIGURES:
+        refusal = gate(case)
+        if refusal is not None:
+            return Judgement(refusal=refusal)
+    figures = work_out(case)
+    if isinstance(figures, Refusal):
+        return Judgement(refusal=figures)
+    for gate in AFTER_PRICES:
+        refusal = gate(case)
+        if refusal is not None:
+            return Judgement(refusal=refusal, figures=figures)
+    return _judge_limits(case, figures)
+
+
+def _judge_limits(case: Case, figures: Figures) -> Judgement:
+    """Gates 7 to 11: the first control that fails alone, or else every limit of the account that does."""
+    failing, warnings = _sort_findings(case, figures)
+    refusal, violations = _refused_by(case, figures, failing)
+    if refusal is None:
+        largest = _largest_beside(case, figures)
+        return Judgement(refusal=None, figures=figures, warnings=_breaches(warnings), max_quantity=largest)
+    largest = _largest_passing(case, figures, failing)
+    return Judgement(
+        refusal=refusal,
+        figures=figures,
+        violations=violations,
+        warnings=_breaches(warnings),
+        max_quantity=largest,
+        scale_down=largest > ZERO
+        and refusal.reason is Reason.POLICY_VIOLATION
+        and bool(failing)
+        and all(finding.limit.scalable for finding in failing),
+    )
+
+
+def _breaches(findings: list[Finding]) -> tuple[Breach, ...]:
+    return tuple(as_breach(finding) for finding in findings)
+
+
+def _refused_by(case: Case, figures: Figures, failing: list[Finding]) -> tuple[Refusal | None, tuple[Breach, ...]]:
+    refusal, violations = _first_control(case, failing)
+    if refusal is None and not case.reducing:
+        return _account_limits(figures, failing)
+    return refusal, violations
+
+
+def _sort_findings(case: Case, figures: Figures) -> tuple[list[Finding], list[Finding]]:
+    """Part the limits that do not hold into those that stop the order and those that warn."""
+    failing, warnings = [], []
+    for place, finding in enumerate(figures.findings):
+        if finding.holds:
+            continue
+        exempt = case.reducing and finding.limit.gate is not Gate.MESSAGES
+        if not finding.limit.blocking or exempt or place in figures.eased:
+            warnings.append(finding)
+        else:
+            failing.append(finding)
+    return failing, warnings
+
+
+def _first_control(case: Case, failing: list[Finding]) -> tuple[Refusal | None, tuple[Breach, ...]]:
+    """Gate 7's rates and gate 8's order controls: the first that fails, alone."""
+    for finding in failing:
+        if finding.limit.gate is Gate.MESSAGES:
+            return Refusal(Reason.RATE_LIMIT_EXCEEDED, describe(finding)), (as_breach(finding),)
+    if case.reducing:
+        return None, ()
+    refusal = _order_type_allowed(case) or _no_self_match(case)
+    if refusal is not None:
+        return refusal, ()
+    for finding in failing:
+        if finding.limit.gate is Gate.ORDER:
+            return Refusal(Reason.POLICY_VIOLATION, describe(finding)), (as_breach(finding),)
+    return None, ()
+
+
+def _order_type_allowed(case: Case) -> Refusal | None:
+    allowed = case.instrument.order_types if case.instrument is not None else ()
+    if not allowed or case.order.order_type in allowed:
+        return None
+    text = f"{case.order.order_type} orders are not allowed in {case.order.symbol}, only {', '.join(allowed)}"
+    return Refusal(Reason.POLICY_VIOLATION, text)
+
+
+def _no_self_match(case: Case) -> Refusal | None:
+    """An order that would trade against the account's own open order on the same exchange."""
+    own = case.inputs.own_price
+    if own is None:
+        return None
+    price, other = case.order.price, Decimal(own)
+    crosses = not price or (price >= other if case.order.side is Side.BUY else price <= other)
+    if not crosses:
+        return None
+    text = f"the order would match the account's own open order in {case.order.symbol} at {other:f}"
+    return Refusal(Reason.SELF_MATCH, text)
+
+
+def _account_limits(figures: Figures, failing: list[Finding]) -> tuple[Refusal | None, tuple[Breach, ...]]:
+    """Gates 9 to 11: every failure is reported, the first one gives the reason."""
+    breaches = [as_breach(finding) for finding in failing]
+    if figures.margin_needed > figures.margin_available:
+        margin = _margin_breach(figures)
+        return Refusal(Reason.INSUFFICIENT_MARGIN, margin.message), (margin, *breaches)
+    if failing:
+        return Refusal(Reason.POLICY_VIOLATION, describe(failing[0])), tuple(breaches)
+    return None, ()
+
+
+def _margin_breach(figures: Figures) -> Breach:
+    need, available = figures.margin_needed, figures.margin_available
+    return Breach(
+        policy_id=None,
+        name="Margin available",
+        type="hard",
+        metric="margin_available",
+        value=available - need,
+        operator=">=",
+        threshold=ZERO,
+        utilisation=None,
+        message=f"insufficient margin: need {money_up(need)}, available {money_down(available)}",
+    )
+
+
+def _candidate(case: Case, figures: Figures) -> Decimal:
+    """Solve the limits for the largest quantity; what only reduces a position passes whatever they say."""
+    assert case.state is not None  # figures exist
+    reducible = _reducible(case)
+    if case.order.reduce_only or not figures.valued or _only_reducing_passes(case, figures):
+        return reducible
+    room = Room(
+        state=case.state,
+        exposure=figures.before,
+        leg=figures.leg,
+        beside=figures.beside,
+        side=case.order.side,
+        order=figures.order,
+        margin_rate=figures.margin_rate,
+        step=quantity_step(case.instrument),
+    )
+    findings = [finding for place, finding in enumerate(figures.findings) if place not in figures.eased]
+    return within_instrument(largest_quantity(room, findings, reducible), case.instrument)
+
+
+def _reducible(case: Case) -> Decimal:
+    """Return the largest quantity that may be sent and strictly reduces the position; 0 if none does."""
+    quantity = floor_to_step(reducible_quantity(case), quantity_step(case.instrument))
+    return within_instrument(quantity, case.instrument)
+
+
+def _only_reducing_passes(case: Case, figures: Figures) -> bool:
+    """Return whether a reducing order is let through by something that stops every larger one."""
+    if not case.reducing:
+        return False
+    larger = replace(case, reducing=False)
+    return any(
+        gate(larger) is not None for gate in (emergency_stop, restricted_symbol, _order_type_allowed, _no_self_match)
+    ) or any(
+        finding.limit.blocking and not finding.holds and place not in figures.eased
+        for place, finding in enumerate(figures.findings)
+    )
+
+
+def _largest_beside(case: Case, figures: Figures) -> Decimal:
+    """Return the largest quantity that passes now, the order's own passing."""
+    largest = max(case.order.quantity, _candidate(case, figures))
+    if largest > case.order.quantity and case.book.forbids_one_value and not _would_pass(case, largest):
+        largest -= quantity_step(case.instrument)
+    return largest
+
+
+def _largest_passing(case: Case, figures: Figures, failing: list[Finding]) -> Decimal:
+    """Return the largest quantity that passes now, tried out before it is named; 0 if none does."""
+    if any(finding.limit.gate is Gate.MESSAGES for finding in failing):
+        return ZERO
+    largest = _candidate(case, figures)
+    # An inequality may forbid the very quantity at which another limit is used up.
+    for quantity in (largest, largest - quantity_step(case.instrument), _reducible(case)):
+        if ZERO < quantity < case.order.quantity and _would_pass(case, quantity):
+            return quantity
+    return ZERO
+
+
+def _would_pass(case: Case, quantity: Decimal) -> bool:
+    smaller = replace(case.inputs, order=replace(case.order, quantity=quantity))
+    tried = build_case(smaller, case.book)
+    figures = work_out(tried)
+    assert not isinstance(figures, Refusal)  # the prices are those that the larger order was valued at
+    failing, _warnings = _sort_findings(tried, figures)
+    return well_formed(tried) is None and _refused_by(tried, figures, failing)[0] is None

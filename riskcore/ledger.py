@@ -1,0 +1,172 @@
+"""The ledger: running sums over open orders, message counts and the day's turnover, kept exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+
+import msgspec
+from msgspec.structs import replace
+
+from riskcore.decimals import ZERO
+from riskcore.types import Ledger, OpenOrders, RateWindow, Reservation, Side, position_key
+
+EMPTY_LEDGER = Ledger()
+
+# A window is counted in this many slices. The oldest slice counts whole until it has left the window, so
+# a limit is never exceeded in any window and is given back at most one slice late.
+SLICES = 10
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Ledger)
+
+
+# The ledgers written last: the next order of an account mostly finds what this process wrote itself.
+_REMEMBERED = 1_024
+_ledgers: dict[bytes, Ledger] = {}
+
+
+def encode_ledger(ledger: Ledger) -> bytes:
+    """Return the ledger as JSON."""
+    content = _encoder.encode(ledger)
+    if len(_ledgers) >= _REMEMBERED:
+        _ledgers.clear()
+    _ledgers[content] = ledger
+    return content
+
+
+def decode_ledger(content: bytes | None) -> Ledger:
+    """Return the ledger in `content`; None is an account without any.
+
+    Raises msgspec.DecodeError where it is none, or where a sum in it cannot be one: room that is not there.
+    """
+    if content is None:
+        return EMPTY_LEDGER
+    known = _ledgers.get(content)
+    if known is not None:
+        return known
+    try:
+        ledger = _decoder.decode(content)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(str(error)) from None
+    if not all(map(_is_sum, _amounts(ledger))):
+        raise msgspec.DecodeError("a sum in the ledger is no number, or below zero")
+    return ledger
+
+
+def _is_sum(amount: Decimal | int) -> bool:
+    return (isinstance(amount, int) or amount.is_finite()) and amount >= 0
+
+
+def _amounts(ledger: Ledger) -> Iterator[Decimal | int]:
+    yield ledger.daily_notional
+    yield ledger.consecutive_rejects
+    for window in ledger.rates.values():
+        yield from window.counts
+    for opened in ledger.open.values():
+        yield from (opened.buy_count, opened.buy_quantity, opened.buy_notional, opened.buy_margin)
+        yield from (opened.sell_count, opened.sell_quantity, opened.sell_notional, opened.sell_margin)
+
+
+def with_open(opened: OpenOrders, side: Side, quantity: Decimal, notional: Decimal, margin: Decimal) -> OpenOrders:
+    """Return the sums with one more open order of that side (`notional` and `margin` in currency)."""
+    return _moved(opened, side, quantity, notional, margin, count=1)
+
+
+def reserve(ledger: Ledger, reservation: Reservation) -> Ledger:
+    """Return the ledger with the reservation's exposure in its sums."""
+    key = position_key(reservation.symbol, reservation.exchange)
+    before = ledger.open.get(key) or OpenOrders(symbol=reservation.symbol, exchange=reservation.exchange)
+    after = with_open(
+        before,
+        reservation.side,
+        reservation.quantity,
+        reservation.quantity * reservation.price,
+        reservation.margin,
+    )
+    return replace(ledger, open={**ledger.open, key: after})
+
+
+def release(ledger: Ledger, reservations: Iterable[Reservation]) -> Ledger:
+    """Return the ledger without these reservations. Raises ValueError where one is not in its sums."""
+    opened = dict(ledger.open)
+    for gone in reservations:
+        key = position_key(gone.symbol, gone.exchange)
+        if key not in opened:
+            raise ValueError(f"reservation {gone.order_id!r} is not in the open orders of {gone.account_id!r}")
+        left = _moved(opened[key], gone.side, -gone.quantity, -gone.quantity * gone.price, -gone.margin, count=-1)
+        if left.buy_count < 0 or left.sell_count < 0:
+            raise ValueError(f"more orders were closed in {key} than were open in {gone.account_id!r}")
+        opened[key] = left
+        if left.buy_count == 0 and left.sell_count == 0:
+            del opened[key]
+    return replace(ledger, open=opened)
+
+
+def _moved(
+    opened: OpenOrders, side: Side, quantity: Decimal, notional: Decimal, margin: Decimal, *, count: int
+) -> OpenOrders:
+    if side is Side.BUY:
+        return OpenOrders(
+            symbol=opened.symbol,
+            exchange=opened.exchange,
+            buy_count=opened.buy_count + count,
+            buy_quantity=opened.buy_quantity + quantity,
+            buy_notional=opened.buy_notional + notional,
+            buy_margin=opened.buy_margin + margin,
+            sell_count=opened.sell_count,
+            sell_quantity=opened.sell_quantity,
+            sell_notional=opened.sell_notional,
+            sell_margin=opened.sell_margin,
+        )
+    return OpenOrders(
+        symbol=opened.symbol,
+        exchange=opened.exchange,
+        buy_count=opened.buy_count,
+        buy_quantity=opened.buy_quantity,
+        buy_notional=opened.buy_notional,
+        buy_margin=opened.buy_margin,
+        sell_count=opened.sell_count + count,
+        sell_quantity=opened.sell_quantity + quantity,
+        sell_notional=opened.sell_notional + notional,
+        sell_margin=opened.sell_margin + margin,
+    )
+
+
+def count_message(window: RateWindow | None, now_us: int, window_s: int) -> RateWindow:
+    """Return the window with one more message at `now_us`, slices that have left it dropped.
+
+    A window of another length than `window_s` (the limit was changed) starts anew.
+    """
+    slice_us = window_s * 1_000_000 // SLICES
+    if window is None or window.slice_us != slice_us:
+        return RateWindow(slice_us, now_us // slice_us, (1,))
+    # A clock that steps back counts into the newest slice: a message is never forgotten.
+    newest = max(now_us // slice_us, _last_slice(window))
+    first = max(window.first_slice, newest - SLICES)
+    counts = [0] * (newest - first + 1)
+    for number, count in enumerate(window.counts, window.first_slice - first):
+        if number >= 0:
+            counts[number] = count
+    counts[-1] += 1
+    return RateWindow(slice_us, first, tuple(counts))
+
+
+def messages_in(window: RateWindow, now_us: int) -> int:
+    """Return how many messages fall in the window that ends at `now_us`."""
+    first = now_us // window.slice_us - SLICES
+    return sum(window.counts[max(0, first - window.first_slice) :])
+
+
+def is_over(window: RateWindow, now_us: int) -> bool:
+    """Return whether every message has left the window."""
+    return _last_slice(window) < now_us // window.slice_us - SLICES
+
+
+def _last_slice(window: RateWindow) -> int:
+    return window.first_slice + len(window.counts) - 1
+
+
+def turnover_today(ledger: Ledger, now_us: int) -> Decimal:
+    """Return the notional approved since the day's roll-over, in currency."""
+    return ledger.daily_notional if now_us < ledger.day_end_us else ZERO

@@ -1,0 +1,294 @@
+"""The post-trade picture worked out a second time, slowly and independently, from SPEC 3 and 4 alone.
+
+Nothing of riskcore is used here. Numbers are fractions, so nothing is rounded; and instead of the formula for
+the worst case, every set of open orders that might fill is tried, one after the other (2 ** n of them a
+symbol). What SPEC leaves open is taken from docs/decisions/0004: exposure at the mark, margin at the order's
+own price; of orders that close and then open, each opens the same share.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+from math import ceil
+from typing import NamedTuple
+
+INFINITE = float("inf")
+FINEST = 10**12  # amounts that no decimal can hold are rounded to its part
+Value = Fraction | float | None  # None: not defined; the only float is INFINITE
+
+
+@dataclass(frozen=True)
+class Holding:
+    quantity: Fraction
+    entry: Fraction
+
+
+@dataclass(frozen=True)
+class Working:
+    """An order in the market. `price` is its reference price, `rate` its margin as a part of its notional.
+
+    `leg` is its symbol, and "|" and its exchange where one is named.
+    """
+
+    name: str
+    leg: str
+    buys: bool
+    quantity: Fraction
+    price: Fraction
+    rate: Fraction
+
+    @property
+    def symbol(self) -> str:
+        return symbol_of(self.leg)
+
+    @cached_property
+    def notional(self) -> Fraction:
+        return self.quantity * self.price
+
+    @cached_property
+    def margin(self) -> Fraction:
+        return self.notional * self.rate
+
+
+@dataclass(frozen=True)
+class World:
+    """An account, its open orders, and the market: holdings by leg, marks by symbol."""
+
+    equity: Fraction
+    margin_used: Fraction
+    peak: Fraction
+    day_start: Fraction
+    week_start: Fraction
+    holdings: dict[str, Holding]
+    working: tuple[Working, ...]
+    marks: dict[str, Fraction]
+
+    def with_order(self, order: Working) -> World:
+        return replace(self, working=(*self.working, order))
+
+    def without(self, names: Iterable[str]) -> World:
+        gone = set(names)
+        return replace(self, working=tuple(one for one in self.working if one.name not in gone))
+
+    def legs(self) -> set[str]:
+        return set(self.holdings) | {one.leg for one in self.working}
+
+    def quantity(self, leg: str) -> Fraction:
+        held = self.holdings.get(leg)
+        return held.quantity if held is not None else Fraction(0)
+
+
+def symbol_of(leg: str) -> str:
+    return leg.partition("|")[0]
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """What may become of one symbol: the extremes over every set of its open orders that might fill."""
+
+    highest: Fraction
+    lowest: Fraction
+    largest: Fraction
+    margin: Fraction
+
+
+class Filled(NamedTuple):
+    """What some fills come to: quantities, and initial margin as if all of it opened, by side."""
+
+    bought: Fraction = Fraction(0)
+    sold: Fraction = Fraction(0)
+    margin_of_buys: Fraction = Fraction(0)
+    margin_of_sells: Fraction = Fraction(0)
+
+
+def fillings(orders: Iterable[Working]) -> list[Filled]:
+    """Every set of these orders that might fill, none and all among them."""
+    found = [Filled()]
+    for order in orders:
+        quantity, margin = order.quantity, order.margin
+        if order.buys:
+            found += [Filled(one[0] + quantity, one[1], one[2] + margin, one[3]) for one in found]
+        else:
+            found += [Filled(one[0], one[1] + quantity, one[2], one[3] + margin) for one in found]
+    return found
+
+
+def extremes(held: Fraction, orders: Iterable[Working]) -> Extremes:
+    might_fill = fillings(orders)
+    ends = [held + filled.bought - filled.sold for filled in might_fill]
+    margins = [opening_margin(filled.margin_of_buys, filled.bought, -held) for filled in might_fill]
+    margins += [opening_margin(filled.margin_of_sells, filled.sold, held) for filled in might_fill]
+    return Extremes(max(ends), min(ends), max(abs(end) for end in ends), max(margins))
+
+
+def opening_margin(full: Fraction, quantity: Fraction, closable: Fraction) -> Fraction:
+    """Initial margin of what fills of one side open, after they have closed `closable`; rounded up (a third)."""
+    if closable <= 0 or not quantity:
+        return full
+    if quantity <= closable:
+        return Fraction(0)
+    return Fraction(ceil(full * (quantity - closable) / quantity * FINEST), FINEST)
+
+
+def picture(world: World, leg: str) -> dict[str, Value]:
+    """Every metric of the account, and of the symbol of one leg, with the open orders at their worst."""
+    parts = {
+        name: extremes(world.quantity(name), [one for one in world.working if one.leg == name])
+        for name in world.legs() | {leg}
+    }
+    marks = {name: world.marks[symbol_of(name)] for name in parts}
+    equity, symbol = world.equity, symbol_of(leg)
+    gross = sum((part.largest * marks[name] for name, part in parts.items()), Fraction(0))
+    high = sum((part.highest * marks[name] for name, part in parts.items()), Fraction(0))
+    low = sum((part.lowest * marks[name] for name, part in parts.items()), Fraction(0))
+    margin = world.margin_used + sum((part.margin for part in parts.values()), Fraction(0))
+    value = sum((part.largest * marks[name] for name, part in parts.items() if symbol_of(name) == symbol), Fraction(0))
+    margin_ratio: Value = equity / margin if margin > 0 else INFINITE
+    return {
+        "gross_exposure": gross,
+        "net_exposure": high if abs(high) >= abs(low) else low,
+        "net_high": high,
+        "net_low": low,
+        "leverage": over(gross, equity),
+        "margin_ratio": margin_ratio if equity > 0 else None,
+        "margin_available": equity - margin,
+        "drawdown_daily": fall(world.day_start, equity),
+        "drawdown_weekly": fall(world.week_start, equity),
+        "drawdown_max": fall(world.peak, equity),
+        "daily_loss": fall(world.day_start, equity),
+        "weekly_loss": fall(world.week_start, equity),
+        "daily_pnl": equity - world.day_start,
+        "weekly_pnl": equity - world.week_start,
+        "unrealized_pnl": sum(
+            (held.quantity * (marks[name] - held.entry) for name, held in world.holdings.items()), Fraction(0)
+        ),
+        "concentration": over(value, equity),
+        "position_value": value,
+        "position_loss": position_loss(world.holdings.get(leg), marks[leg]),
+        "open_positions": Fraction(sum(1 for part in parts.values() if part.largest)),
+        "open_orders": Fraction(len(world.working)),
+        "pending_notional": sum((one.notional for one in world.working), Fraction(0)),
+    }
+
+
+def order_figures(world: World, order: Working, used_today: Fraction) -> dict[str, Value]:
+    """The metrics of the order itself."""
+    mark = world.marks[order.symbol]
+    return {
+        "order_quantity": order.quantity,
+        "order_notional": order.notional,
+        "price_deviation": abs(order.price - mark) / mark,
+        "single_trade_risk": over(order.notional, world.equity),
+        "daily_notional": used_today + order.notional,
+    }
+
+
+def over(amount: Fraction, equity: Fraction) -> Fraction | None:
+    return amount / equity if equity > 0 else None
+
+
+def fall(start: Fraction, equity: Fraction) -> Fraction | None:
+    return max(Fraction(0), (start - equity) / start) if start > 0 else None
+
+
+def position_loss(held: Holding | None, mark: Fraction) -> Fraction:
+    if held is None or not held.quantity:
+        return Fraction(0)
+    return max(Fraction(0), held.quantity * (held.entry - mark)) / abs(held.quantity * held.entry)
+
+
+def strictly_reduces(world: World, order: Working) -> bool:
+    """Whether the order only makes its position smaller, whichever open orders of its side fill with it."""
+    held = world.quantity(order.leg)
+    if held == 0 or (held > 0) == order.buys:
+        return False
+    rivals = [one for one in world.working if one.leg == order.leg and one.buys == order.buys]
+    return all(order.quantity + filled.bought + filled.sold <= abs(held) for filled in fillings(rivals))
+
+
+# ------------------------------------------------------------------------------------------------- verdicts
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A limit: `blocking` is hard or emergency. `order_control` limits are gate 8, the others 10 and 11."""
+
+    name: str
+    metric: str
+    op: str
+    threshold: Fraction
+    blocking: bool = True
+    order_control: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What must come out; `breached` and `warned` are names of rules, "margin" stands for gate 9.
+
+    `picture` is the account's with the order.
+    """
+
+    picture: dict[str, Value]
+
+    approved: bool
+    reason: str | None
+    breached: frozenset[str]
+    warned: frozenset[str]
+
+
+_OPERATORS = {
+    "<=": operator.le,
+    "<": operator.lt,
+    ">=": operator.ge,
+    ">": operator.gt,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+
+
+def value_for(rule: Rule, values: dict[str, Value]) -> Value:
+    """A cap on net exposure is held against the high end of its range, a floor against the low end."""
+    if rule.metric == "net_exposure":
+        return values["net_low" if rule.op in (">=", ">") else "net_high"]
+    return values[rule.metric]
+
+
+def holds(rule: Rule, value: Value) -> bool:
+    return value is not None and bool(_OPERATORS[rule.op](value, rule.threshold))
+
+
+def better(rule: Rule, before: Value, after: Value) -> bool:
+    if before is None or after is None or rule.op in ("==", "!="):
+        return False
+    return after > before if rule.op in (">=", ">") else after < before
+
+
+def verdict(world: World, order: Working, rules: Iterable[Rule], used_today: Fraction) -> Verdict:
+    """Gates 8 to 11 for one order: controls stop at the first, margin and limits are all reported."""
+    before: dict[str, Value] = {}  # worked out where it is needed
+    after = {**picture(world.with_order(order), order.leg), **order_figures(world, order, used_today)}
+    reducing = strictly_reduces(world, order)
+    breached, warned, controls = set[str](), set[str](), set[str]()
+    for rule in rules:
+        value = value_for(rule, after)
+        if holds(rule, value):
+            continue
+        before = before or picture(world, order.leg)
+        eased = rule.metric in before and better(rule, value_for(rule, before), value)
+        if reducing or eased or not rule.blocking:
+            warned.add(rule.name)
+        else:
+            (controls if rule.order_control else breached).add(rule.name)
+    if controls:
+        return Verdict(after, False, "policy_violation", frozenset(controls), frozenset(warned))
+    left = after["margin_available"]
+    assert left is not None
+    if left < 0 and not reducing:
+        return Verdict(after, False, "insufficient_margin", frozenset({"margin", *breached}), frozenset(warned))
+    if breached:
+        return Verdict(after, False, "policy_violation", frozenset(breached), frozenset(warned))
+    return Verdict(after, True, None, frozenset(), frozenset(warned))

@@ -1,0 +1,136 @@
+"""The ledger's running sums: always the sum over the reservations that live, and zero exactly after the last."""
+
+from __future__ import annotations
+
+from decimal import Decimal, localcontext
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from riskcore.decimals import EXACT
+from riskcore.ledger import EMPTY_LEDGER, decode_ledger, encode_ledger, release, reserve
+from riskcore.types import Ledger, OpenOrders, Reservation
+from tests.riskcore.builders import BUY, SELL, holding, rate, reservation
+from tests.riskcore.properties import examples
+from tests.riskcore.test_controls import desk, send
+
+D = Decimal
+AMOUNTS = st.decimals(min_value=D("0.000000000001"), max_value=10**12, places=12)
+RESERVATIONS = st.builds(
+    reservation,
+    AMOUNTS,
+    st.sampled_from([BUY, SELL]),
+    price=AMOUNTS,
+    margin=AMOUNTS,
+    symbol=st.sampled_from(["BTCUSDT", "ETHUSDT"]),
+    exchange=st.sampled_from(["", "binance"]),
+)
+
+
+def sums(live: list[Reservation]) -> dict[str, OpenOrders]:
+    """What the sums over these reservations are, worked out anew."""
+    with localcontext(EXACT):
+        return holding(*live).open
+
+
+def test_a_reservation_that_is_not_in_the_sums_cannot_leave_them() -> None:
+    with pytest.raises(ValueError, match="is not in the open orders of 'A'"):
+        release(EMPTY_LEDGER, [reservation(1)])
+    with pytest.raises(ValueError, match="is not in the open orders"):
+        release(holding(reservation(1)), [reservation(1, exchange="binance")])
+
+
+def test_no_more_orders_leave_one_side_than_were_in_it() -> None:
+    with pytest.raises(ValueError, match="more orders were closed in BTCUSDT than were open in 'A'"):
+        release(holding(reservation(1, BUY)), [reservation(1, SELL)])
+    with pytest.raises(ValueError, match="more orders were closed in BTCUSDT than were open in 'A'"):
+        release(holding(reservation(1, SELL)), [reservation(1, BUY)])
+
+
+def test_the_sums_of_each_side_are_kept_by_themselves() -> None:
+    ledger = holding(reservation(2, BUY, price=10, margin=3), reservation(5, SELL, price=7, margin=4))
+    assert ledger.open["BTCUSDT"] == OpenOrders(
+        symbol="BTCUSDT",
+        buy_count=1,
+        sell_count=1,
+        buy_quantity=D(2),
+        sell_quantity=D(5),
+        buy_notional=D(20),
+        sell_notional=D(35),
+        buy_margin=D(3),
+        sell_margin=D(4),
+    )
+
+
+def test_the_last_order_of_a_symbol_takes_its_sums_with_it() -> None:
+    one, other = reservation(1), reservation(2, SELL)
+    assert release(holding(one, other), [other]) == holding(one)
+    assert release(holding(one, other), [other, one]) == EMPTY_LEDGER
+
+
+def test_the_ledger_before_is_left_as_it_was() -> None:
+    before = holding(reservation(1))
+    reserve(before, reservation(2))
+    release(before, [reservation(1)])
+    assert before.open["BTCUSDT"].buy_count == 1
+
+
+@given(st.lists(RESERVATIONS, max_size=12), st.data())
+@examples(200)
+def test_the_sums_are_those_of_the_live_reservations_in_whatever_order_they_go(made, data) -> None:
+    ledger, live = EMPTY_LEDGER, list[Reservation]()
+    waiting = list(made)
+    with localcontext(EXACT):
+        while waiting or live:
+            if waiting and (not live or data.draw(st.booleans())):
+                live.append(waiting.pop())
+                ledger = reserve(ledger, live[-1])
+            else:
+                gone = live.pop(data.draw(st.integers(0, len(live) - 1)))
+                ledger = release(ledger, [gone])
+            ledger = decode_ledger(encode_ledger(ledger))
+            assert ledger.open == sums(live)
+    assert ledger.open == {}
+
+
+def test_an_account_without_a_ledger_has_an_empty_one() -> None:
+    assert decode_ledger(None) == Ledger() == decode_ledger(b"{}")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b'{"open":[]}', b'{"daily_notional":"x"}', b'{"rates":{"a":"\xff"}}', b'{"last_order":"\xff"}'],
+)
+def test_a_ledger_that_is_none_is_an_error(content: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode_ledger(content)
+
+
+def test_a_ledger_keeps_no_more_of_a_window_than_a_limit_looks_at() -> None:
+    store = desk(rate("order_rate", 10**6, 10))
+    send(store, *range(200))
+    (window,) = store.ledger().rates.values()
+    assert sum(window.counts) == len(window.counts) == 11
+    send(store, 1_000)
+    (window,) = store.ledger().rates.values()
+    assert (sum(window.counts), len(window.counts)) == (1, 11)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"daily_notional":"-1"}',
+        b'{"daily_notional":"-Infinity"}',
+        b'{"daily_notional":"NaN"}',
+        b'{"consecutive_rejects":-1}',
+        b'{"rates":{"a":[100000,1,[-1]]}}',
+        b'{"open":{"A":{"symbol":"A","buy_notional":"NaN"}}}',
+        b'{"open":{"A":{"symbol":"A","sell_quantity":"-1"}}}',
+        b'{"open":{"A":{"symbol":"A","buy_count":-1}}}',
+    ],
+)
+def test_a_sum_that_cannot_be_one_makes_a_ledger_unreadable(content: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode_ledger(content)

@@ -1,0 +1,170 @@
+"""The account with every open order at its worst, and one order more: increase, reduce, flip, margin."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from riskcore.simulate import strictly_reduces
+from tests.riskcore.builders import (
+    BUY,
+    SELL,
+    check,
+    compiled,
+    holding,
+    instrument,
+    market,
+    marks,
+    order,
+    position,
+    reservation,
+    soft,
+    state,
+)
+
+D = Decimal
+
+
+def figures(of, *positions, ledger=None, **what) -> dict[str, Decimal | None]:
+    """Decide and give the figures; what the account holds is said in positions and reservations."""
+    return check(of, at=state(*positions, **what), ledger=ledger).post_trade_metrics
+
+
+def reserved(of, *positions, ledger=None) -> Decimal:
+    """The margin that all open orders need with this one, out of 10,000,000."""
+    shown = figures(of, *positions, ledger=ledger, equity=10_000_000)["margin_available"]
+    assert shown is not None
+    return 10_000_000 - shown
+
+
+# ---------------------------------------------------------------------------------------------- exposure
+
+
+@pytest.mark.parametrize(
+    ("held", "side", "quantity", "worst"),
+    [
+        (2, BUY, 1, 3),  # increase
+        (-2, SELL, 1, 3),
+        (2, SELL, 1, 2),  # reduce: at worst it does not fill
+        (-2, BUY, 2, 2),  # close
+        (2, SELL, 3, 2),  # flip to less than what is held
+        (2, SELL, 5, 3),  # flip to more
+        (-2, BUY, 5, 3),
+        (0, SELL, 1, 1),  # open
+    ],
+)
+def test_the_worst_case_is_the_larger_position_of_filled_and_not_filled(held, side, quantity, worst) -> None:
+    assert figures(order(quantity, side), position(held))["position_value"] == worst * 50_000
+
+
+def test_open_buys_and_sells_are_not_set_off_against_each_other() -> None:
+    both = holding(reservation(4, BUY), reservation(6, SELL))
+    assert figures(order(1), position(1), ledger=both)["position_value"] == 6 * 50_000  # 1 + 4 + 1
+    assert figures(order(1), position(-1), ledger=both)["position_value"] == 7 * 50_000  # -1 - 6
+
+
+def test_an_order_in_one_symbol_leaves_the_others_at_their_worst() -> None:
+    shown = figures(
+        order(1, symbol="ETHUSDT"), position(2), ledger=holding(reservation(1, SELL), reservation(1, symbol="ETHUSDT"))
+    )
+    assert shown["gross_exposure"] == 2 * 50_000 + 2 * 3_000
+    assert shown["position_value"] == 2 * 3_000
+
+
+def test_two_exchanges_of_one_symbol_are_two_positions() -> None:
+    shown = figures(order(1, exchange="bybit"), position(2, exchange="binance"), position(-3, exchange="bybit"))
+    assert shown["gross_exposure"] == 5 * 50_000
+    assert shown["open_positions"] == 2
+
+
+# ------------------------------------------------------------------------------------------------ margin
+
+
+def test_an_order_that_opens_needs_margin_for_all_of_it() -> None:
+    assert reserved(order(2)) == 10_000
+
+
+def test_an_order_that_closes_needs_none() -> None:
+    assert reserved(order(2, SELL), position(2)) == 0
+    assert reserved(order(2, BUY), position(-3)) == 0
+
+
+def test_an_order_that_flips_needs_margin_for_what_it_opens() -> None:
+    assert reserved(order(3, SELL), position(2)) == 5_000
+    assert reserved(order(3, BUY), position(-2)) == 5_000
+
+
+def test_margin_is_that_of_the_side_that_needs_more() -> None:
+    both = holding(reservation(4, BUY), reservation(1, SELL))
+    assert reserved(order(1, SELL), ledger=both) == 20_000
+    assert reserved(order(5, SELL), ledger=both) == 30_000
+
+
+def test_orders_that_close_and_then_open_together_need_margin_for_what_is_over() -> None:
+    assert reserved(order(3, SELL), position(4), ledger=holding(reservation(2, SELL))) == 5_000
+
+
+def test_margin_that_closing_would_free_is_not_counted_on() -> None:
+    shown = figures(order(2, SELL), position(2, margin=10_000), equity=20_000, margin_used=10_000)
+    assert shown["margin_available"] == 10_000
+
+
+def test_a_third_of_a_margin_is_rounded_up_at_the_twelfth_place() -> None:
+    sells = holding(reservation(3, SELL, price=1, margin=1))
+    assert reserved(order(1, BUY), position(2), ledger=sells) == 5_000  # the buy needs more
+    assert reserved(market("0.000000000001", BUY), position(2), ledger=sells) == D("0.333333333334")
+
+
+def test_margins_of_thirds_leave_no_dust_that_a_limit_could_choke_on() -> None:
+    thirds = holding(*(reservation(3, SELL, symbol=name, price=1, margin=1) for name in ("AAA", "BBB", "CCC")))
+    holds_two = [position(2, name) for name in ("AAA", "BBB", "CCC", "DDD")]
+    decision = check(
+        order(1, SELL, symbol="DDD", price=1),
+        soft("margin_available", ">=", 500),
+        at=state(*holds_two, equity=1),
+        ledger=thirds,
+        prices=marks(AAA=1, BBB=1, CCC=1, DDD=1),
+    )
+    assert decision.approved
+    assert decision.post_trade_metrics["margin_available"] == D("-0.000000000002")
+
+
+def test_the_margin_rate_is_the_instruments_or_else_the_books() -> None:
+    rates = compiled(instruments=(instrument(margin_rate="0.02"),))
+    assert check(order(1), under=rates).post_trade_metrics["margin_available"] == 99_000
+    assert check(order(1, symbol="ETHUSDT"), under=rates).post_trade_metrics["margin_available"] == 99_700
+
+
+def test_a_lower_leverage_at_the_venue_needs_more_margin_and_a_higher_one_no_less() -> None:
+    assert figures(order(1, leverage=2))["margin_available"] == 75_000
+    assert figures(order(1, leverage=50))["margin_available"] == 95_000
+
+
+def test_a_leverage_that_is_no_even_part_of_one_is_rounded_up() -> None:
+    assert figures(order(1, leverage=3))["margin_available"] == D("83333.3333333")
+
+
+# -------------------------------------------------------------------------------------- strictly reducing
+
+
+@pytest.mark.parametrize(
+    ("held", "side", "quantity", "open_same_side", "reduces"),
+    [
+        (0, BUY, 1, 0, False),
+        (0, SELL, 1, 0, False),
+        (5, BUY, 1, 0, False),
+        (-5, SELL, 1, 0, False),
+        (5, SELL, 6, 0, False),
+        (5, SELL, 3, 3, False),
+        (5, SELL, 1, 0, True),
+        (5, SELL, 5, 0, True),
+        (5, SELL, 2, 3, True),
+        (-5, BUY, 5, 0, True),
+        (-5, BUY, "5.000000000001", 0, False),
+    ],
+)
+def test_an_order_strictly_reduces_if_nothing_of_its_side_can_flip_the_position(
+    held, side, quantity, open_same_side, reduces
+) -> None:
+    assert strictly_reduces(D(held), side, D(quantity), D(open_same_side)) is reduces
