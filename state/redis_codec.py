@@ -1,0 +1,252 @@
+"""Load and Commit as the arguments of scripts, and the scripts' replies as Loaded and Committed.
+
+This is the hot path of every check: flat lists, few objects, JSON decoded by msgspec in one go. A reply that
+is not understood raises StateUnavailable; only an unreadable control reads as none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from riskcore.ports import (
+    AccountChange,
+    AccountQuery,
+    AccountView,
+    Answer,
+    Commit,
+    Committed,
+    Control,
+    Load,
+    Loaded,
+    Stop,
+)
+from riskcore.types import Price, Reservation
+from state.keys import own_member, own_price, own_suffix
+from state.redis_wire import Argument
+from state.requests import exact_price
+from state.store import ANSWER_LIFE_S, LOST_LEDGER, StateUnavailable
+
+_COMMITTED = Committed()
+_NO_LEDGER = (None, LOST_LEDGER)
+_UNREADABLE = (ValueError, TypeError, IndexError, AttributeError, msgspec.DecodeError)
+
+_json = msgspec.json.Encoder()
+_price_decoder = msgspec.json.Decoder(dict[str, Price])
+_reservation_decoder = msgspec.json.Decoder(Reservation)
+_reservations_decoder = msgspec.json.Decoder(tuple[Reservation, ...])
+_stops_decoder = msgspec.json.Decoder(tuple[Stop, ...])
+
+# The control that was read last: between two stops or books, every load brings the same five fields.
+_last_control: tuple[list[bytes | None], int, Control | None] = ([], 0, None)
+
+
+def encode_load(load: Load) -> list[Argument]:
+    """Return the arguments of the load script."""
+    arguments: list[Argument] = [len(load.accounts)]
+    for query in load.accounts:
+        orders, symbols, keys, held = query.order_ids, query.symbols, query.keys, query.reservations
+        arguments += (query.account_id, len(orders), len(symbols), len(keys), len(held))
+        arguments += orders
+        arguments += symbols
+        arguments += keys
+        arguments += held
+    return arguments
+
+
+def encode_commit(commit: Commit) -> list[Argument]:
+    """Return the arguments of the commit script."""
+    expect = commit.expect
+    arguments: list[Argument] = [ANSWER_LIFE_S]
+    arguments += ("", "", "") if expect is None else (expect.generation, expect.epoch, expect.book_version)
+    arguments.append(len(commit.changes))
+    for change in commit.changes:
+        _encode_change(arguments, change)
+    arguments.append(len(commit.journal))
+    arguments += commit.journal
+    arguments += encode_load(commit.reload)
+    return arguments
+
+
+def _encode_change(arguments: list[Argument], change: AccountChange) -> None:
+    version = change.expected_version
+    arguments += (
+        change.account_id,
+        version,
+        "" if change.state is None and change.ledger is None else version + 1,
+        change.state or b"",
+        "\n".join(change.symbols),
+        change.ledger or b"",
+        len(change.remove),
+        len(change.add),
+        len(change.answers),
+    )
+    for held in change.remove:
+        arguments += (held.order_id, own_suffix(held), own_member(held))
+    for held in change.add:
+        arguments += (
+            held.order_id,
+            own_suffix(held),
+            own_member(held),
+            held.expires_at_us,
+            _json.encode(held),
+        )
+    for order_id, answer in change.answers.items():
+        arguments += (order_id, answer.fingerprint.encode() + b"\n" + answer.decision)
+
+
+def decode_committed(reply: Any, commit: Commit, lanes: int = 1) -> Committed | Loaded:
+    """Return what the commit script replied."""
+    return _COMMITTED if reply == 1 else decode_loaded(reply, commit.reload, lanes)
+
+
+def decode_loaded(reply: Any, load: Load, lanes: int = 1) -> Loaded:
+    """Return what the load script replied to `load`, of a store with so many lanes."""
+    try:
+        prices = {} if reply[6] == b"{}" else _price_decoder.decode(reply[6])
+        only = len(load.accounts) == 1
+        return Loaded(
+            now_us=int(reply[0]),
+            control=decode_control(reply[1:6], lanes),
+            accounts=tuple(
+                _view(raw, query, prices if only else None, prices)
+                for raw, query in zip(reply[7:], load.accounts, strict=True)
+            ),
+        )
+    except _UNREADABLE as error:
+        raise StateUnavailable(f"the live state holds what cannot be read: {error}") from error
+
+
+def _view(
+    raw: list[Any], query: AccountQuery, prices: dict[str, Price] | None, all_prices: dict[str, Price]
+) -> AccountView:
+    """Return one account's view. `prices` None: it has to pick its own from those of all accounts."""
+    version, state, ledger, symbols, expired = raw[:5]
+    if version is None and (state is not None or ledger not in _NO_LEDGER):
+        raise ValueError(f"account {query.account_id} has no version")
+    if prices is None:
+        wanted = (*query.symbols, *(symbols or b"").decode().split("\n"))
+        prices = {symbol: all_prices[symbol] for symbol in wanted if symbol in all_prices}
+    at = 5
+    answers = {}
+    for order_id in query.order_ids:
+        if raw[at] is not None:
+            answers[order_id] = _answer(raw[at])
+        at += 1
+    bids, asks = {}, {}
+    for key in query.keys:
+        if bid := raw[at]:
+            bids[key] = own_price(bid.decode())
+        if ask := raw[at + 1]:
+            asks[key] = own_price(ask.decode())
+        at += 2
+    held = {}
+    for order_id in query.reservations:
+        if raw[at] is not None:
+            held[order_id] = _reservation_decoder.decode(raw[at])
+        at += 1
+    return AccountView(
+        account_id=query.account_id,
+        version=0 if version is None else _whole(version),
+        state=state,
+        ledger=ledger,
+        prices=prices,
+        answers=answers,
+        expired=_reservations_decoder.decode(expired) if expired else (),
+        own_bids=bids,
+        own_asks=asks,
+        reservations=held,
+    )
+
+
+def _answer(text: bytes) -> Answer:
+    fingerprint, line_feed, decision = text.partition(b"\n")
+    if not line_feed:
+        raise ValueError("an answer without its fingerprint")
+    return Answer(fingerprint.decode(), decision)
+
+
+def _whole(text: bytes) -> int:
+    if not text.isdigit():
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def decode_control(fields: Sequence[bytes | None], lanes: int) -> Control | None:
+    """Return the control in [generation, epoch, book, stops, lanes].
+
+    None where any is missing or unreadable, or where it is the control of another number of lanes.
+    """
+    global _last_control  # noqa: PLW0603 - a memo: whoever writes it last, it is right
+    known_fields, known_lanes, known = _last_control
+    if fields == known_fields and lanes == known_lanes:
+        return known
+    control = _read_control(*fields, lanes=lanes)
+    _last_control = (list(fields), lanes, control)
+    return control
+
+
+def _read_control(
+    generation: bytes | None,
+    epoch: bytes | None,
+    book: bytes | None,
+    stops: bytes | None,
+    written_for: bytes | None,
+    *,
+    lanes: int,
+) -> Control | None:
+    if not generation or epoch is None or book is None or stops is None or written_for != b"%d" % lanes:
+        return None
+    try:
+        return Control(
+            generation=generation.decode(),
+            epoch=_whole(epoch),
+            book_version=_whole(book),
+            stops=_stops_decoder.decode(stops),
+        )
+    except _UNREADABLE:
+        return None
+
+
+def encode_stops(stops: Iterable[Stop]) -> bytes:
+    """Return the stops as the control keeps them."""
+    return _json.encode(tuple(stops))
+
+
+def decode_stops(text: bytes | None) -> tuple[Stop, ...] | None:
+    """Return the stops that the control keeps, None where there are none to be read."""
+    try:
+        return None if text is None else _stops_decoder.decode(text)
+    except _UNREADABLE:
+        return None
+
+
+def encode_price(symbol: str, text: str, sent_at_us: int) -> tuple[Argument, Argument, Argument]:
+    """Return the arguments that write one price; the script adds the receipt between the last two.
+
+    Raises ValueError where `text` is not a finite decimal or the stamp is out of range.
+    """
+    return (
+        symbol,
+        f"{_json.encode(symbol).decode()}:[{_json.encode(exact_price(text, sent_at_us)).decode()},",
+        sent_at_us,
+    )
+
+
+def decode_prices(records: Iterable[bytes | None]) -> dict[str, Price]:
+    """Return the prices in the records of the prices hash."""
+    try:
+        return _price_decoder.decode(b"{" + b",".join(record for record in records if record) + b"}")
+    except msgspec.DecodeError as error:
+        raise StateUnavailable(f"the live state holds a price that cannot be read: {error}") from error
+
+
+def decode_reservations(texts: Iterable[bytes]) -> tuple[Reservation, ...]:
+    """Return the reservations in `texts`, oldest first."""
+    try:
+        held = [_reservation_decoder.decode(text) for text in texts]
+    except msgspec.DecodeError as error:
+        raise StateUnavailable(f"the live state holds a reservation that cannot be read: {error}") from error
+    return tuple(sorted(held, key=lambda one: (one.created_at_us, one.order_id)))

@@ -1,0 +1,164 @@
+"""The control of all lanes: stops, book and generation, and how they stay the same in every lane.
+
+The first lane leads. Every change is made there first, which gives it its place among others, and then in
+the other lanes in turn, where only what is newer is taken over. So
+all lanes end the same, whoever comes last.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from riskcore.ports import Control, Stop
+from state import keys
+from state.redis_codec import decode_control, decode_stops, encode_stops
+from state.redis_scripts import FOLLOW_STOPS, PUBLISH, RESTORE, SET_STOPS, Script
+from state.redis_wire import Argument, Refused
+from state.store import StateUnavailable, StopsMoved
+
+# What a lane's control holds: generation, epoch, book, stops, lanes.
+Fields: TypeAlias = list[bytes | None]
+
+_FIELDS = ("generation", "epoch", "book", "stops", "lanes")
+_AGREEMENT_ATTEMPTS = 5
+_AGREEMENT_PAUSE_S = 0.005
+_RESTORE_ATTEMPTS = 20
+
+
+class RedisControl:
+    """Reads and changes the control of every lane.
+
+    Parameters
+    ----------
+    lanes
+        How many there are.
+    execute
+        Sends one command to Redis and returns its reply.
+    run
+        Runs a script in a lane with some arguments and returns its reply.
+    """
+
+    def __init__(
+        self,
+        lanes: int,
+        execute: Callable[..., Any],
+        run: Callable[[Script, int, Sequence[Argument]], Any],
+    ) -> None:
+        self._lanes = range(lanes)
+        self._execute = execute
+        self._run = run
+
+    def read(self) -> Control | None:
+        """Return what all lanes agree on; a change on its way through them is given time to arrive."""
+        for _ in range(_AGREEMENT_ATTEMPTS):
+            first, *others = (decode_control(self._fields(lane), len(self._lanes)) for lane in self._lanes)
+            if all(other == first for other in others):
+                return first
+            time.sleep(_AGREEMENT_PAUSE_S)
+        return None
+
+    def stops(self) -> tuple[int, tuple[Stop, ...]]:
+        """Return the epoch and the stops of the leading lane, 0 and none where it has none to be read."""
+        _, epoch, _, stops, _ = self._fields(0)
+        return (int(epoch) if epoch is not None and epoch.isdigit() else 0), decode_stops(stops) or ()
+
+    def set_stops(self, stops: Sequence[Stop], expected_epoch: int | None) -> int:
+        """Replace the stops in every lane and return their epoch. Raises StopsMoved."""
+        text = encode_stops(stops)
+        expected = "" if expected_epoch is None else str(expected_epoch)
+        written, epoch = self._lead_stops(text, expected, 0)
+        if not written:
+            raise StopsMoved(f"the epoch is {epoch}, not {expected}")
+        # A lane may be ahead because somebody else has set newer stops, which then lead already. Otherwise
+        # the first lane lost its memory and its clock is behind: no lane may keep what it had before.
+        while (highest := self._follow_stops(text, epoch)) > epoch and self.stops()[0] == epoch:
+            written, number = self._lead_stops(text, str(epoch), highest + 1)
+            if not written:
+                break
+            epoch = number
+        return epoch
+
+    def _lead_stops(self, text: bytes, expected: str, least: int) -> tuple[bool, int]:
+        written, epoch = self._run(SET_STOPS, 0, (text, expected, least))
+        return bool(written), int(epoch)
+
+    def _follow_stops(self, text: bytes, epoch: int) -> int:
+        """Set the stops in the other lanes and return the highest epoch that any lane then has."""
+        return max([epoch, *(int(self._run(FOLLOW_STOPS, lane, (text, epoch))) for lane in self._lanes[1:])])
+
+    def publish(self, version: int) -> int:
+        """Make a book current in every lane, if it is newer, and return the version that now is."""
+        return max(int(self._run(PUBLISH, lane, (version,))) for lane in self._lanes)
+
+    def written_for(self) -> str:
+        """Return for how many lanes the control was written, empty where it does not say."""
+        return (self._fields(0)[4] or b"").decode(errors="replace")
+
+    def restore(self, book_version: int, stops: Sequence[Stop], has_book: Callable[[int], bool]) -> str:
+        """Write the control of every lane anew and return the new generation."""
+        generation = uuid.uuid4().hex
+        for _ in range(_RESTORE_ATTEMPTS):
+            seen = [self._fields(lane) for lane in self._lanes]
+            wanted = _restored(seen, book_version, stops, generation, self._now_us(), has_book)
+            if self._replace(0, seen[0], wanted):
+                break
+        else:
+            raise StateUnavailable("the stops kept changing during the restore")
+        for lane in self._lanes[1:]:
+            self._copy_to(lane)
+        return generation
+
+    def _copy_to(self, lane: int) -> None:
+        for _ in range(_RESTORE_ATTEMPTS):
+            if self._replace(lane, self._fields(lane), self._fields(0)):
+                return
+        raise StateUnavailable("the stops kept changing during the restore")
+
+    def _replace(self, lane: int, seen: Fields, wanted: Fields) -> bool:
+        """Write the control of a lane, unless it is not as it was seen any more."""
+        return bool(self._run(RESTORE, lane, [field or b"" for field in (*seen, *wanted)]))
+
+    def _fields(self, lane: int) -> Fields:
+        try:
+            fields: Fields = self._execute("HMGET", keys.prefix(lane) + keys.CONTROL, *_FIELDS, harmless=True)
+        except Refused as error:
+            if str(error).startswith("WRONGTYPE"):
+                return [None] * len(_FIELDS)  # whatever is there, it is no control
+            raise
+        return fields
+
+    def _now_us(self) -> int:
+        seconds, microseconds = self._execute("TIME", harmless=True)
+        return int(seconds) * 1_000_000 + int(microseconds)
+
+
+def _restored(
+    seen: Sequence[Fields],
+    book_version: int,
+    stops: Sequence[Stop],
+    generation: str,
+    now_us: int,
+    has_book: Callable[[int], bool],
+) -> Fields:
+    """Return the control that a restore writes over those that it sees in the lanes."""
+    found = decode_stops(seen[0][3])
+    if found is None:  # the leading lane forgot its stops; the others may remember
+        found = tuple(stop for fields in seen for stop in decode_stops(fields[3]) or ())
+    kept = {stop.id: stop for stop in (*stops, *found)}
+    epochs = [int(epoch) for _, epoch, _, _, _ in seen if epoch is not None and epoch.isdigit()]
+    epoch = max([now_us, *(number + 1 for number in epochs)])
+    marker, _, found_book, _, _ = seen[0]
+    if not marker and found_book is not None and found_book.isdigit():
+        newer = int(found_book)
+        if newer > book_version and has_book(newer):
+            book_version = newer
+    return [
+        generation.encode(),
+        str(epoch).encode(),
+        str(book_version).encode(),
+        encode_stops(kept.values()),
+        str(len(seen)).encode(),
+    ]
