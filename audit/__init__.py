@@ -1,0 +1,1 @@
+"""Who did what, and every decision, kept: the hash-chained log of changes and the drained journal."""

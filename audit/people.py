@@ -1,0 +1,62 @@
+"""What the audit log keeps of people and groups: who they are and what they may do, never a password or its hash."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from django.contrib.auth.models import Group, Permission, User
+from django.db.models import QuerySet
+
+from audit.services import record
+
+Person: TypeAlias = User | Group
+
+_OF_USER = ("id", "username", "first_name", "last_name", "email", "is_active", "is_staff", "is_superuser")
+
+
+def evidence(row: Person) -> dict[str, object]:
+    """Return a user with their rights, or a group with its rights and members, as the database has them now."""
+    if isinstance(row, Group):
+        members = row.user_set.order_by("username").values_list("username", flat=True)
+        return {"id": row.pk, "name": row.name, "permissions": _names(row.permissions.all()), "members": list(members)}
+    return {
+        **{name: getattr(row, name) for name in _OF_USER},
+        "groups": list(row.groups.order_by("name").values_list("name", flat=True)),
+        "permissions": _names(row.user_permissions.all()),
+    }
+
+
+def record_change(
+    row: Person,
+    verb: str,
+    *,
+    actor: str,
+    reason: str,
+    before: dict[str, object] | None,
+    after: dict[str, object] | None,
+) -> None:
+    """Write the event of a change, whose `row` has, or had, its key. Call this last in the change's transaction."""
+    kept = after or before or {}
+    kind = "group" if isinstance(row, Group) else "user"
+    record(
+        actor=actor,
+        action=f"{kind}.{verb}",
+        object_type=kind,
+        object_id=kept["id"],
+        object_label=str(row),
+        reason=reason,
+        before=before,
+        after=after,
+    )
+
+
+def record_password(row: User, *, actor: str, reason: str) -> None:
+    """Write that a password was changed, or that signing in by password was switched off."""
+    now = evidence(row)
+    what = "password changed" if row.has_usable_password() else "password switched off"
+    record_change(row, "password", actor=actor, reason=reason, before=now, after={**now, "password": what})
+
+
+def _names(permissions: QuerySet[Permission]) -> list[str]:
+    pairs = permissions.values_list("content_type__app_label", "codename")
+    return sorted(f"{app}.{name}" for app, name in pairs)

@@ -1,0 +1,137 @@
+"""Users and groups in the admin: every change needs a reason and is in the audit log, or is not made.
+
+Django calls the `log_...` methods in the transaction of a change, after everything of it was written.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group, User
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from audit.people import evidence, record_change, record_password
+from audit.unfold import AdminPasswordChangeForm, ModelAdmin, TextareaWidget, UserChangeForm, UserCreationForm
+
+_WHY = ("Why", {"fields": ("reason",)})
+
+if TYPE_CHECKING:
+    _Admin = ModelAdmin
+    _UserAdmin = DjangoUserAdmin[User]
+else:
+    _Admin, _UserAdmin = object, DjangoUserAdmin
+
+
+def _reason_field() -> forms.CharField:
+    return forms.CharField(
+        label="Reason for this change",
+        widget=TextareaWidget(attrs={"rows": 2}),
+        help_text="Kept for good in the audit log, with your name and what was changed.",
+    )
+
+
+class GroupForm(forms.ModelForm):  # type: ignore[type-arg]
+    reason = _reason_field()
+
+
+class NewUserForm(UserCreationForm):
+    reason = _reason_field()
+
+
+class UserForm(UserChangeForm):
+    reason = _reason_field()
+
+
+class PasswordForm(AdminPasswordChangeForm):
+    reason = _reason_field()
+
+
+class Recorded(_Admin):
+    """An admin that writes one audit event for each change."""
+
+    actions = None
+    delete_confirmation_template = "admin/audit/delete_with_reason.html"
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        groups = [
+            (title, {**options, "fields": tuple(name for name in options["fields"] if name != "reason")})
+            for title, options in super().get_fieldsets(request, obj)
+        ]
+        may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        return [*groups, _WHY] if may_write else groups
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if change:
+            row = type(obj)._default_manager.select_for_update().get(pk=obj.pk)
+            request.evidence_before = evidence(row)  # type: ignore[attr-defined]
+        super().save_model(request, obj, form, change)
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        entry = super().log_addition(request, obj, message)
+        record_change(obj, "create", **_why(request), before=None, after=evidence(obj))
+        return entry
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        entry = super().log_change(request, obj, message)
+        before, after = getattr(request, "evidence_before", None), evidence(obj)
+        if before is None:
+            record_password(obj, **_why(request))  # this has a form of its own, and nothing else saves without one
+        elif before != after:
+            record_change(obj, "change", **_why(request), before=before, after=after)
+        return entry
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        if request.method == "POST" and not request.POST.get("reason", "").strip():
+            messages.error(request, "Nothing was deleted: say why, for the audit log.")
+            return HttpResponseRedirect(request.get_full_path())
+        return super().delete_view(request, object_id, extra_context)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        before = evidence(obj)
+        super().delete_model(request, obj)
+        record_change(obj, "delete", **_why(request), before=before, after=None)
+
+
+admin.site.unregister((User, Group))
+
+
+@admin.register(Group)
+class GroupAdmin(Recorded, DjangoGroupAdmin, ModelAdmin):
+    form = GroupForm
+
+
+@admin.register(User)
+class UserAdmin(Recorded, _UserAdmin, ModelAdmin):
+    form = UserForm
+    add_form = NewUserForm
+    change_password_form = PasswordForm
+    change_user_password_template = "admin/audit/change_password.html"  # noqa: S105 - the name of a file
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        with transaction.atomic():
+            return super().user_change_password(request, id, form_url)
+
+
+_change_own_password = admin.site.password_change
+
+
+def _recorded_own_password(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    with transaction.atomic():
+        response = _change_own_password(request, extra_context)
+        if request.method == "POST" and response.status_code == HttpResponseRedirect.status_code:
+            who = request.user
+            assert isinstance(who, User)  # nobody else gets past the form
+            record_password(who, actor=who.get_username(), reason="Changed their own password")
+    return response
+
+
+admin.site.password_change = _recorded_own_password  # type: ignore[method-assign, assignment]
+
+
+def _why(request: HttpRequest) -> dict[str, str]:
+    return {"actor": request.user.get_username(), "reason": request.POST["reason"].strip()}

@@ -1,0 +1,95 @@
+"""Writes the log of changes. Every service that changes something calls `record` in the same transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from django.db import models, transaction
+from django.utils import timezone
+
+from audit.canonical import digest, plain
+from audit.models import AuditEvent, AuditHead
+
+
+def record(
+    *,
+    actor: str,
+    action: str,
+    object_type: str,
+    object_id: object,
+    object_label: str,
+    reason: str,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+    at: datetime | None = None,
+) -> AuditEvent:
+    """Add one event to the chain, which commits or vanishes with the change that it tells of.
+
+    The chain's end is locked until then, so call this last: every other change waits meanwhile.
+
+    Parameters
+    ----------
+    actor
+        Who did it, by name, as it shall read in ten years: "alice", "key:oms-1", "configuration".
+    action
+        What was done, as `thing.verb`.
+    object_id, object_label
+        The key of the object that changed, and what people call it.
+    before, after
+        The object on either side of the change; None where it did not exist. Decimals, dates and UUIDs are
+        kept as exact text.
+    at
+        When, timezone-aware; the present moment if left out.
+
+    Raises
+    ------
+    TransactionManagementError
+        There is no transaction.
+    ValueError, TypeError
+        The actor or the reason is blank, or a value has no exact form.
+    """
+    for name, text in (("actor", actor), ("reason", reason)):
+        if not text.strip():
+            raise ValueError(f"an audit event needs {'an' if name == 'actor' else 'a'} {name}")
+    head = _locked_head()
+    event = AuditEvent(
+        sequence=head.sequence + 1,
+        at=at or timezone.now(),
+        actor=str(plain(actor)),
+        action=action,
+        object_type=object_type,
+        object_id=str(plain(object_id)),
+        object_label=object_label[: AuditEvent._meta.get_field("object_label").max_length],
+        reason=str(plain(reason)),
+        before=None if before is None else plain(dict(before)),
+        after=None if after is None else plain(dict(after)),
+        previous_hash=head.hash,
+    )
+    event.hash = event_hash(event)
+    event.save()
+    head.sequence, head.hash = event.sequence, event.hash
+    head.save()
+    return event
+
+
+def event_hash(event: AuditEvent) -> str:
+    """Return the hash that `event` must have: over everything in it, and the hash before it."""
+    names = [field.attname for field in AuditEvent._meta.concrete_fields if field.attname != "hash"]
+    return digest({name: getattr(event, name) for name in names})
+
+
+def snapshot(row: models.Model) -> dict[str, object]:
+    """Return every column of `row` by name, as `before` or `after` of an event."""
+    return {field.attname: plain(getattr(row, field.attname)) for field in row._meta.concrete_fields}
+
+
+def _locked_head() -> AuditHead:
+    if not transaction.get_connection().in_atomic_block:
+        raise transaction.TransactionManagementError("an audit event is written in the transaction of its change")
+    head = AuditHead.objects.select_for_update().filter(pk=1).first()
+    if head is None:
+        # The first event ever. Where only the head is gone, number 1 is taken, and nothing is written.
+        AuditHead.objects.get_or_create(pk=1)
+        head = AuditHead.objects.select_for_update().get(pk=1)
+    return head

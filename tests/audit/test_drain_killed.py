@@ -1,0 +1,108 @@
+"""A draining process that is killed outright, again and again, on the stores and the database of the run."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from audit.drain import drain
+from audit.models import JournalReject, OrderDecision
+from riskcore.ports import AccountQuery, Commit, Committed, Load
+from state.memory_store import MemoryStore
+from state.redis_store import RedisStore
+from state.store import Store
+from state.wiring import forget_stores, store
+from tests.audit.subjects import decided, inputs
+
+ROOT = Path(__file__).parents[2]
+DRAIN = """
+import django; django.setup()
+from audit.drain import drain
+from state.wiring import store
+print("ready", flush=True)
+while drain(store(), batch=40):
+    pass
+"""
+
+
+def journal(target: Store, account_id: str, *entries: bytes) -> None:
+    """Write entries into the journal of an account's lane, as a check does."""
+    reload = Load(accounts=(AccountQuery(account_id=account_id),))
+    written = target.commit(Commit(expect=None, changes=(), journal=entries, reload=reload))
+    assert isinstance(written, Committed)
+
+
+@pytest.fixture
+def three_lanes(request) -> Iterator[Store]:
+    """A store with several journals: Redis where the run has it."""
+    found = RedisStore(request.getfixturevalue("clean_redis"), lanes=3) if settings.REDIS_URL else MemoryStore()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def emptied(request, transactional_db) -> Iterator[None]:
+    """The journal of this process's store, empty before and after."""
+    if settings.REDIS_URL:
+        request.getfixturevalue("clean_redis")
+    forget_stores()
+    yield
+    drain(store())
+    store().close()
+    forget_stores()
+
+
+@pytest.mark.django_db
+def test_every_lane_of_a_real_store_is_drained(three_lanes):
+    accounts = [f"desk-{number}" for number in range(12)]
+    for account_id in accounts:
+        journal(three_lanes, account_id, *(decided(inputs(account_id=account_id)) for _ in range(3)))
+    assert drain(three_lanes, batch=5) == 36
+    assert set(OrderDecision.objects.values_list("account_id", flat=True)) == set(accounts)
+    assert sum(three_lanes.journal_length(lane) for lane in range(three_lanes.lanes)) == 0
+    assert drain(three_lanes) == 0
+
+
+@pytest.mark.fault
+@pytest.mark.slow
+def test_whenever_it_is_killed_every_decision_is_kept_once(emptied):
+    wanted = [inputs() for _ in range(1500)]
+    for first in range(0, len(wanted), 100):
+        journal(store(), "desk-1", *map(decided, wanted[first : first + 100]))
+    store().close()  # an embedded journal has one user at a time
+    lives = kills = 0
+    while OrderDecision.objects.count() < len(wanted):
+        process = _draining()
+        assert process.stdout is not None
+        process.stdout.readline()
+        lives += 1
+        time.sleep(random.uniform(0, 0.05 * lives))
+        kills += process.poll() is None
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    assert kills
+    drain(store())
+    kept = {str(decision_id) for decision_id in OrderDecision.objects.values_list("decision_id", flat=True)}
+    assert kept == {each.decision_id for each in wanted}
+    assert not JournalReject.objects.exists()
+    assert store().journal_length(0) == 0
+
+
+def _draining() -> subprocess.Popen[str]:
+    database = connection.settings_dict
+    url = f"sqlite:///{database['NAME']}"
+    if connection.vendor == "postgresql":
+        user = f"{database['USER']}:{database['PASSWORD']}"
+        url = f"postgresql://{user}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
+    environment = {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "riskportal.settings"}
+    return subprocess.Popen([sys.executable, "-c", DRAIN], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
