@@ -1,0 +1,1 @@
+"""What officers manage, and the policy book that is published from it."""

@@ -1,0 +1,15 @@
+"""Where officers manage it."""
+
+from policies.admin.book import BookAdmin
+from policies.admin.policy import PolicyAdmin
+from policies.admin.profile import AccountAdmin, CapitalProfileAdmin
+from policies.admin.symbol import InstrumentAdmin, RestrictedSymbolAdmin
+
+__all__ = [
+    "AccountAdmin",
+    "BookAdmin",
+    "CapitalProfileAdmin",
+    "InstrumentAdmin",
+    "PolicyAdmin",
+    "RestrictedSymbolAdmin",
+]

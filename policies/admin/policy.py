@@ -1,0 +1,47 @@
+"""Limits in the admin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import admin
+
+from audit.unfold import display
+from policies.admin.base import ManagedAdmin
+from policies.changes import Change
+from policies.models import Policy
+from policies.services import do_change_policy, do_create_policy
+from policies.wording import sentence
+
+
+@admin.register(Policy)
+class PolicyAdmin(ManagedAdmin):
+    list_display = ("name", "in_words", "shown_type", "enabled", "owner", "version")
+    list_filter = ("type", "enabled", "scope", "metric", "on_breach")
+    search_fields = ("name", "description", "owner")
+    search_help_text = "A name, description or owner"
+    readonly_fields = ("in_words",)
+
+    def groups(self, obj: Policy | None) -> tuple[Any, ...]:
+        first = ("name", "description", "enabled")
+        return (
+            (None, {"fields": ("in_words", *first) if obj else first}),
+            ("Limit", {"fields": (("metric", "window_s"), ("operator", "threshold"), ("type", "on_breach"))}),
+            ("Scope", {"fields": ("scope", "scope_ids")}),
+            ("Accountability", {"fields": ("owner", "regulatory_tags", "priority")}),
+        )
+
+    def create(self, given: Mapping[str, Any], fields: Mapping[str, Any], **why: Any) -> Change[Any]:
+        return do_create_policy(**why, **fields)
+
+    def change(self, row: Policy, fields: Mapping[str, Any], *, expected_version: int, **why: Any) -> Change[Any]:
+        return do_change_policy(policy_id=row.pk, expected_version=expected_version, **why, **fields)
+
+    @display(description="In words")
+    def in_words(self, policy: Policy) -> str:
+        return sentence(policy)
+
+    @display(description="Type", ordering="type", label={"hard": "info", "soft": "warning", "emergency": "danger"})
+    def shown_type(self, policy: Policy) -> str:
+        return policy.type

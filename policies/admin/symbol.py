@@ -1,0 +1,104 @@
+"""Restricted symbols and instruments in the admin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import admin
+from django.utils import timezone
+
+from audit.unfold import display
+from policies.admin.base import ManagedAdmin
+from policies.changes import Change
+from policies.errors import NothingToChange
+from policies.models import Instrument, RestrictedSymbol
+from policies.services import do_change_instrument, do_create_instrument, do_lift_symbol, do_restrict_symbol
+from riskcore.decimals import tidy
+
+
+@admin.register(RestrictedSymbol)
+class RestrictedSymbolAdmin(ManagedAdmin):
+    """A restriction is made once, and lifted once; to restrict a symbol otherwise makes another."""
+
+    list_display = ("symbol", "state", "in_words", "reason", "until")
+    list_filter = ("active", "side", "close_only")
+    list_select_related = ("account",)
+    search_fields = ("symbol", "reason", "=account__id")
+    autocomplete_fields = ("account",)
+    fixed = ("symbol", "side", "account", "close_only", "until", "reason")
+
+    def groups(self, obj: RestrictedSymbol | None) -> tuple[Any, ...]:
+        what = ("symbol", ("side", "account"), "close_only", "until")
+        if obj is None:
+            return ((None, {"fields": what}),)
+        return ((None, {"fields": ("active", *what, "reason")}),)
+
+    def has_change_permission(self, request: Any, obj: Any = None) -> bool:
+        lifted = obj is not None and not obj.active
+        return not lifted and super().has_change_permission(request, obj)
+
+    def create(self, given: Mapping[str, Any], fields: Mapping[str, Any], **why: Any) -> Change[Any]:
+        return do_restrict_symbol(
+            symbol=given["symbol"],
+            side=given["side"],
+            account_id=given["account"].pk if given["account"] is not None else "",
+            close_only=given["close_only"],
+            until=given["until"],
+            **why,
+        )
+
+    def change(
+        self, row: RestrictedSymbol, fields: Mapping[str, Any], *, expected_version: int, **why: Any
+    ) -> Change[Any]:
+        if fields["active"]:
+            raise NothingToChange(f"The restriction of {row}")
+        return do_lift_symbol(restriction_id=row.pk, expected_version=expected_version, **why)
+
+    @display(description="State", label={"in force": "danger", "lifted": "success", "over": "info"})
+    def state(self, restriction: RestrictedSymbol) -> str:
+        if not restriction.active:
+            return "lifted"
+        over = restriction.until is not None and restriction.until <= timezone.now()
+        return "over" if over else "in force"
+
+    @display(description="In words")
+    def in_words(self, restriction: RestrictedSymbol) -> str:
+        side = f"{restriction.side} orders" if restriction.side else "Orders"
+        who = f"of {restriction.account_id}" if restriction.account_id else "of every account"
+        what = "only reduce positions" if restriction.close_only else "are blocked"
+        return f"{side} {who} {what}"
+
+
+@admin.register(Instrument)
+class InstrumentAdmin(ManagedAdmin):
+    list_display = ("symbol", "in_words", "version")
+    search_fields = ("symbol",)
+    fixed = ("symbol",)
+
+    def groups(self, obj: Instrument | None) -> tuple[Any, ...]:
+        return (
+            (None, {"fields": ("symbol",), "description": "0 or empty: the rule is not known and not checked."}),
+            ("Steps", {"fields": (("tick_size", "lot_size"),)}),
+            ("Quantity", {"fields": (("min_quantity", "max_quantity"),)}),
+            ("Margin and order types", {"fields": ("margin_rate", "order_types")}),
+        )
+
+    def create(self, given: Mapping[str, Any], fields: Mapping[str, Any], **why: Any) -> Change[Any]:
+        return do_create_instrument(symbol=given["symbol"], **why, **fields)
+
+    def change(self, row: Instrument, fields: Mapping[str, Any], *, expected_version: int, **why: Any) -> Change[Any]:
+        return do_change_instrument(symbol=row.pk, expected_version=expected_version, **why, **fields)
+
+    @display(description="In words")
+    def in_words(self, instrument: Instrument) -> str:
+        rules = (
+            ("tick", instrument.tick_size),
+            ("lot", instrument.lot_size),
+            ("at least", instrument.min_quantity),
+            ("at most", instrument.max_quantity),
+        )
+        known = [f"{name} {tidy(value):f}" for name, value in rules if value]
+        if instrument.margin_rate:
+            known.append(f"margin {tidy(instrument.margin_rate * 100):f} %")
+        return ", ".join([*known, *instrument.order_types]) or "no rule is known"

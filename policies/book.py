@@ -1,0 +1,239 @@
+"""From the rows to the published book, and from the published book to the live state."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+import msgspec
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from audit.services import record
+from policies.models import Account, Book, BookLock, CapitalProfile, Instrument, Policy, RestrictedSymbol
+from riskcore import book as core
+from riskcore.calendar import microseconds
+from riskcore.compiled import CompiledBook
+from riskcore.decimals import tidy
+from riskcore.types import OrderType, Side
+from state.store import StateUnavailable
+from state.wiring import store
+
+logger = logging.getLogger(__name__)
+
+CONFIGURATION = "configuration"
+
+
+# ---------------------------------------------------------------------------------------- rows to a book
+def build_book(version: int) -> core.Book:
+    """Return the book that the present rows and settings make, under this number."""
+    return core.Book(
+        version=version,
+        parameters=parameters(),
+        policies=tuple(map(_policy, Policy.objects.filter(enabled=True).order_by("id"))),
+        profiles=tuple(map(_profile, CapitalProfile.objects.order_by("name"))),
+        accounts=tuple(map(_account, Account.objects.order_by("id"))),
+        restrictions=tuple(map(_restriction, RestrictedSymbol.objects.filter(active=True).order_by("id"))),
+        instruments=tuple(map(_instrument, Instrument.objects.order_by("symbol"))),
+    )
+
+
+def parameters() -> core.Parameters:
+    """Return the part of the book that comes from the settings."""
+    return core.Parameters(
+        state_max_age_us=_us(settings.RISK_STATE_MAX_AGE),
+        price_max_age_us=_us(settings.RISK_PRICE_MAX_AGE),
+        sender_clock_tolerance_us=_us(settings.RISK_CLOCK_TOLERANCE),
+        reservation_ttl_us=_us(settings.RISK_RESERVATION_TTL),
+        default_margin_rate=tidy(settings.RISK_MARGIN_RATE),
+        market_slippage=tidy(settings.RISK_MARKET_SLIPPAGE),
+        warning_utilisation=tidy(settings.RISK_WARNING_UTILISATION),
+        critical_utilisation=tidy(settings.RISK_CRITICAL_UTILISATION),
+        day_zone=settings.RISK_DAY_ZONE,
+        day_roll_minute=settings.RISK_DAY_ROLL_MINUTE,
+    )
+
+
+def _policy(row: Policy) -> core.Policy:
+    return core.Policy(
+        id=str(row.id),
+        name=row.name,
+        type=core.PolicyType(row.type),
+        metric=row.metric,
+        operator=core.Operator(row.operator),
+        threshold=tidy(row.threshold),
+        scope=core.Scope(row.scope),
+        scope_ids=tuple(row.scope_ids),
+        priority=row.priority,
+        on_breach=core.OnBreach(row.on_breach),
+        window_s=row.window_s,
+        version=row.version,
+    )
+
+
+def _profile(row: CapitalProfile) -> core.Profile:
+    return core.Profile(
+        name=row.name,
+        allowed_leverage=tidy(row.allowed_leverage),
+        max_single_trade_risk=tidy(row.max_single_trade_risk),
+        max_daily_loss=tidy(row.max_daily_loss),
+        max_weekly_loss=tidy(row.max_weekly_loss),
+        max_open_positions=row.max_open_positions,
+        strategies=tuple(row.strategies),
+    )
+
+
+def _account(row: Account) -> core.Account:
+    return core.Account(
+        id=row.id,
+        profile=row.profile_id,
+        exchange=row.exchange,
+        enabled=row.enabled,
+        reservation_ttl_us=(row.reservation_ttl_s or 0) * 1_000_000,
+    )
+
+
+def _restriction(row: RestrictedSymbol) -> core.Restriction:
+    return core.Restriction(
+        symbol=row.symbol,
+        reason=row.reason,
+        side=Side(row.side) if row.side else None,
+        account_id=row.account_id or "",
+        close_only=row.close_only,
+        until_us=microseconds(row.until) if row.until is not None else 0,
+    )
+
+
+def _instrument(row: Instrument) -> core.Instrument:
+    return core.Instrument(
+        symbol=row.symbol,
+        tick_size=tidy(row.tick_size),
+        lot_size=tidy(row.lot_size),
+        min_quantity=tidy(row.min_quantity),
+        max_quantity=tidy(row.max_quantity),
+        margin_rate=tidy(row.margin_rate),
+        order_types=tuple(map(OrderType, row.order_types)),
+    )
+
+
+def _us(duration: timedelta) -> int:
+    return duration // timedelta(microseconds=1)
+
+
+# ------------------------------------------------------------------------------------------ making books
+def lock_books() -> None:
+    """Wait for every other change to be committed, and keep further ones waiting until this one is.
+
+    Everything that changes a row of this package calls this first. Needs a transaction.
+    """
+    BookLock.objects.get_or_create(pk=1)
+    BookLock.objects.select_for_update().get(pk=1)
+
+
+def add_book(*, actor: str, reason: str, at: datetime) -> Book:
+    """Number and keep the book that the rows now make, for the caller that holds the lock of `lock_books`.
+
+    Raises ValueError where a policy cannot be evaluated: such a book must not be published.
+    """
+    previous = latest()
+    book = build_book(previous.version + 1 if previous is not None else 1)
+    CompiledBook(book)
+    return Book.objects.create(
+        version=book.version,
+        content=core.encode_book(book).decode(),
+        sha256=core.content_hash(book),
+        created_at=at,
+        actor=actor,
+        reason=reason,
+    )
+
+
+def as_evidence(book: Book) -> dict[str, object]:
+    """Return what an audit event says of a book, so that the chain holds its content too."""
+    return {"version": book.version, "sha256": book.sha256}
+
+
+def latest() -> Book | None:
+    """Return the newest book, None before the first."""
+    return Book.objects.order_by("-version").first()
+
+
+def loaded(version: int) -> core.Book:
+    """Return a published book, checked against its hash.
+
+    Raises LookupError where there is none, and ValueError where its content was changed.
+    """
+    row = Book.objects.filter(version=version).first()
+    if row is None:
+        raise LookupError(f"there is no book {version}")
+    try:
+        book = core.decode_book(row.content.encode())
+    except msgspec.DecodeError as error:
+        raise ValueError(f"book {version} cannot be read: {error}") from error
+    if book.version != version or core.content_hash(book) != row.sha256:
+        raise ValueError(f"book {version} is not what was published: its content does not have its hash")
+    return book
+
+
+# ------------------------------------------------------------------------------------------- publishing
+def publish(book: Book) -> bool:
+    """Make a committed book live; return whether it is. Where it is not, the refresh task tries again."""
+    try:
+        return store().publish_book(book.version, book.content.encode()) >= book.version
+    except StateUnavailable as error:
+        logger.warning("book %s is not live yet, the live state is away: %s", book.version, error)
+        return False
+
+
+def ensure_published() -> bool:
+    """Repair any difference between settings, database and live state; return whether there was one.
+
+    A live state without its memory is left alone: to restore it takes more than the book. Raises
+    StateUnavailable and Django's database errors.
+    """
+    control = store().control()
+    newest = latest()
+    if newest is None or control is None:
+        return False
+    newest = _follow_settings(newest)
+    if control.book_version > newest.version:
+        logger.error(
+            "the live state has book %s, the database none after %s: was an old backup restored?",
+            control.book_version,
+            newest.version,
+        )
+        return False
+    content = newest.content.encode()
+    if control.book_version == newest.version and store().fetch_book(newest.version) == content:
+        return False
+    logger.warning("book %s was not live and is published again", newest.version)
+    store().publish_book(newest.version, content)
+    return True
+
+
+def _follow_settings(newest: Book) -> Book:
+    """Return the newest book, a new one if the settings have changed since it was made."""
+    if core.decode_book(newest.content.encode()).parameters == parameters():
+        return newest
+    with transaction.atomic():
+        lock_books()
+        current = latest() or newest
+        before = core.decode_book(current.content.encode()).parameters
+        if before == parameters():
+            return current
+        at = timezone.now()
+        reason = "The settings that decisions depend on were changed"
+        book = add_book(actor=CONFIGURATION, reason=reason, at=at)
+        record(
+            actor=CONFIGURATION,
+            action="parameters.change",
+            object_type="parameters",
+            object_id="settings",
+            object_label="Settings that decisions depend on",
+            reason=reason,
+            before=msgspec.structs.asdict(before),
+            after={**msgspec.structs.asdict(parameters()), "book": as_evidence(book)},
+            at=at,
+        )
+    return book

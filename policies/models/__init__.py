@@ -1,0 +1,18 @@
+"""The tables of what officers manage."""
+
+from policies.models.base import Managed
+from policies.models.book import Book, BookLock
+from policies.models.policy import Policy
+from policies.models.profile import Account, CapitalProfile
+from policies.models.symbol import Instrument, RestrictedSymbol
+
+__all__ = [
+    "Account",
+    "Book",
+    "BookLock",
+    "CapitalProfile",
+    "Instrument",
+    "Managed",
+    "Policy",
+    "RestrictedSymbol",
+]

@@ -1,0 +1,39 @@
+"""The published books, kept for ever."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from audit.append_only import AppendOnly
+
+
+class Book(AppendOnly):
+    """One version of the policy book, as it was published. Numbered from 1 without gaps.
+
+    `content` is its canonical JSON; `sha256` is the hash of what it says, its number apart.
+    """
+
+    version = models.PositiveBigIntegerField(primary_key=True)
+    content = models.TextField()
+    sha256 = models.CharField(max_length=64)
+    created_at = models.DateTimeField()
+    actor = models.CharField(max_length=200)
+    reason = models.TextField()
+
+    class Meta(AppendOnly.Meta):
+        ordering = ("-version",)
+        constraints = [models.CheckConstraint(condition=Q(version__gte=1), name="book_version_positive")]
+
+    def __str__(self) -> str:
+        return f"Book {self.version}"
+
+
+class BookLock(models.Model):
+    """One row, locked by whoever makes a book: so changes are made one after the other, and books numbered."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="book_lock_single")]

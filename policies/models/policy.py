@@ -1,0 +1,165 @@
+"""A limit as officers manage it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator
+from django.db import models
+from django.db.models import Q
+
+from policies.fields import BoundedDecimalField, NameListField
+from policies.models.base import Managed, history
+from policies.models.profile import Account, CapitalProfile
+from policies.validation import Between, one_of
+from riskcore.book import OnBreach, Operator, PolicyType, Scope
+from riskcore.metrics import METRICS, WINDOWED, Kind
+from riskcore.types import KEY_SEPARATOR
+
+THRESHOLD = Between("-999999999999.99999999", "999999999999.99999999")
+LONGEST_WINDOW_S = 24 * 60 * 60
+
+TYPE_LABELS = {
+    PolicyType.HARD: "hard: blocks the order",
+    PolicyType.SOFT: "soft: warns",
+    PolicyType.EMERGENCY: "emergency: blocks, and stops trading",
+}
+OPERATOR_LABELS = {
+    Operator.AT_MOST: "<= stays at or below",
+    Operator.BELOW: "< stays below",
+    Operator.AT_LEAST: ">= stays at or above",
+    Operator.ABOVE: "> stays above",
+    Operator.EQUAL: "== is always",
+    Operator.NOT_EQUAL: "!= is never",
+}
+SCOPE_LABELS = {
+    Scope.GLOBAL: "every account",
+    Scope.EXCHANGE: "exchanges",
+    Scope.ACCOUNT: "accounts",
+    Scope.STRATEGY: "strategies",
+    Scope.SYMBOL: "symbols",
+    Scope.PROFILE: "capital profiles",
+}
+ON_BREACH_LABELS = {
+    OnBreach.BLOCK: "block the order",
+    OnBreach.SCALE_DOWN: "offer the largest quantity that passes",
+}
+
+
+def _choices(labels: Mapping[Any, str]) -> list[tuple[str, str]]:
+    return [(member.value, label) for member, label in labels.items()]
+
+
+def metric_choices() -> list[tuple[str, str]]:
+    """Return the metrics that a limit may be put on, by title."""
+    return sorted(((each.name, f"{each.title} ({each.unit})") for each in METRICS.values()), key=lambda pair: pair[1])
+
+
+class Policy(Managed):
+    """A limit: the condition `metric operator threshold`, which must hold for all that is in scope."""
+
+    CHANGEABLE = (
+        *("name", "description", "type", "metric", "operator", "threshold", "scope", "scope_ids", "enabled"),
+        *("priority", "on_breach", "window_s", "owner", "regulatory_tags"),
+    )
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=120, unique=True)
+    description = models.TextField(blank=True)
+    type = models.CharField(max_length=10, choices=_choices(TYPE_LABELS), default=PolicyType.HARD.value)
+    metric = models.CharField(max_length=40, choices=metric_choices)
+    operator = models.CharField(max_length=2, choices=_choices(OPERATOR_LABELS), default=Operator.AT_MOST.value)
+    threshold = BoundedDecimalField(
+        max_digits=20,
+        decimal_places=8,
+        bounds=THRESHOLD,
+        help_text="In the metric's unit; fractions as such: 0.05 is 5 %.",
+    )
+    scope = models.CharField(max_length=10, choices=_choices(SCOPE_LABELS), default=Scope.GLOBAL.value)
+    scope_ids = NameListField(
+        verbose_name="applies to",
+        help_text="Which exchanges, accounts, strategies, symbols or profiles, separated by commas; "
+        "empty for every account.",
+    )
+    enabled = models.BooleanField(default=True, help_text="Only enabled policies are in the book.")
+    priority = models.PositiveSmallIntegerField(
+        default=100, validators=[MaxValueValidator(1000)], help_text="From 0 to 1000; lower is reported first."
+    )
+    on_breach = models.CharField(max_length=10, choices=_choices(ON_BREACH_LABELS), default=OnBreach.BLOCK.value)
+    window_s = models.PositiveIntegerField(
+        verbose_name="window (s)",
+        default=0,
+        validators=[MaxValueValidator(LONGEST_WINDOW_S)],
+        help_text="Seconds over which a counting metric counts; 0 for all others.",
+    )
+    owner = models.CharField(max_length=120, blank=True, help_text="Who answers for this limit.")
+    regulatory_tags = NameListField(help_text="Rules that it serves, separated by commas: 15c3-5, RTS 6.")
+
+    history = history()
+
+    class Meta(Managed.Meta):
+        ordering = ("priority", "name")
+        verbose_name_plural = "policies"
+        constraints = [
+            THRESHOLD.constraint("threshold", "policy_threshold_range"),
+            one_of("type", PolicyType, "policy_type_known"),
+            one_of("operator", Operator, "policy_operator_known"),
+            one_of("scope", Scope, "policy_scope_known"),
+            one_of("on_breach", OnBreach, "policy_on_breach_known"),
+            models.CheckConstraint(condition=Q(priority__lte=1000), name="policy_priority_range"),
+            models.CheckConstraint(condition=Q(window_s__lte=LONGEST_WINDOW_S), name="policy_window_range"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """Check what the fields say together. Raises ValidationError by field."""
+        if self.scope not in SCOPE_LABELS:
+            return  # the field itself is refused
+        self._check_window()
+        self._check_scope()
+        if self.type == PolicyType.EMERGENCY and self._kind() is Kind.ORDER:
+            raise ValidationError(
+                {"type": f"{self.metric} is a figure of an order, which nothing watches between orders: choose hard."}
+            )
+
+    def _kind(self) -> Kind | None:
+        metric = METRICS.get(self.metric)
+        return metric.kind if metric is not None else None
+
+    def _check_window(self) -> None:
+        if self.metric in WINDOWED and not self.window_s:
+            raise ValidationError({"window_s": f"{self.metric} counts over a window: say its length in seconds."})
+        if self.metric not in WINDOWED and self.window_s:
+            raise ValidationError({"window_s": f"{self.metric} does not count over a window: leave this 0."})
+
+    def _check_scope(self) -> None:
+        scope = Scope(self.scope)
+        if scope in (Scope.SYMBOL, Scope.EXCHANGE):
+            # As orders have them.
+            self.scope_ids = sorted({each.upper() for each in self.scope_ids})
+            refused = ", ".join(each for each in self.scope_ids if not each.isascii() or KEY_SEPARATOR in each)
+            if refused:
+                raise ValidationError(
+                    {"scope_ids": f"No order can name {refused}: ASCII without {KEY_SEPARATOR} only."}
+                )
+        if scope is Scope.GLOBAL and self.scope_ids:
+            raise ValidationError({"scope_ids": "A policy for every account names none: leave this empty."})
+        if scope is not Scope.GLOBAL and not self.scope_ids:
+            raise ValidationError({"scope_ids": f"Say which {SCOPE_LABELS[scope]} it applies to."})
+        known = self._known_in(scope)
+        missing = sorted(set(self.scope_ids) - known) if known is not None else []
+        if missing:
+            raise ValidationError({"scope_ids": f"Of these {SCOPE_LABELS[scope]} there is no {', '.join(missing)}."})
+
+    def _known_in(self, scope: Scope) -> set[str] | None:
+        """Return the names that a scope may hold, None where anything may be named."""
+        if scope is Scope.ACCOUNT:
+            return set(Account.objects.filter(pk__in=self.scope_ids).values_list("pk", flat=True))
+        if scope is Scope.PROFILE:
+            return set(CapitalProfile.objects.values_list("pk", flat=True))
+        return None

@@ -1,0 +1,1 @@
+"""Tests of what officers manage, and of the published book."""

@@ -1,0 +1,62 @@
+"""Limits in plain words."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from policies.models import Policy
+from policies.wording import sentence
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (
+            {"metric": "leverage", "threshold": "10.00000000"},
+            "Leverage of every account stays at or below 10 (hard)",
+        ),
+        (
+            {"metric": "margin_ratio", "operator": ">=", "threshold": "1.5", "type": "soft"},
+            "Margin ratio of every account stays at or above 1.5 (soft)",
+        ),
+        (
+            {"metric": "position_value", "threshold": "1234567.5", "scope": "symbol", "scope_ids": ["BTCUSDT"]},
+            "Position value in BTCUSDT stays at or below 1,234,567.5 (hard)",
+        ),
+        (
+            {"metric": "order_rate", "threshold": "50", "window_s": 10, "scope": "account", "scope_ids": ["a", "b"]},
+            "Order rate of accounts a and b stays at or below 50 within 10 s (hard)",
+        ),
+        (
+            {"metric": "price_deviation", "operator": "<", "threshold": "0.025", "on_breach": "scale_down"},
+            "Price deviation of every order stays below 2.5 %, else scaled down (hard)",
+        ),
+        (
+            {"metric": "order_notional", "threshold": "9", "scope": "profile", "scope_ids": ["micro"]},
+            "Order notional under profile micro stays at or below 9 (hard)",
+        ),
+        (
+            {
+                "metric": "daily_pnl",
+                "operator": ">",
+                "threshold": "-5000",
+                "scope": "strategy",
+                "scope_ids": [*"abcde"],
+            },
+            "Daily P&L under strategies a, b, c and 2 others stays above -5,000 (hard)",
+        ),
+        (
+            {"metric": "order_quantity", "threshold": "1", "scope": "symbol", "scope_ids": ["A", "B", "C"]},
+            "Order quantity in symbols A, B and C stays at or below 1 (hard)",
+        ),
+        (
+            {"metric": "gone", "operator": "!=", "threshold": "0"},
+            "gone of every account is never 0 (hard)",
+        ),
+    ],
+)
+def test_a_limit_is_said_in_words(fields: dict[str, Any], words):
+    assert sentence(Policy(**{**fields, "threshold": Decimal(fields["threshold"])})) == words
