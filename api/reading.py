@@ -1,0 +1,85 @@
+"""Accounts as they stand in the live state, worked out for people and programs that read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from msgspec import Struct
+
+from api import errors
+from feeds.apply import in_force
+from feeds.books import BOOKS
+from riskcore.compiled import CompiledBook
+from riskcore.overview import AccountOverview, overview
+from riskcore.ports import AccountQuery, AccountView, Control, Load, Stop
+from riskcore.types import Reservation
+from state.store import EXPIRED_LIMIT, StateUnavailable, Store
+
+# Accounts of one load: their states travel together.
+_TOGETHER = 100
+_ATTEMPTS = 5
+
+
+class InForce(Struct, frozen=True):
+    """What every account is read under."""
+
+    control: Control
+    book: CompiledBook
+
+    @property
+    def stops(self) -> tuple[Stop, ...]:
+        """Return the stops in force."""
+        return self.control.stops
+
+
+def in_force_now(store: Store) -> InForce:
+    """Return the control and the book. Raises Problem 503 where the live state is not restored yet."""
+    control = store.control()
+    if control is None:
+        raise errors.recovering()
+    return InForce(control, in_force(control.book_version, store, BOOKS))
+
+
+def overviews(store: Store, of: InForce, account_ids: Iterable[str]) -> Iterator[AccountOverview]:
+    """Yield accounts as they stand, in the order of lanes; those that the book does not have are left out."""
+    lanes: dict[int, list[str]] = {}
+    for account_id in account_ids:
+        if account_id in of.book.accounts:
+            lanes.setdefault(store.lane_of(account_id), []).append(account_id)
+    for of_lane in lanes.values():
+        rest = iter(of_lane)
+        while some := tuple(islice(rest, _TOGETHER)):
+            loaded = store.load(Load(accounts=tuple(AccountQuery(account_id=each) for each in some)))
+            for view in loaded.accounts:
+                yield _overview(store, of, view, loaded.now_us)
+
+
+def _overview(store: Store, of: InForce, view: AccountView, now_us: int) -> AccountOverview:
+    """Work one account out; where a load does not bring all that has expired, ask for it separately."""
+    if len(view.expired) < EXPIRED_LIMIT:
+        return overview(view, of.book, now_us, stops=of.stops)
+    for _attempt in range(_ATTEMPTS):
+        over = tuple(held for held in store.reservations(view.account_id) if held.expires_at_us <= now_us)
+        try:
+            return overview(view, of.book, now_us, stops=of.stops, expired=over)
+        except ValueError:
+            # An order in between took some of them out of the sums: look again.
+            loaded = store.load(Load(accounts=(AccountQuery(account_id=view.account_id),)))
+            view, now_us = loaded.accounts[0], loaded.now_us
+    raise StateUnavailable(f"account {view.account_id} changed at every attempt to read it")
+
+
+def holders(store: Store, account_ids: Sequence[str], order_id: str) -> list[Reservation]:
+    """Return the reservations of an order_id in these accounts."""
+    found: list[Reservation] = []
+    lanes: dict[int, list[str]] = {}
+    for account_id in account_ids:
+        lanes.setdefault(store.lane_of(account_id), []).append(account_id)
+    for of_lane in lanes.values():
+        rest = iter(of_lane)
+        while some := tuple(islice(rest, _TOGETHER)):
+            queries = tuple(AccountQuery(account_id=each, reservations=(order_id,)) for each in some)
+            for view in store.load(Load(accounts=queries)).accounts:
+                found += view.reservations.values()
+    return found

@@ -1,0 +1,1 @@
+"""The documented doors: Django REST framework over WSGI."""

@@ -1,0 +1,138 @@
+"""Decisions, as the journal kept them: from the database, where they arrive within a second or two."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from msgspec import Raw
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api import errors
+from api.rest.base import RiskView, caller, demand_account
+from api.rest.queries import (
+    flag,
+    identifier,
+    instant,
+    make_cursor,
+    read_cursor,
+    read_part,
+    read_query,
+    symbol,
+    uuid,
+    whole,
+)
+from audit.models import OrderDecision, ReservationEnd
+from feeds.malformed import Malformed, Wrong
+from riskcore.calendar import microseconds, moment
+from riskcore.decimals import tidy
+from riskcore.reasons import Reason
+
+_A_PAGE = 50
+
+
+def _reason(text: str) -> Reason:
+    try:
+        return Reason(text)
+    except ValueError:
+        raise Wrong("is not a reason code", "not_a_choice") from None
+
+
+_LIST = {
+    "account_id": identifier,
+    "symbol": symbol,
+    "order_id": identifier,
+    "approved": flag,
+    "reason": _reason,
+    "since": instant,
+    "until": instant,
+    "cursor": read_cursor(2),
+    "limit": whole(1, 500),
+}
+
+
+class DecisionsView(RiskView):
+    """Decisions, the newest first."""
+
+    needs = {"GET": ("read",)}
+
+    def get(self, request: Request) -> Response:
+        """Return the decisions that every filter lets through, `since` included and `until` not."""
+        asked = read_query(request, _LIST)
+        if "account_id" in asked:
+            demand_account(request, asked["account_id"])
+        limit = asked.get("limit", _A_PAGE)
+        rows = list(_filtered(asked, caller(request).accounts)[: limit + 1])
+        last = rows[limit - 1] if len(rows) > limit else None
+        following = last and make_cursor(str(microseconds(last.decided_at)), str(last.decision_id))
+        return Response({"results": list(map(_shown, rows[:limit])), "next": following})
+
+
+class DecisionView(RiskView):
+    """One decision."""
+
+    needs = {"GET": ("read",)}
+
+    def get(self, request: Request, decision_id: str) -> Response:
+        """Return a decision with its inputs, its answer, and the early end of its reservation if there was one."""
+        read_query(request, {})
+        key = read_part("decision_id", decision_id, uuid)
+        row = OrderDecision.objects.filter(pk=key).first()
+        if row is None or not caller(request).may_see(row.account_id):
+            raise errors.not_found(f"there is no decision {key}; a new one is here within seconds")
+        return Response({**_shown(row), "reservation_end": _end(key)})
+
+
+def _filtered(asked: dict[str, Any], accounts: frozenset[str]) -> QuerySet[OrderDecision]:
+    rows = OrderDecision.objects.order_by("-decided_at", "-decision_id")
+    if accounts:
+        rows = rows.filter(account_id__in=accounts)
+    for name in ("account_id", "symbol", "order_id", "approved", "reason"):
+        if name in asked:
+            rows = rows.filter(**{name: asked[name]})
+    if "since" in asked:
+        rows = rows.filter(decided_at__gte=asked["since"])
+    if "until" in asked:
+        rows = rows.filter(decided_at__lt=asked["until"])
+    return rows.filter(_after(asked["cursor"])) if "cursor" in asked else rows
+
+
+def _after(cursor: tuple[str, ...]) -> Q:
+    """Return the condition of being after the last row of the page before."""
+    try:
+        at, key = moment(int(cursor[0])), UUID(cursor[1])
+    except (ValueError, OverflowError):
+        raise Malformed.of("cursor", "is not one that a list has answered with", "not_a_cursor") from None
+    # The first condition alone lets the database begin in the index where the page begins.
+    return Q(decided_at__lte=at) & (Q(decided_at__lt=at) | Q(decision_id__lt=key))
+
+
+def _shown(row: OrderDecision) -> dict[str, Any]:
+    return {
+        "decision_id": row.decision_id,
+        "account_id": row.account_id,
+        "order_id": row.order_id,
+        "symbol": row.symbol,
+        "side": row.side,
+        "quantity": tidy(row.quantity),
+        "price": tidy(row.price),
+        "order_type": row.order_type,
+        "strategy_id": row.strategy_id,
+        "exchange": row.exchange,
+        "decision": row.verdict,
+        "approved": row.approved,
+        "reason": row.reason or None,
+        "what_if": row.what_if,
+        "policy_book_version": row.book_version,
+        "account_version": row.account_version,
+        "timestamp": row.decided_at,
+        "answer": Raw(row.answer.encode()),
+        "inputs": Raw(row.inputs.encode()),
+    }
+
+
+def _end(decision_id: UUID) -> dict[str, Any] | None:
+    end = ReservationEnd.objects.filter(pk=decision_id).first()
+    return None if end is None else {"actor": end.actor, "reason": end.reason, "at": end.ended_at}

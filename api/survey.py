@@ -1,0 +1,99 @@
+"""All accounts at a glance, for statistics: worked out at most every few seconds, however many ask."""
+
+from __future__ import annotations
+
+import threading
+import time
+from decimal import Decimal
+
+from msgspec import Struct
+
+from api.reading import in_force_now, overviews
+from riskcore.overview import AccountOverview
+from riskcore.types import RiskLevel
+from state.store import Store
+
+# Seconds for which a survey is good. A thousand accounts of ten positions take about a fifth of one.
+_LIFE_S = 5.0
+
+_SEVERITY = (RiskLevel.UNKNOWN, RiskLevel.INFO, RiskLevel.WARNING, RiskLevel.CRITICAL)
+_ZERO = Decimal(0)
+
+
+class Survey(Struct, frozen=True, kw_only=True):
+    """The sums over all accounts that have a state.
+
+    Amounts in currency; `worst_drawdown` as a fraction, of the account that fell farthest from its peak;
+    `oldest_state_s` the age of the oldest state; `risk_level` that of the account at most risk.
+    """
+
+    accounts: int = 0
+    accounts_without_state: int = 0
+    active_positions: int = 0
+    pending_orders: int = 0
+    equity: Decimal = _ZERO
+    gross_exposure: Decimal = _ZERO
+    margin: Decimal = _ZERO
+    worst_drawdown: Decimal = _ZERO
+    oldest_state_s: float = 0.0
+    risk_level: RiskLevel = RiskLevel.UNKNOWN
+    stops: int = 0
+
+    @property
+    def leverage(self) -> Decimal | None:
+        """Return gross exposure over equity, None where equity is gone."""
+        return self.gross_exposure / self.equity if self.equity > 0 else None
+
+    @property
+    def margin_ratio(self) -> Decimal | None:
+        """Return equity over margin, None where no margin is used."""
+        return self.equity / self.margin if self.margin > 0 else None
+
+
+class _Surveyor:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: tuple[Store, float, Survey] | None = None
+
+    def survey(self, store: Store) -> Survey:
+        with self._lock:
+            now = time.monotonic()
+            if self._last is None or self._last[0] is not store or now - self._last[1] > _LIFE_S:
+                self._last = (store, now, _look(store))
+            return self._last[2]
+
+
+_surveyor = _Surveyor()
+
+
+def survey(store: Store) -> Survey:
+    """Return a survey not older than a few seconds. Raises StateUnavailable, and Problem 503 before a restore."""
+    return _surveyor.survey(store)
+
+
+def _look(store: Store) -> Survey:
+    of = in_force_now(store)
+    seen = list(overviews(store, of, of.book.accounts))
+    known = [account for account in seen if account.metrics]
+    return Survey(
+        accounts=len(seen),
+        accounts_without_state=sum(account.state_at is None for account in seen),
+        active_positions=sum(position.quantity != 0 for account in known for position in account.positions),
+        pending_orders=int(sum(_metric(account, "open_orders") for account in known)),
+        equity=sum((account.equity or _ZERO for account in known), _ZERO),
+        gross_exposure=sum((_metric(account, "gross_exposure") for account in known), _ZERO),
+        margin=sum((_margin(account) for account in known), _ZERO),
+        worst_drawdown=max((_metric(account, "drawdown_max") for account in known), default=_ZERO),
+        oldest_state_s=max((account.state_age_ms or 0 for account in seen), default=0) / 1000,
+        risk_level=max((account.risk_level for account in seen), key=_SEVERITY.index, default=RiskLevel.UNKNOWN),
+        stops=len(of.stops),
+    )
+
+
+def _metric(account: AccountOverview, name: str) -> Decimal:
+    return account.metrics.get(name) or _ZERO
+
+
+def _margin(account: AccountOverview) -> Decimal:
+    """Return the margin used and reserved."""
+    return (account.equity or _ZERO) - _metric(account, "margin_available")

@@ -1,0 +1,41 @@
+"""The addresses of the doors (SPEC 8)."""
+
+from __future__ import annotations
+
+from django.templatetags.static import static
+from django.urls import path
+from django.views.generic import RedirectView
+
+from api.rest.accounts import LimitsView, MetricsView, ReservationsView, ReservationView
+from api.rest.decisions import DecisionsView, DecisionView
+from api.rest.documentation import DocsView, SchemaView
+from api.rest.feeding import PricesView, StateView
+from api.rest.lean import BatchView, CheckView
+from api.rest.symbols import BlockView, SymbolsView
+from api.rest.system import HealthView, ReadyView, StatsView, prometheus
+
+doors = [
+    path("risk/check", CheckView.as_view(), name="check"),
+    path("risk/check/batch", BatchView.as_view(), name="check-batch"),
+    path("risk/accounts/<str:account_id>/state", StateView.as_view(), name="account-state"),
+    path("risk/prices", PricesView.as_view(), name="prices"),
+    path("risk/limits", LimitsView.as_view(), name="limits"),
+    path("risk/metrics/<str:account_id>", MetricsView.as_view(), name="metrics"),
+    path("risk/decisions", DecisionsView.as_view(), name="decisions"),
+    path("risk/decisions/<str:decision_id>", DecisionView.as_view(), name="decision"),
+    path("risk/reservations", ReservationsView.as_view(), name="reservations"),
+    path("risk/reservations/<path:order_id>", ReservationView.as_view(), name="reservation"),
+    path("risk/symbol/<path:symbol>/block", BlockView.as_view(), name="symbol-block"),
+    path("risk/symbols", SymbolsView.as_view(), name="symbols"),
+    path("health", HealthView.as_view(), name="health"),
+    path("ready", ReadyView.as_view(), name="ready"),
+    path("stats", StatsView.as_view(), name="stats"),
+]
+
+urlpatterns = [
+    *doors,
+    path("metrics", prometheus, name="prometheus"),
+    path("favicon.ico", RedirectView.as_view(url=static("riskportal/favicon.svg")), name="favicon"),
+    path("api/schema", SchemaView.as_view(), name="schema"),
+    path("api/docs", DocsView.as_view(url_name="schema"), name="docs"),
+]
