@@ -1,0 +1,1 @@
+"""The top floor: settings, processes, urls and the commands that start things."""

@@ -1,0 +1,59 @@
+"""The admin's side bar: what is there, for those who may see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse_lazy
+
+
+def _may(permission: str) -> Callable[[HttpRequest], bool]:
+    return lambda request: request.user.has_perm(permission)
+
+
+def _link(title: str, icon: str, app: str, model: str) -> dict[str, Any]:
+    """Return the link to a model's list; icons by their name in Material Symbols."""
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{app}_{model}_changelist"),
+        "permission": _may(f"{app}.view_{model}"),
+    }
+
+
+SIDEBAR: dict[str, Any] = {
+    "navigation": [
+        {
+            "title": "Limits",
+            "items": [
+                _link("Policies", "rule", "policies", "policy"),
+                _link("Capital profiles", "tune", "policies", "capitalprofile"),
+                _link("Accounts", "account_balance", "policies", "account"),
+                _link("Restricted symbols", "block", "policies", "restrictedsymbol"),
+                _link("Instruments", "straighten", "policies", "instrument"),
+                _link("Books", "menu_book", "policies", "book"),
+            ],
+        },
+        {
+            "title": "Evidence",
+            "separator": True,
+            "items": [
+                _link("Decisions", "gavel", "audit", "orderdecision"),
+                _link("Audit log", "history", "audit", "auditevent"),
+                _link("Ended reservations", "event_busy", "audit", "reservationend"),
+                _link("Journal rejects", "report", "audit", "journalreject"),
+            ],
+        },
+        {
+            "title": "Access",
+            "separator": True,
+            "items": [
+                _link("API keys", "key", "api", "apikey"),
+                _link("Users", "person", "auth", "user"),
+                _link("Groups", "group", "auth", "group"),
+            ],
+        },
+    ],
+}

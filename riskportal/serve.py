@@ -1,0 +1,136 @@
+"""`python -m riskportal.serve ROLE`: one process of a production installation.
+
+`release` comes first: it brings the database up to date and the live state to life. `web`, `asgi`, `worker`
+and `beat` then run side by side; deploy/Procfile has them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from logging.config import dictConfig
+from pathlib import Path
+
+import django
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
+
+# Requests at the same time: they wait for Redis and the database for the most part, but share one interpreter.
+_WEB_THREADS = min(8, 2 * (os.cpu_count() or 1) + 1)
+_TASKS = 4
+_GRACE_S = 3
+
+
+def release() -> None:
+    """Bring the database up to date, make the first book, and restore the live state."""
+    for left in _metrics_directory().glob("*.db"):
+        left.unlink()  # the last run's counts: it is over
+    call_command("migrate", interactive=False, verbosity=1)
+    call_command("bootstrap")
+    call_command("restore_state")
+
+
+def web() -> None:
+    """Serve REST and pages through WSGI."""
+    from granian import Granian
+    from granian.constants import Interfaces
+    from granian.log import LogLevels
+
+    Granian(
+        "riskportal.wsgi:application",
+        address=_host(),
+        port=settings.RISK_HTTP_PORT,
+        interface=Interfaces.WSGI,
+        workers=settings.RISK_WEB_PROCESSES,
+        blocking_threads=_WEB_THREADS,
+        websockets=False,
+        log_level=LogLevels.warning,
+        log_dictconfig={"handlers": {}, "loggers": {"_granian": {"handlers": [], "propagate": True}}},
+        respawn_failed_workers=True,
+        workers_kill_timeout=_GRACE_S,
+    ).serve()
+
+
+def asgi() -> None:
+    """Serve order checks through ASGI, and everything else as well."""
+    import uvicorn
+
+    uvicorn.run(
+        "riskportal.asgi:application",
+        host=_host(),
+        port=settings.RISK_ASGI_PORT,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        # The proxy in front is believed by Django alone (SECURE_PROXY_SSL_HEADER), and there are no websockets yet.
+        proxy_headers=False,
+        ws="none",
+        server_header=False,
+        # Longer than the proxy in front keeps idle connections (60 s): it must be the one to close them.
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+
+
+def worker() -> None:
+    """Run the tasks: threads of one process, since they wait for Redis and the database for the most part."""
+    from riskportal.celery import app
+
+    without = ("--without-gossip", "--without-heartbeat", "--without-mingle")
+    app.worker_main(["worker", "--pool=threads", f"--concurrency={_TASKS}", "--loglevel=INFO", *without])
+
+
+def beat() -> None:
+    """Say when tasks are due."""
+    from riskportal import beat as clock
+
+    clock.main()
+
+
+ROLES: dict[str, Callable[[], None]] = {each.__name__: each for each in (release, web, asgi, worker, beat)}
+
+# These load Django in processes of their own, or need none of it: it is 40 MB.
+_WITHOUT_DJANGO = (web, beat)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m riskportal.serve", description=__doc__)
+    parser.add_argument("role", choices=sorted(ROLES))
+    role = parser.parse_args().role
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "riskportal.settings")
+    try:
+        if settings.EMBEDDED:
+            raise ImproperlyConfigured("REDIS_URL is not set. For one process without servers: make run")
+        # The metrics of all processes meet in files; prometheus_client looks for the name when it is imported.
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(_metrics_directory()))
+        if ROLES[role] in _WITHOUT_DJANGO:
+            dictConfig(settings.LOGGING)
+        else:
+            django.setup()
+        ROLES[role]()
+    except (ImproperlyConfigured, CommandError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _metrics_directory() -> Path:
+    named = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    directory = Path(named) if named else settings.RISK_DATA_DIR / "metrics"
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def _host() -> str:
+    host: str = settings.RISK_HOST
+    return host
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,256 @@
+"""Settings of every process, all of them from the environment; .env.example says what each name means.
+
+Without REDIS_URL the process is *embedded*: the live state is in its memory, and nothing else needs to run.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import environ
+
+from riskportal import logging, secret_key
+from riskportal.env import Environment, refuse
+from riskportal.navigation import SIDEBAR
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# Values of the environment win over those of the file.
+environ.Env.read_env(BASE_DIR / os.environ.get("RISK_ENV_FILE", ".env"))
+env = Environment(os.environ)
+
+# ------------------------------------------------------------------------------------------ how it is run
+DEBUG = env.flag("RISK_DEBUG", default=False)
+REDIS_URL = env.url("REDIS_URL", "redis", "rediss", "unix")
+EMBEDDED = not REDIS_URL
+RISK_LANES = env.whole("RISK_LANES", 1, least=1, most=64)
+RISK_KEY_RATE = env.whole("RISK_KEY_RATE", 0, least=0, most=100_000)
+RISK_DATA_DIR = Path(env.text("RISK_DATA_DIR", str(BASE_DIR / "data")))
+RISK_HOST = env.text("RISK_HOST", "127.0.0.1")
+RISK_HTTP_PORT = env.whole("RISK_HTTP_PORT", 8103, least=1, most=65535)
+RISK_ASGI_PORT = env.whole("RISK_ASGI_PORT", 8104, least=1, most=65535)
+RISK_WEB_PROCESSES = env.whole("RISK_WEB_PROCESSES", 1, least=1, most=64)
+
+
+def _data_dir() -> Path:
+    """Return the data directory, which is made when something first needs it."""
+    try:
+        RISK_DATA_DIR.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        refuse("RISK_DATA_DIR", str(RISK_DATA_DIR), f"cannot be made: {error.strerror}")
+    return RISK_DATA_DIR
+
+
+def _secret_key() -> str:
+    given = env.text(secret_key.NAME)
+    if given:
+        return secret_key.checked(given)
+    if EMBEDDED or DEBUG:
+        return secret_key.kept(_data_dir())
+    refuse(secret_key.NAME, None, "must be set in production; make one with: openssl rand -hex 32")
+
+
+SECRET_KEY = _secret_key()
+
+
+# ----------------------------------------------------------------------------------------------- database
+def _sqlite(name: str) -> dict[str, Any]:
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": name,
+        "OPTIONS": {
+            # The write lock is taken when a transaction begins: two never deadlock upgrading theirs.
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL;",
+            "timeout": 20,
+        },
+        # In memory, where tests would have theirs, writers do not wait for each other.
+        "TEST": {"NAME": f"{name}.test"},
+    }
+
+
+def _postgresql(parts: dict[str, Any]) -> dict[str, Any]:
+    if not parts["NAME"]:
+        refuse("DATABASE_URL", None, "expected a database after the host: postgresql://user@host/name")
+    options: dict[str, Any] = {"connect_timeout": 5} | parts.get("OPTIONS", {})
+    pool = env.whole("RISK_DATABASE_POOL", 4, least=0, most=200)
+    if pool:
+        # No session state may be left on a connection: locks are the transaction's, never the session's.
+        options["pool"] = {"min_size": 1, "max_size": pool, "timeout": 5}
+    return parts | {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": 0, "OPTIONS": options}
+
+
+def _database() -> dict[str, Any]:
+    url = env.url("DATABASE_URL", "postgresql", "postgres", "sqlite")
+    if not url:
+        return _sqlite(str(_data_dir() / "riskportal.sqlite3"))
+    parts: dict[str, Any] = environ.Env.db_url_config(url)
+    return _sqlite(parts["NAME"]) if url.startswith("sqlite") else _postgresql(parts)
+
+
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --------------------------------------------------------------------------------------- what checks go by
+# These become part of the policy book, so that a decision can be evaluated again as it was.
+RISK_STATE_MAX_AGE = env.duration("RISK_STATE_MAX_AGE", "5s")
+RISK_PRICE_MAX_AGE = env.duration("RISK_PRICE_MAX_AGE", "5s")
+RISK_CLOCK_TOLERANCE = env.duration("RISK_CLOCK_TOLERANCE", "2s")
+RISK_RESERVATION_TTL = env.duration("RISK_RESERVATION_TTL", "60s", least="1s", most="30d")
+RISK_MARGIN_RATE = env.decimal("RISK_MARGIN_RATE", "0.1", positive=True, most="1")
+RISK_MARKET_SLIPPAGE = env.decimal("RISK_MARKET_SLIPPAGE", "0.001", most="1")
+RISK_WARNING_UTILISATION = env.decimal("RISK_WARNING_UTILISATION", "0.75", positive=True, most="1")
+RISK_CRITICAL_UTILISATION = env.decimal("RISK_CRITICAL_UTILISATION", "0.90", positive=True, most="1")
+RISK_DAY_ZONE = env.zone("RISK_DAY_ZONE", "UTC")
+RISK_DAY_ROLL_MINUTE = env.clock("RISK_DAY_ROLL", "00:00")
+if RISK_WARNING_UTILISATION > RISK_CRITICAL_UTILISATION:
+    refuse("RISK_WARNING_UTILISATION", str(RISK_WARNING_UTILISATION), "is above RISK_CRITICAL_UTILISATION")
+
+# What the first policies are made with; later the policies themselves are what counts.
+RISK_MAX_LEVERAGE = env.decimal("RISK_MAX_LEVERAGE", "10", positive=True, most="1000")
+RISK_MAX_DRAWDOWN = env.decimal("RISK_MAX_DRAWDOWN", "0.20", positive=True, most="1")
+RISK_EMERGENCY_THRESHOLD = env.decimal("RISK_EMERGENCY_THRESHOLD", "0.25", positive=True, most="1")
+
+RISK_POLICY_REFRESH = env.duration("RISK_POLICY_REFRESH", "30s", least="1s", most="1h")
+
+
+def _recovery_hold() -> timedelta | None:
+    """Return how long approvals are held back after a loss; None: as long as a reservation may live."""
+    text = env.text("RISK_RECOVERY_HOLD")
+    if not text:
+        return None
+    return timedelta() if text == "0s" else env.duration("RISK_RECOVERY_HOLD", text, most="30d")
+
+
+RISK_RECOVERY_HOLD = _recovery_hold()
+
+# ------------------------------------------------------------------------------------------------- Django
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.simple_history",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "simple_history",
+    "django_prometheus",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "channels",
+    "riskportal",
+    "simulator",
+    "audit",
+    "policies",
+    "feeds",
+    "api",
+]
+
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+
+ROOT_URLCONF = "riskportal.urls"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+# An audit trail is read to the second, and in a form that sorts.
+FORMAT_MODULE_PATH = ["riskportal.formats"]
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+# Served from the packages themselves where nobody has run collectstatic, which is no fault.
+WHITENOISE_USE_FINDERS = not STATIC_ROOT.exists()
+warnings.filterwarnings("ignore", "No directory at", UserWarning)
+
+# Counting migrations would open a connection to the database in every process that starts.
+PROMETHEUS_EXPORT_MIGRATIONS = False
+
+LOGGING = logging.configuration(
+    env.choice("RISK_LOG_FORMAT", "console" if EMBEDDED or DEBUG else "json", logging.FORMATS),
+    env.choice("RISK_LOG_LEVEL", "WARNING" if EMBEDDED else "INFO", logging.LEVELS),
+)
+
+# ----------------------------------------------------------------------------------------------- security
+ALLOWED_HOSTS = env.names("RISK_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env.names("RISK_TRUSTED_ORIGINS")
+
+# Production is reached over HTTPS alone; an embedded process answers plain HTTP on its own loopback.
+RISK_HTTPS = env.flag("RISK_HTTPS", default=not (EMBEDDED or DEBUG))
+if RISK_HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    # Probes and scrapers come from inside, past the proxy.
+    SECURE_REDIRECT_EXEMPT = [r"^(health|ready|metrics)$"]
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+SESSION_COOKIE_SECURE = RISK_HTTPS
+CSRF_COOKIE_SECURE = RISK_HTTPS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = int(env.duration("RISK_SESSION_AGE", "12h", least="1m", most="30d").total_seconds())
+CSRF_COOKIE_SAMESITE = "Strict"
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+# ------------------------------------------------------------------------------------------ look of admin
+UNFOLD = {
+    "SITE_TITLE": "riskportal",
+    "SITE_HEADER": "riskportal",
+    "SITE_SUBHEADER": "Pre-trade risk control",
+    "SITE_SYMBOL": "shield",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": SIDEBAR,
+}
