@@ -1,0 +1,1 @@
+"""The tests. They mirror the packages that they test."""

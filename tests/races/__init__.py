@@ -1,0 +1,1 @@
+"""Many clients at once, over real connections and both HTTP doors, on Redis and on memory."""
