@@ -1,0 +1,223 @@
+"""The parts of the benchmark, each of which adds its figures to the results."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import Self
+
+import msgspec
+from msgspec import Struct
+
+from bench import batch, stop, world
+from bench.doors import ASGI, FLOOR, WSGI, door
+from bench.drain import Drained
+from bench.installation import Installation
+from bench.machine import Cores, on_core, pin
+from bench.open_loop import Latencies
+from bench.processes import Process
+from bench.results import BatchRow, OpenRow, Results, Row
+from bench.stages import Stage
+from bench.world import NotWhatWasAsked, World
+from bench.wrk import Load, Run
+from devtools.ports import HOST
+from devtools.servers import PostgresServer, RedisServer
+
+CONNECTIONS = (1, 8, 32)
+HOT_CONNECTIONS = 32
+OPEN_RATE = 1000
+STOP_RATE = 300
+OPEN_CONNECTIONS = 32
+
+_MEGABYTE = 1e6
+_GRACE_S = 60.0
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """How much is measured. Every figure of closed-loop load is the median of `rounds` runs of `run_s` seconds."""
+
+    rounds: int
+    run_s: int
+    open_s: float
+    stages_s: float
+    drain_rows: int
+    batches: int
+    stops: int
+    stop_s: float
+
+
+class Bench:
+    """riskportal on private servers with every door up, and what is measured on it.
+
+    `say` is told, for people, what is being measured.
+    """
+
+    def __init__(self, plan: Plan, cores: Cores, results: Results, say: Callable[[str], None]) -> None:
+        self._plan, self._cores, self._results, self._say = plan, cores, results, say
+        self._closing = ExitStack()
+        self._doors: dict[str, Process] = {}
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._start(stack)
+            self._closing = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.close()
+
+    def _start(self, stack: ExitStack) -> None:
+        self._say("starting PostgreSQL, Redis and the doors")
+        postgres = stack.enter_context(PostgresServer(durable=True))
+        # A rewrite of the append-only file, for which Redis forks, belongs to no single run.
+        redis = stack.enter_context(RedisServer(settings={"auto-aof-rewrite-percentage": "0"}))
+        for server in (postgres, redis):
+            assert server.pid is not None
+            pin(server.pid, self._cores.client)
+        self._installation = Installation(database_url=postgres.url, redis_url=redis.url, settings=world.SETTINGS)
+        stack.callback(self._installation.close)
+        self._world = World(self._installation, self._installation.found(world.rows()), redis)
+        self._world.reset()
+        for kind in (FLOOR, ASGI, WSGI):
+            server_process = door(kind, self._installation.environment, self._cores.server)
+            self._doors[kind] = stack.enter_context(server_process)
+
+    # ------------------------------------------------------------------------------------------ the parts
+    def checks(self) -> None:
+        """Checks per second and latencies of every door, as fast as they go, in turn with the floor."""
+        load = Load(self._world, self._cores.client, run_s=self._plan.run_s)
+        kinds = [(kind, count, world.ACCOUNTS) for kind in self._doors for count in CONNECTIONS]
+        kinds += [(kind, HOT_CONNECTIONS, 1) for kind in (ASGI, WSGI)]
+        runs: dict[tuple[str, int, int], list[Run]] = {each: [] for each in kinds}
+        for kind in (ASGI, WSGI):
+            load.verify(self._doors[kind])
+        for number in range(self._plan.rounds):
+            self._say(f"checks as fast as they go, round {number + 1} of {self._plan.rounds}")
+            for each in kinds:
+                kind, connections, accounts = each
+                decides = kind != FLOOR
+                runs[each].append(load.run(self._doors[kind], connections, accounts, decides=decides))
+        middle = {each: Run.middle_of(of_each) for each, of_each in runs.items()}
+        for (kind, connections, accounts), run in middle.items():
+            floor = middle.get((FLOOR, connections, accounts))
+            self._results.closed.append(
+                Row(
+                    door=kind,
+                    connections=connections,
+                    accounts=accounts,
+                    run=run,
+                    share_of_floor=None if floor is None else run.per_second / floor.per_second,
+                )
+            )
+
+    def open_loop(self) -> None:
+        """Latencies at a constant rate, while the journal is drained every second as in production."""
+        with self._draining():
+            for kind in (FLOOR, ASGI, WSGI):
+                self._say(f"{OPEN_RATE} orders a second, {kind}")
+                self._results.open.append(self._at_rate(kind))
+
+    def _at_rate(self, kind: str) -> OpenRow:
+        server = self._doors[kind]
+        self._world.reset()
+        before = server.used().cpu_s
+        content = self._run(
+            self._cores.client,
+            "bench.open_loop",
+            *self._rate_of(server, OPEN_RATE, self._plan.open_s),
+            sent=self._world.key,
+        )
+        left = self._world.store.journal_length(0)
+        self._world.settle()
+        after, latencies = server.used(), msgspec.json.decode(content, type=Latencies)
+        if kind != FLOOR and latencies.approved != latencies.answered:
+            raise NotWhatWasAsked(f"{server.name}: not approved: {latencies.example}")
+        return OpenRow(
+            door=kind,
+            rate=OPEN_RATE,
+            latencies=latencies,
+            cpu_us=(after.cpu_s - before) / latencies.answered * 1e6,
+            rss_mb=after.rss / _MEGABYTE,
+            journal_left=left,
+        )
+
+    def batches(self) -> None:
+        """Batches of 1,000 orders, of many accounts and of one."""
+        for kind in (ASGI, WSGI):
+            for accounts in (world.ACCOUNTS, 1):
+                self._say(f"batches of {batch.ORDERS} orders of {accounts} accounts, {kind}")
+                found = batch.measure(self._doors[kind], self._world, accounts=accounts, batches=self._plan.batches)
+                self._results.batch.append(BatchRow(door=kind, batches=found))
+
+    def stages(self) -> None:
+        """CPU time of each stage of a check, in one process."""
+        self._say("the stages of a check")
+        self._world.reset()
+        content = self._run(self._cores.server, "bench.stages", str(self._plan.stages_s))
+        self._results.stages = msgspec.json.decode(content, type=list[Stage])
+
+    def drain(self) -> None:
+        """Decisions a second from the journal into PostgreSQL."""
+        self._say("the journal into PostgreSQL")
+        self._world.reset()
+        content = self._run(self._cores.server, "bench.drain", str(self._plan.drain_rows))
+        self._results.drain = msgspec.json.decode(content, type=Drained)
+
+    def stop(self) -> None:
+        """How long a stop takes under load, and that it is in force at both doors when it returns."""
+        self._say("the stop")
+        self._world.reset()
+        doors = [self._doors[kind] for kind in (ASGI, WSGI)]
+        with self._started("bench.open_loop", *self._rate_of(doors[0], STOP_RATE, self._plan.stop_s)) as load:
+            assert load.stdin is not None
+            load.stdin.write(f"{self._world.key}\n".encode())
+            load.stdin.flush()
+            self._results.stop = stop.measure(doors, self._world, stops=self._plan.stops)
+        self._world.settle()
+
+    # ------------------------------------------------------------------------------------------ processes
+    def _run(self, core: int, module: str, *arguments: str, sent: str = "") -> bytes:
+        """Run a module of ours on a core under the settings and return what it wrote."""
+        done = subprocess.run(
+            on_core(core, [sys.executable, "-m", module, *arguments]),
+            env=self._installation.environment,
+            input=sent.encode(),
+            capture_output=True,
+            timeout=self._plan.open_s + self._plan.stages_s + _GRACE_S,
+            check=False,
+        )
+        if done.returncode:
+            raise NotWhatWasAsked(f"{module} ended with {done.returncode}:\n{done.stderr.decode()[-3000:]}")
+        return done.stdout
+
+    @staticmethod
+    def _rate_of(server: Process, rate: int, seconds: float) -> tuple[str, ...]:
+        """Return the arguments of the open loop against a server."""
+        return HOST, str(server.port), str(rate), str(seconds), str(OPEN_CONNECTIONS)
+
+    @contextmanager
+    def _draining(self) -> Iterator[None]:
+        """Drain the journal every second, in a process of its own beside the load, until the block ends."""
+        with self._started("bench.drain", "follow") as process:
+            yield
+            if process.poll() is not None:
+                raise NotWhatWasAsked("the drain ended by itself")
+
+    @contextmanager
+    def _started(self, module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a module of ours beside the load until the block ends."""
+        with subprocess.Popen(
+            on_core(self._cores.client, [sys.executable, "-m", module, *arguments]),
+            env=self._installation.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.terminate()

@@ -1,0 +1,202 @@
+"""What a run of the benchmark found, as a table for people and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from bench.batch import Batches
+from bench.doors import FLOOR, TITLES
+from bench.drain import Drained
+from bench.open_loop import Latencies
+from bench.stages import Stage
+from bench.stop import Stops
+from bench.wrk import Run
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One door under closed-loop load; `share_of_floor` is its checks per second over the floor's."""
+
+    door: str
+    connections: int
+    accounts: int
+    run: Run
+    share_of_floor: float | None
+
+
+class OpenRow(Struct, frozen=True, kw_only=True):
+    """One door at a constant rate. `journal_left` decisions were not yet in the database at the end."""
+
+    door: str
+    rate: int
+    latencies: Latencies
+    cpu_us: float
+    rss_mb: float
+    journal_left: int
+
+
+class BatchRow(Struct, frozen=True, kw_only=True):
+    """One door with batches of 1,000 orders."""
+
+    door: str
+    batches: Batches
+
+
+class Results(Struct, kw_only=True):
+    """All that was measured; what was left out is empty."""
+
+    machine: str
+    commit: str
+    load_before: float
+    closed: list[Row] = []
+    open: list[OpenRow] = []
+    batch: list[BatchRow] = []
+    stages: list[Stage] = []
+    drain: Drained | None = None
+    stop: Stops | None = None
+
+
+# In a page, what stands between these is the figures of the last run that was written into it.
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+
+
+def write_into(page: Path, results: Results) -> None:
+    """Put the tables between the two marks of a Markdown page. Raises ValueError where it does not have them."""
+    before, begin, rest = page.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{page} does not have the marks {BEGIN} and {END}")
+    page.write_text(f"{before}{BEGIN}\n\n{text(results, markdown=True)}\n\n{END}{after}")
+
+
+def text(results: Results, *, markdown: bool) -> str:
+    """Return the tables, in Markdown or aligned for a terminal."""
+    draw = _markdown if markdown else _plain
+    parts = [f"{results.machine}; commit {results.commit}; load before {results.load_before:.2f} a core."]
+    if results.closed:
+        parts += ["### Checks as fast as they go", draw(_closed(results.closed))]
+    if results.open:
+        parts += ["### At a constant rate, timed from when each order was due", draw(_open(results.open))]
+    if results.batch:
+        parts += ["### Batches of 1,000 orders", draw(_batch(results.batch))]
+    if results.stages:
+        parts += ["### Where the CPU time of a check goes", draw(_stages(results.stages))]
+    others = [*_of_drain(results.drain), *_of_stop(results.stop)]
+    if others:
+        parts += ["### Journal and stop", *others]
+    return "\n\n".join(parts)
+
+
+def _of_drain(found: Drained | None) -> Iterator[str]:
+    if found is not None:
+        yield (
+            f"Journal into PostgreSQL: {found.per_second:,.0f} decisions/s "
+            f"({found.rows:,} in {found.seconds:.2f} s, {found.cpu_s / found.rows * 1e6:.0f} us of CPU each)."
+        )
+
+
+def _of_stop(found: Stops | None) -> Iterator[str]:
+    if found is not None:
+        yield (
+            f"Stop, from the call until it is in force in every process: median {found.middle_ms:.2f} ms, "
+            f"longest {found.longest_ms:.2f} ms of {found.stops}, with orders under way."
+        )
+
+
+def _closed(rows: Iterable[Row]) -> list[Sequence[str]]:
+    table: list[Sequence[str]] = [
+        (
+            *("server", "connections", "accounts", "checks/s", "of floor", "p50 us", "p99 us", "p99.9 us"),
+            *("CPU us/check", "Redis CPU us/check"),
+        )
+    ]
+    for row in rows:
+        run = row.run
+        share = "" if row.share_of_floor is None or row.door == FLOOR else f"{row.share_of_floor:.2f}"
+        table.append(
+            (
+                TITLES[row.door],
+                f"{row.connections}",
+                f"{row.accounts}",
+                f"{run.per_second:,.0f}",
+                share,
+                f"{run.p50_us:,}",
+                f"{run.p99_us:,}",
+                f"{run.p999_us:,}",
+                f"{run.cpu_us:.0f}",
+                f"{run.redis_cpu_us:.0f}",
+            )
+        )
+    return table
+
+
+def _open(rows: Iterable[OpenRow]) -> list[Sequence[str]]:
+    table: list[Sequence[str]] = [
+        (
+            *("server", "orders/s", "p50 ms", "p99 ms", "p99.9 ms", "longest ms", "queued", "unanswered"),
+            *("client late p99 ms", "CPU us/check", "memory MB", "left in journal"),
+        )
+    ]
+    for row in rows:
+        found = row.latencies
+        table.append(
+            (
+                TITLES[row.door],
+                f"{row.rate:,}",
+                f"{found.p50_us / 1e3:.2f}",
+                f"{found.p99_us / 1e3:.2f}",
+                f"{found.p999_us / 1e3:.2f}",
+                f"{found.longest_us / 1e3:.2f}",
+                f"{found.queued}",
+                f"{found.unanswered}",
+                f"{found.sent_late_p99_us / 1e3:.2f}",
+                f"{row.cpu_us:.0f}",
+                f"{row.rss_mb:.0f}",
+                f"{row.journal_left}",
+            )
+        )
+    return table
+
+
+def _batch(rows: Iterable[BatchRow]) -> list[Sequence[str]]:
+    table: list[Sequence[str]] = [("server", "accounts", "median ms", "longest ms", "CPU ms/batch", "orders/s")]
+    for row in rows:
+        found = row.batches
+        table.append(
+            (
+                TITLES[row.door],
+                f"{found.accounts}",
+                f"{found.middle_ms:.1f}",
+                f"{found.longest_ms:.1f}",
+                f"{found.cpu_ms:.1f}",
+                f"{1e6 / found.middle_ms:,.0f}",
+            )
+        )
+    return table
+
+
+def _stages(stages: Iterable[Stage]) -> list[Sequence[str]]:
+    return [("stage", "CPU us"), *((stage.name, f"{stage.us:.1f}") for stage in stages)]
+
+
+def _plain(table: list[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = []
+    for row in table:
+        cells = [
+            cell.ljust(width) if place == 0 else cell.rjust(width) for place, (cell, width) in _placed(row, widths)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _placed(row: Sequence[str], widths: Sequence[int]) -> enumerate[tuple[str, int]]:
+    return enumerate(zip(row, widths, strict=True))
+
+
+def _markdown(table: list[Sequence[str]]) -> str:
+    head, *rows = table
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

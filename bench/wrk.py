@@ -1,0 +1,119 @@
+"""Closed-loop load: wrk keeps so many connections busy, each asking again as soon as it is answered."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from bench.machine import on_core
+from bench.processes import Process
+from bench.world import ACCOUNTS, NotWhatWasAsked, World
+
+_SCRIPT = Path(__file__).parent / "check.lua"
+_GRACE_S = 30.0
+_VERIFY_CONNECTIONS = 8
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: checks per second, latencies, and CPU time per check of the server and of Redis; in microseconds."""
+
+    per_second: float
+    p50_us: int
+    p99_us: int
+    p999_us: int
+    cpu_us: float
+    redis_cpu_us: float
+
+    @classmethod
+    def middle_of(cls, runs: list[Run]) -> Run:
+        """Return the median of every figure by itself."""
+        return cls(
+            per_second=median(run.per_second for run in runs),
+            p50_us=round(median(run.p50_us for run in runs)),
+            p99_us=round(median(run.p99_us for run in runs)),
+            p999_us=round(median(run.p999_us for run in runs)),
+            cpu_us=median(run.cpu_us for run in runs),
+            redis_cpu_us=median(run.redis_cpu_us for run in runs),
+        )
+
+
+@dataclass(frozen=True)
+class _Output:
+    requests: int
+    duration_us: int
+    percentiles: tuple[int, int, int]
+
+
+class Load:
+    """wrk on one core, against any door."""
+
+    def __init__(self, world: World, core: int, *, run_s: int) -> None:
+        self._world, self._core, self._run_s = world, core, run_s
+        self._number = 0
+
+    def verify(self, server: Process) -> None:
+        """Look into every answer for a second. Raises NotWhatWasAsked unless all are approvals."""
+        self._world.reset()
+        self._wrk(server, _VERIFY_CONNECTIONS, ACCOUNTS, 1, verify=True)
+
+    def run(self, server: Process, connections: int, accounts: int, *, decides: bool) -> Run:
+        """Measure; if the server decides, what it decided is counted in the live state.
+
+        Raises NotWhatWasAsked unless every order was decided and approved.
+        """
+        self._world.reset()
+        before, redis_before = server.used().cpu_s, self._world.redis_cpu_s()
+        found = self._wrk(server, connections, accounts, self._run_s, verify=False)
+        cpu_s, redis_cpu_s = server.used().cpu_s - before, self._world.redis_cpu_s() - redis_before
+        self._check(found.requests, connections, decides=decides)
+        p50, p99, p999 = found.percentiles
+        return Run(
+            per_second=found.requests / found.duration_us * 1e6,
+            p50_us=p50,
+            p99_us=p99,
+            p999_us=p999,
+            cpu_us=cpu_s * 1e6 / found.requests,
+            redis_cpu_us=redis_cpu_s * 1e6 / found.requests,
+        )
+
+    def _check(self, answered: int, connections: int, *, decides: bool) -> None:
+        """wrk hangs up at the end: what was under way then is committed, but not counted."""
+        tally = self._world.tally()
+        if decides and tally.approved != tally.decided:
+            blocked = self._world.blocked()
+            raise NotWhatWasAsked(f"of {tally.decided} orders {tally.approved} were approved; blocked: {blocked}")
+        if not answered <= tally.decided <= answered + connections:
+            raise NotWhatWasAsked(f"{answered} checks were answered, but {tally.decided} were committed")
+
+    def _wrk(self, server: Process, connections: int, accounts: int, seconds: int, *, verify: bool) -> _Output:
+        self._number += 1
+        command = on_core(
+            self._core,
+            [
+                *("wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"),
+                *("--timeout", "10s", "--script", str(_SCRIPT), server.url, "--"),
+                *(self._world.key, str(accounts), f"r{self._number}", "verify" if verify else "count"),
+            ],
+        )
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=seconds + _GRACE_S, check=False, stdin=subprocess.DEVNULL
+        )
+        line = next((line for line in done.stdout.splitlines() if line.startswith("RESULT\t")), "")
+        if done.returncode or not line:
+            raise NotWhatWasAsked(f"wrk ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        self._world.settle()
+        return _understood(line, server)
+
+
+def _understood(line: str, server: Process) -> _Output:
+    _, *numbers, example = line.split("\t")
+    requests, duration_us, p50, p99, p999, errors, wrong = map(int, numbers)
+    if errors or wrong or not requests:
+        raise NotWhatWasAsked(
+            f"{server.name}: of {requests} answers {errors} failed and {wrong} of those looked into were no approvals. "
+            f"The first: {example or '(not looked into)'}\n{server.log_tail()}"
+        )
+    return _Output(requests, duration_us, (p50, p99, p999))
