@@ -67,6 +67,7 @@ POOR = state(position(5), equity=20_000)
         ("gross_exposure", "<=", 300_000, SHORT, BUY, "11"),
         ("gross_exposure", "<=", 300_000, SHORT, SELL, "1"),
         ("gross_exposure", "<=", 200_000, LONG, SELL, "5"),  # broken already: only closing passes
+        ("gross_exposure", "<", 200_000, LONG, BUY, "0"),  # broken already, and nothing to close
         ("leverage", "<=", 3, LONG, BUY, "1"),
         ("leverage", "<", 3, SHORT, BUY, "10.999"),
         ("concentration", "<=", 3, LONG, SELL, "11"),
@@ -84,6 +85,8 @@ POOR = state(position(5), equity=20_000)
         ("margin_ratio", ">=", 30, SHORT, BUY, "5.666"),  # between two lots
         ("margin_ratio", ">", 30, SHORT, BUY, "5.666"),
         ("margin_ratio", ">=", 0, FLAT, BUY, "20"),
+        ("margin_ratio", ">", 0, FLAT, BUY, "20"),  # no quantity reaches the bound: margin alone bounds it
+        ("net_exposure", "<", 300_000, FLAT, SELL, "20"),
         ("order_quantity", "<=", 3, LONG, BUY, "3"),
         ("order_quantity", "<", 3, LONG, BUY, "2.999"),
         ("order_notional", "<=", 100_000, SHORT, SELL, "2"),
