@@ -20,7 +20,7 @@ run: ## Run everything in one process, with a simulated market (needs no server 
 test: ## Run all tests on private PostgreSQL and Redis servers, installing what is missing
 	@scripts/test.sh $(ARGS)
 
-bench: ## Measure: order checks under load, the monitor, the stop
+bench: ## Measure order checks over both HTTP doors beside a floor, the drain of the journal, and the stop
 	@scripts/need.sh python3-venv postgresql redis-server chromium wrk
 	@scripts/setup_venv.sh dev
 	@exec $(PYTHON) -m bench $(ARGS)
