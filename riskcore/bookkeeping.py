@@ -74,7 +74,7 @@ def keep_decision(
     """
     if reservation is not None:
         ledger = _roll_day(reserve(ledger, reservation), now_us, parameters)
-        turnover = ledger.daily_notional + reservation.quantity * reservation.price
+        turnover = ledger.daily_notional + reservation.notional
         ledger = replace(ledger, daily_notional=turnover, consecutive_rejects=0)
     elif rejected:
         ledger = replace(ledger, consecutive_rejects=ledger.consecutive_rejects + 1, last_reject_us=now_us)

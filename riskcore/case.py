@@ -239,6 +239,14 @@ def reference_price(order: Order, mark: Decimal, parameters: Parameters) -> Deci
     return order.price or mark * (ONE + parameters.market_slippage)
 
 
+def valuation_price(order: Order, reference: Decimal, mark: Decimal) -> Decimal:
+    """Return what a unit of the order counts as exposure, in currency.
+
+    Its reference price; of a sell below the mark the mark, because it trades at the best price there is.
+    """
+    return mark if order.side is Side.SELL and reference < mark else reference
+
+
 def margin_rate(order: Order, instrument: Instrument | None, parameters: Parameters) -> Decimal:
     """Return initial margin as a fraction of notional; a lower leverage at the venue needs more.
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from riskcore.book import Parameters
 from riskcore.bookkeeping import counted_with
-from riskcore.case import Case, current_mark, margin_rate, reference_price
+from riskcore.case import Case, current_mark, margin_rate, reference_price, valuation_price
 from riskcore.decimals import ZERO
 from riskcore.gates import Refusal
 from riskcore.ledger import turnover_today
@@ -95,11 +95,10 @@ def work_out(case: Case) -> Figures | Refusal:
     if isinstance(legs, str):
         return _figures_of_reducing(case, leg) if case.reducing else _without_price(legs)
     before = exposure_of(legs.values())
-    price = reference_price(order, leg.mark, case.parameters)
     rate = margin_rate(order, case.instrument, case.parameters)
-    after_leg = leg_with_order(leg, order.side, order.quantity, price, rate)
+    facts = _facts(case, leg.mark)
+    after_leg = leg_with_order(leg, order.side, order.quantity, facts.valued_at, rate)
     after = replace_leg(before, leg, after_leg)
-    facts = _facts(case, price, leg.mark)
     beside = value_beside(leg, legs.values())
     subject = Subject(state=state, exposure=after, leg=after_leg, beside=beside, order=facts)
     limits = case.book.limits_for(order, case.account, case.exchange)
@@ -133,15 +132,15 @@ def _figures_of_reducing(case: Case, leg: Leg) -> Figures:
     """
     assert case.account is not None  # gate 5 has passed
     order = case.order
-    price = reference_price(order, leg.mark, case.parameters)
+    facts = _facts(case, leg.mark)
     rate = margin_rate(order, case.instrument, case.parameters)
     limits = case.book.limits_for(order, case.account, case.exchange)
     return Figures(
         before=exposure_of((leg,)),
-        after=exposure_of((leg_with_order(leg, order.side, order.quantity, price, rate),)),
+        after=exposure_of((leg_with_order(leg, order.side, order.quantity, facts.valued_at, rate),)),
         leg=leg,
         beside=ZERO,
-        order=_facts(case, price, leg.mark),
+        order=facts,
         margin_rate=rate,
         margin_needed=ZERO,
         margin_available=ZERO,
@@ -161,12 +160,15 @@ def value_beside(leg: Leg, legs: Iterable[Leg]) -> Decimal:
     return beside
 
 
-def _facts(case: Case, price: Decimal, mark: Decimal) -> OrderFacts:
+def _facts(case: Case, mark: Decimal) -> OrderFacts:
     order, now_us = case.order, case.inputs.now_us
-    notional = order.quantity * price
+    price = reference_price(order, mark, case.parameters)
+    valued_at = valuation_price(order, price, mark)
+    notional = order.quantity * valued_at
     return OrderFacts(
         quantity=order.quantity,
         price=price,
+        valued_at=valued_at,
         notional=notional,
         deviation=abs(price - mark) / mark,
         daily_notional=turnover_today(case.ledger, now_us) + notional,

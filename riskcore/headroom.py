@@ -1,24 +1,22 @@
 """The largest quantity of an order that would pass: each limit solved for the quantity, the least of them taken.
 
-Every metric that grows with an order grows linearly in its quantity, so each limit has an exact answer. The
-one exception, margin while a position is being closed and flipped, grows as the root of a quadratic.
+Every metric that grows with an order grows linearly in its quantity, margin while a position is being closed
+and flipped in two pieces: so each limit has an exact answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 
 from msgspec import Struct
 
 from riskcore.book import Instrument, Operator
-from riskcore.decimals import EXACT, FINEST, INFINITY, ZERO, floor_to_step
+from riskcore.decimals import FINEST, INFINITY, ZERO, floor_to_step
 from riskcore.limits import Finding, Limit
 from riskcore.metrics import OrderFacts
-from riskcore.simulate import Exposure, Leg, side_margin
+from riskcore.simulate import Exposure, Leg
 from riskcore.types import AccountState, Side
-
-_HALF = Decimal("0.5")
 
 
 class Room(Struct, frozen=True, kw_only=True):
@@ -99,7 +97,7 @@ def _at_mark(room: Room, amount: Decimal) -> Decimal:
 
 
 def _at_price(room: Room, amount: Decimal) -> Decimal:
-    return amount / room.order.price
+    return amount / room.order.valued_at
 
 
 def _as_it_is(_room: Room, amount: Decimal) -> Decimal:
@@ -189,36 +187,18 @@ def margin_room(room: Room, most: Decimal) -> Decimal:
     budget = most - room.exposure.margin_reserved + leg.margin
     if leg.margin > budget:
         return ZERO
-    per_unit = room.order.price * room.margin_rate
+    per_unit = room.order.valued_at * room.margin_rate
     if room.side is Side.BUY:
-        closable, quantity, margin = -leg.quantity, opened.buy_quantity, opened.buy_margin
+        closable = -leg.quantity
+        quantity, margin, dearest = opened.buy_quantity, opened.buy_margin, opened.buy_unit_margin
     else:
-        closable, quantity, margin = leg.quantity, opened.sell_quantity, opened.sell_margin
+        closable = leg.quantity
+        quantity, margin, dearest = opened.sell_quantity, opened.sell_margin, opened.sell_unit_margin
+    whole = (budget - margin) / per_unit
     if closable <= ZERO:
-        return (budget - margin) / per_unit
-    return _margin_room_of_flip(closable, quantity, margin, per_unit, budget, room.step)
-
-
-def _margin_room_of_flip(
-    closable: Decimal, quantity: Decimal, margin: Decimal, per_unit: Decimal, budget: Decimal, step: Decimal
-) -> Decimal:
-    """Solve for the quantity where closing needs no margin and what flips the position does.
-
-    With x more, the side's margin is (margin + x per_unit) (quantity + x - closable) / (quantity + x), which
-    reaches the budget at the larger root of a quadratic. That is rounded up in the sums (`side_margin`), so
-    of the budget only what it can reach counts, and the root is put right by a step. Returns half a step more
-    where the steps do not use up the budget.
-    """
-    budget = budget.quantize(FINEST, ROUND_FLOOR, EXACT)
-    half_b = (margin + per_unit * (quantity - closable) - budget) / 2
-    root = (half_b * half_b - per_unit * (margin * (quantity - closable) - budget * quantity)).sqrt()
-    steps = floor_to_step(max(ZERO, (root - half_b) / per_unit), step)
-
-    def needed(more: Decimal) -> Decimal:
-        return side_margin(quantity + more, margin + more * per_unit, closable)
-
-    steps = next((near for near in (steps + step, steps, steps - step) if needed(near) <= budget), ZERO)
-    return steps if needed(steps) == budget else steps + step * _HALF
+        return whole
+    # Either bound on what a side needs (`side_margin`) is enough.
+    return max(whole, closable - quantity + budget / max(dearest, per_unit))
 
 
 def quantity_step(instrument: Instrument | None) -> Decimal:

@@ -64,26 +64,40 @@ def _amounts(ledger: Ledger) -> Iterator[Decimal | int]:
     for window in ledger.rates.values():
         yield from window.counts
     for opened in ledger.open.values():
-        yield from (opened.buy_count, opened.buy_quantity, opened.buy_notional, opened.buy_margin)
-        yield from (opened.sell_count, opened.sell_quantity, opened.sell_notional, opened.sell_margin)
+        yield from (opened.buy_count, opened.buy_quantity, opened.buy_notional)
+        yield from (opened.buy_margin, opened.buy_unit_margin)
+        yield from (opened.sell_count, opened.sell_quantity, opened.sell_notional)
+        yield from (opened.sell_margin, opened.sell_unit_margin)
 
 
-def with_open(opened: OpenOrders, side: Side, quantity: Decimal, notional: Decimal, margin: Decimal) -> OpenOrders:
-    """Return the sums with one more open order of that side (`notional` and `margin` in currency)."""
-    return _moved(opened, side, quantity, notional, margin, count=1)
+def with_open(
+    opened: OpenOrders, side: Side, quantity: Decimal, valued_at: Decimal, margin_rate: Decimal
+) -> OpenOrders:
+    """Return the sums with one more open order of that side (`valued_at` in currency per unit)."""
+    unit_margin = valued_at * margin_rate
+    most = opened.buy_unit_margin if side is Side.BUY else opened.sell_unit_margin
+    return _moved(opened, side, 1, quantity, valued_at, unit_margin, max(most, unit_margin))
 
 
-def reserve(ledger: Ledger, reservation: Reservation) -> Ledger:
+def without_open(
+    opened: OpenOrders, side: Side, quantity: Decimal, valued_at: Decimal, margin_rate: Decimal
+) -> OpenOrders:
+    """Return the sums without an open order that is in them (`valued_at` in currency per unit).
+
+    Nobody knows what the next dearest of the others is: a side forgets its dearest unit with its last order.
+    """
+    if side is Side.BUY:
+        most = opened.buy_unit_margin if opened.buy_count > 1 else ZERO
+    else:
+        most = opened.sell_unit_margin if opened.sell_count > 1 else ZERO
+    return _moved(opened, side, -1, -quantity, valued_at, valued_at * margin_rate, most)
+
+
+def reserve(ledger: Ledger, held: Reservation) -> Ledger:
     """Return the ledger with the reservation's exposure in its sums."""
-    key = position_key(reservation.symbol, reservation.exchange)
-    before = ledger.open.get(key) or OpenOrders(symbol=reservation.symbol, exchange=reservation.exchange)
-    after = with_open(
-        before,
-        reservation.side,
-        reservation.quantity,
-        reservation.quantity * reservation.price,
-        reservation.margin,
-    )
+    key = position_key(held.symbol, held.exchange)
+    before = ledger.open.get(key) or OpenOrders(symbol=held.symbol, exchange=held.exchange)
+    after = with_open(before, held.side, held.quantity, held.valued_at, held.margin_rate)
     return replace(ledger, open={**ledger.open, key: after})
 
 
@@ -94,7 +108,7 @@ def release(ledger: Ledger, reservations: Iterable[Reservation]) -> Ledger:
         key = position_key(gone.symbol, gone.exchange)
         if key not in opened:
             raise ValueError(f"reservation {gone.order_id!r} is not in the open orders of {gone.account_id!r}")
-        left = _moved(opened[key], gone.side, -gone.quantity, -gone.quantity * gone.price, -gone.margin, count=-1)
+        left = without_open(opened[key], gone.side, gone.quantity, gone.valued_at, gone.margin_rate)
         if left.buy_count < 0 or left.sell_count < 0:
             raise ValueError(f"more orders were closed in {key} than were open in {gone.account_id!r}")
         opened[key] = left
@@ -104,20 +118,29 @@ def release(ledger: Ledger, reservations: Iterable[Reservation]) -> Ledger:
 
 
 def _moved(
-    opened: OpenOrders, side: Side, quantity: Decimal, notional: Decimal, margin: Decimal, *, count: int
+    opened: OpenOrders,
+    side: Side,
+    count: int,
+    quantity: Decimal,
+    valued_at: Decimal,
+    unit_margin: Decimal,
+    most_unit_margin: Decimal,
 ) -> OpenOrders:
+    """Return the sums with `count` orders of `quantity` more on one side, both below zero for fewer."""
     if side is Side.BUY:
         return OpenOrders(
             symbol=opened.symbol,
             exchange=opened.exchange,
             buy_count=opened.buy_count + count,
             buy_quantity=opened.buy_quantity + quantity,
-            buy_notional=opened.buy_notional + notional,
-            buy_margin=opened.buy_margin + margin,
+            buy_notional=opened.buy_notional + quantity * valued_at,
+            buy_margin=opened.buy_margin + quantity * unit_margin,
+            buy_unit_margin=most_unit_margin,
             sell_count=opened.sell_count,
             sell_quantity=opened.sell_quantity,
             sell_notional=opened.sell_notional,
             sell_margin=opened.sell_margin,
+            sell_unit_margin=opened.sell_unit_margin,
         )
     return OpenOrders(
         symbol=opened.symbol,
@@ -126,10 +149,12 @@ def _moved(
         buy_quantity=opened.buy_quantity,
         buy_notional=opened.buy_notional,
         buy_margin=opened.buy_margin,
+        buy_unit_margin=opened.buy_unit_margin,
         sell_count=opened.sell_count + count,
         sell_quantity=opened.sell_quantity + quantity,
-        sell_notional=opened.sell_notional + notional,
-        sell_margin=opened.sell_margin + margin,
+        sell_notional=opened.sell_notional + quantity * valued_at,
+        sell_margin=opened.sell_margin + quantity * unit_margin,
+        sell_unit_margin=most_unit_margin,
     )
 
 

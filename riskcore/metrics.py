@@ -20,12 +20,14 @@ from riskcore.types import AccountState
 class OrderFacts(Struct, frozen=True, kw_only=True):
     """The order itself, as limits see it.
 
-    `price` is its reference price and `notional` quantity x price, in currency; `deviation` is the distance
-    of that price from the mark as a fraction; `daily_notional` includes this order.
+    `price` is its reference price, `deviation` the distance of that from the mark as a fraction. `valued_at`
+    is what a unit of it counts as exposure and `notional` what all of it does, in currency; `daily_notional`
+    includes this order.
     """
 
     quantity: Decimal
     price: Decimal
+    valued_at: Decimal
     notional: Decimal
     deviation: Decimal
     daily_notional: Decimal

@@ -1,17 +1,17 @@
 """The account as it would stand: positions at their marks, with every open order and one more.
 
 Worst case per symbol: all its buys fill and no sells, or all sells and no buys, whichever leaves the larger
-position (SPEC 4). Exposure is valued at the mark, margin at the orders' own prices.
+position (SPEC 4). Exposure is valued at the mark, margin at what each order was valued at.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 
 from msgspec import Struct
 
-from riskcore.decimals import EXACT, FINEST, ZERO
+from riskcore.decimals import ZERO
 from riskcore.ledger import with_open
 from riskcore.types import OpenOrders, Position, Side
 
@@ -70,24 +70,27 @@ def open_margin(quantity: Decimal, opened: OpenOrders) -> Decimal:
 
     What first closes the position needs none; margin that closing would free is not counted on.
     """
-    buys = side_margin(opened.buy_quantity, opened.buy_margin, -quantity)
-    sells = side_margin(opened.sell_quantity, opened.sell_margin, quantity)
+    buys = side_margin(opened.buy_quantity, opened.buy_margin, opened.buy_unit_margin, -quantity)
+    sells = side_margin(opened.sell_quantity, opened.sell_margin, opened.sell_unit_margin, quantity)
     return buys if buys > sells else sells
 
 
-def side_margin(quantity: Decimal, margin: Decimal, closable: Decimal) -> Decimal:
-    """The share of `margin` for what is left after closing, rounded up so that every sum of margins is exact."""
-    if closable <= ZERO or not quantity:
+def side_margin(quantity: Decimal, margin: Decimal, unit_margin: Decimal, closable: Decimal) -> Decimal:
+    """Return the margin that a side needs at worst for what is left of `quantity` after closing `closable`.
+
+    The orders that need the most for a unit may be the ones that open: all that opens counts as the dearest
+    (`unit_margin`), but never as more than the whole side. So no fill makes the rest need more.
+    """
+    if closable <= ZERO:
         return margin
     if quantity <= closable:
         return ZERO
-    return (margin * (quantity - closable) / quantity).quantize(FINEST, ROUND_CEILING, EXACT)
+    return min(margin, (quantity - closable) * unit_margin)
 
 
-def leg_with_order(leg: Leg, side: Side, quantity: Decimal, price: Decimal, margin_rate: Decimal) -> Leg:
-    """Return the leg with one more open order of `quantity` at `price` (currency per unit)."""
-    notional = quantity * price
-    opened = with_open(leg.opened, side, quantity, notional, notional * margin_rate)
+def leg_with_order(leg: Leg, side: Side, quantity: Decimal, valued_at: Decimal, margin_rate: Decimal) -> Leg:
+    """Return the leg with one more open order of `quantity` (`valued_at` in currency per unit)."""
+    opened = with_open(leg.opened, side, quantity, valued_at, margin_rate)
     position = Position(symbol=leg.symbol, quantity=leg.quantity, entry_price=leg.entry_price)
     return make_leg(leg.symbol, leg.exchange, position, opened, leg.mark)
 

@@ -123,7 +123,8 @@ class AccountState(Struct, frozen=True, kw_only=True):
 class OpenOrders(Struct, frozen=True, kw_only=True):
     """The sums over an account's reservations in one symbol on one exchange, each side by itself.
 
-    `..._margin` is the initial margin in currency if the whole side opened new exposure.
+    `..._margin` is the initial margin in currency if the whole side opened new exposure, `..._unit_margin` the
+    most that one unit of any order needed since the side was last without one.
     """
 
     symbol: str
@@ -136,6 +137,8 @@ class OpenOrders(Struct, frozen=True, kw_only=True):
     sell_notional: Decimal = ZERO
     buy_margin: Decimal = ZERO
     sell_margin: Decimal = ZERO
+    buy_unit_margin: Decimal = ZERO
+    sell_unit_margin: Decimal = ZERO
 
 
 class RateWindow(Struct, frozen=True, array_like=True):
@@ -166,7 +169,11 @@ class Ledger(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Reservation(Struct, frozen=True, kw_only=True):
-    """The exposure held by one approval: `quantity` still open, at `price` per unit, until `expires_at_us`."""
+    """The exposure held by one approval: `quantity` still open, until `expires_at_us`.
+
+    `price` is what the order may trade at, or its reference price; `valued_at` what a unit of it counts as
+    exposure, in currency, and `margin_rate` the fraction of that which is initial margin.
+    """
 
     order_id: str
     account_id: str
@@ -174,7 +181,8 @@ class Reservation(Struct, frozen=True, kw_only=True):
     side: Side
     quantity: Decimal
     price: Decimal
-    margin: Decimal
+    valued_at: Decimal
+    margin_rate: Decimal
     decision_id: str
     created_at_us: int
     expires_at_us: int
@@ -185,6 +193,16 @@ class Reservation(Struct, frozen=True, kw_only=True):
     def id(self) -> str:
         """The reservation's public name, which is its order's decision."""
         return self.decision_id
+
+    @property
+    def notional(self) -> Decimal:
+        """What is held, in currency."""
+        return self.quantity * self.valued_at
+
+    @property
+    def margin(self) -> Decimal:
+        """The initial margin of it in currency, if all of it opened new exposure."""
+        return self.notional * self.margin_rate
 
 
 class Price(Struct, frozen=True, array_like=True):

@@ -35,18 +35,22 @@ class Exceeded(AssertionError):
 
 @dataclass(frozen=True)
 class Open:
-    """An approved order that may still fill."""
+    """An approved order that may still fill. `value` is what a unit of it counts as exposure."""
 
     side: str
     quantity: Fraction
     price: Fraction
+    value: Fraction
     expires_us: int
     decision_id: str
 
 
 @dataclass(frozen=True)
 class Standing:
-    """An account at one moment. `own` are the open orders; amounts in currency."""
+    """An account at one moment. `own` are the open orders; amounts in currency.
+
+    `dearest` is by side the highest value of a unit since the side was last without an order.
+    """
 
     equity: Fraction
     margin_used: Fraction
@@ -58,9 +62,11 @@ class Standing:
     mark: Fraction
     margin_rate: Fraction
     own: tuple[Open, ...]
+    dearest: dict[str, Fraction]
 
     def with_order(self, order: Open) -> Standing:
-        return replace(self, own=(*self.own, order))
+        most = max(order.value, self.dearest.get(order.side, order.value))
+        return replace(self, own=(*self.own, order), dearest={**self.dearest, order.side: most})
 
     def open_of(self, side: str) -> Fraction:
         return sum((each.quantity for each in self.own if each.side == side), Fraction(0))
@@ -86,13 +92,12 @@ class Standing:
         return max(self._margin("BUY", -self.held), self._margin("SELL", self.held))
 
     def _margin(self, side: str, closes: Fraction) -> Fraction:
-        """What first closes the position needs none; the rest of the side needs its share."""
-        quantity = self.open_of(side)
-        notional = sum((each.quantity * each.price for each in self.own if each.side == side), Fraction(0))
-        margin = notional * self.margin_rate
-        if closes <= 0:
-            return margin
-        return margin * (quantity - closes) / quantity if quantity > closes else Fraction(0)
+        """What first closes the position needs none; the rest may be the dearest, but not more than the side."""
+        notional = sum((each.quantity * each.value for each in self.own if each.side == side), Fraction(0))
+        opens = self.open_of(side) - max(closes, Fraction(0))
+        if opens <= 0:
+            return Fraction(0)
+        return min(notional, opens * self.dearest[side]) * self.margin_rate
 
 
 def _loss(start: Fraction, equity: Fraction) -> Fraction:
@@ -125,14 +130,14 @@ ACCOUNT: dict[str, Callable[[Standing], Fraction | None]] = {
     "position_loss": _position_loss,
     "open_positions": lambda at: Fraction(1 if max(abs(at.high), abs(at.low)) else 0),
     "open_orders": lambda at: Fraction(len(at.own)),
-    "pending_notional": lambda at: sum((each.quantity * each.price for each in at.own), Fraction(0)),
+    "pending_notional": lambda at: sum((each.quantity * each.value for each in at.own), Fraction(0)),
 }
 # And as a function of the order with the account.
 ORDER: dict[str, Callable[[Standing, Open], Fraction]] = {
     "order_quantity": lambda at, order: order.quantity,
-    "order_notional": lambda at, order: order.quantity * order.price,
+    "order_notional": lambda at, order: order.quantity * order.value,
     "price_deviation": lambda at, order: abs(order.price - at.mark) / at.mark,
-    "single_trade_risk": lambda at, order: order.quantity * order.price / at.equity,
+    "single_trade_risk": lambda at, order: order.quantity * order.value / at.equity,
 }
 
 
@@ -231,6 +236,7 @@ class _Walk:
     def __init__(self, records: Records, account_id: str) -> None:
         self._records, self._account_id = records, account_id
         self._open: list[Open] = []
+        self._dearest: dict[str, Fraction] = {}
         self._last_us = self._last_version = -1
         self._limits: dict[tuple[int, str], list[Limit]] = {}
 
@@ -245,6 +251,8 @@ class _Walk:
             for each in self._open
             if each.expires_us > kept.at_us and ended.get(each.decision_id, kept.at_us + 1) > kept.at_us
         ]
+        sides = {each.side for each in self._open}
+        self._dearest = {side: most for side, most in self._dearest.items() if side in sides}
         if kept.reason in _OF_THE_MOMENT:
             return
         book = self._records.books[kept.inputs["book_version"]]
@@ -254,6 +262,7 @@ class _Walk:
         _compare(kept, finding)
         if kept.approved:
             self._open.append(order)
+            self._dearest = before.with_order(order).dearest
 
     def _standing(self, kept: Kept, book: dict[str, Any]) -> Standing:
         state = kept.inputs["state"]
@@ -270,6 +279,7 @@ class _Walk:
             mark=Fraction(kept.inputs["prices"][kept.inputs["order"]["symbol"]][0]),
             margin_rate=Fraction(book["parameters"]["default_margin_rate"]),
             own=tuple(self._open),
+            dearest=self._dearest,
         )
 
     def _limits_for(self, kept: Kept) -> list[Limit]:
@@ -289,10 +299,12 @@ def _order(kept: Kept, mark: Fraction, book: dict[str, Any]) -> Open:
     """Return the order as it would be open; one without a price is valued at the mark and the slippage."""
     asked, held = kept.inputs["order"], kept.answer["reservation"]
     slipped = mark * (1 + Fraction(book["parameters"]["market_slippage"]))
+    price = Fraction(asked["price"]) or slipped
     return Open(
         side=asked["side"],
         quantity=Fraction(asked["quantity"]),
-        price=Fraction(asked["price"]) or slipped,
+        price=price,
+        value=max(price, mark) if asked["side"] == "SELL" else price,
         expires_us=_moment_us(held["expires_at"]) if held else 0,
         decision_id=kept.decision_id,
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from riskcore.book import (
     Account,
@@ -30,6 +31,7 @@ from riskcore.book import (
 from riskcore.calendar import microseconds
 from riskcore.compiled import CompiledBook
 from riskcore.decide import Outcome, decide
+from riskcore.decimals import ZERO
 from riskcore.journal import Inputs
 from riskcore.ledger import encode_ledger, reserve
 from riskcore.ports import Stop
@@ -37,6 +39,7 @@ from riskcore.types import (
     AccountState,
     Decision,
     Ledger,
+    OpenOrders,
     Order,
     OrderType,
     Position,
@@ -171,9 +174,17 @@ def reservation(quantity: Number = 1, side: Side = BUY, **what: Any) -> Reservat
         "expires_at_us": NOW + 3_600 * SECOND,
         **what,
     }
-    amount, each = number(quantity), number(fields.pop("price", MARKS.get(fields["symbol"], "100")))
-    margin = number(fields.pop("margin", amount * each / 10))
-    return Reservation(quantity=amount, side=side, price=each, margin=margin, **fields)
+    each = number(fields.pop("price", MARKS.get(fields["symbol"], "100")))
+    rate = number(fields.pop("margin_rate", "0.1"))
+    valued_at = number(fields.pop("valued_at", each))
+    return Reservation(
+        quantity=number(quantity), side=side, price=each, valued_at=valued_at, margin_rate=rate, **fields
+    )
+
+
+def without_history(opened: dict[str, OpenOrders]) -> dict[str, OpenOrders]:
+    """Sums over open orders without what they remember of orders that have ended."""
+    return {key: replace(one, buy_unit_margin=ZERO, sell_unit_margin=ZERO) for key, one in opened.items()}
 
 
 def holding(*reservations: Reservation, **what: Any) -> Ledger:

@@ -2,22 +2,20 @@
 
 Nothing of riskcore is used here. Numbers are fractions, so nothing is rounded; and instead of the formula for
 the worst case, every set of open orders that might fill is tried, one after the other (2 ** n of them a
-symbol). What SPEC leaves open is taken from docs/decisions/0004: exposure at the mark, margin at the order's
-own price; of orders that close and then open, each opens the same share.
+symbol). What SPEC leaves open is taken from docs/decisions/0004: exposure at the mark, margin at what the
+order was valued at; what opens after closing counts as the dearest unit that its side has had since it was empty.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
-from math import ceil
 from typing import NamedTuple
 
 INFINITE = float("inf")
-FINEST = 10**12  # amounts that no decimal can hold are rounded to its part
 Value = Fraction | float | None  # None: not defined; the only float is INFINITE
 
 
@@ -29,7 +27,8 @@ class Holding:
 
 @dataclass(frozen=True)
 class Working:
-    """An order in the market. `price` is its reference price, `rate` its margin as a part of its notional.
+    """An order in the market. `price` is its reference price, `value` what a unit of it counts as exposure,
+    `rate` its margin as a part of that.
 
     `leg` is its symbol, and "|" and its exchange where one is named.
     """
@@ -39,6 +38,7 @@ class Working:
     buys: bool
     quantity: Fraction
     price: Fraction
+    value: Fraction
     rate: Fraction
 
     @property
@@ -47,7 +47,7 @@ class Working:
 
     @cached_property
     def notional(self) -> Fraction:
-        return self.quantity * self.price
+        return self.quantity * self.value
 
     @cached_property
     def margin(self) -> Fraction:
@@ -56,7 +56,10 @@ class Working:
 
 @dataclass(frozen=True)
 class World:
-    """An account, its open orders, and the market: holdings by leg, marks by symbol."""
+    """An account, its open orders, and the market: holdings by leg, marks by symbol.
+
+    `dearest` is, by leg and whether it buys, the most margin for a unit since that side was last empty.
+    """
 
     equity: Fraction
     margin_used: Fraction
@@ -66,13 +69,18 @@ class World:
     holdings: dict[str, Holding]
     working: tuple[Working, ...]
     marks: dict[str, Fraction]
+    dearest: dict[tuple[str, bool], Fraction] = field(default_factory=dict)
 
     def with_order(self, order: Working) -> World:
-        return replace(self, working=(*self.working, order))
+        side = order.leg, order.buys
+        most = max(self.dearest.get(side, Fraction(0)), order.value * order.rate)
+        return replace(self, working=(*self.working, order), dearest={**self.dearest, side: most})
 
     def without(self, names: Iterable[str]) -> World:
         gone = set(names)
-        return replace(self, working=tuple(one for one in self.working if one.name not in gone))
+        left = tuple(one for one in self.working if one.name not in gone)
+        sides = {(one.leg, one.buys) for one in left}
+        return replace(self, working=left, dearest={s: most for s, most in self.dearest.items() if s in sides})
 
     def legs(self) -> set[str]:
         return set(self.holdings) | {one.leg for one in self.working}
@@ -117,29 +125,27 @@ def fillings(orders: Iterable[Working]) -> list[Filled]:
     return found
 
 
-def extremes(held: Fraction, orders: Iterable[Working]) -> Extremes:
-    might_fill = fillings(orders)
+def extremes(world: World, leg: str) -> Extremes:
+    held = world.quantity(leg)
+    might_fill = fillings(one for one in world.working if one.leg == leg)
     ends = [held + filled.bought - filled.sold for filled in might_fill]
-    margins = [opening_margin(filled.margin_of_buys, filled.bought, -held) for filled in might_fill]
-    margins += [opening_margin(filled.margin_of_sells, filled.sold, held) for filled in might_fill]
+    dear_buys, dear_sells = (world.dearest.get((leg, buys), Fraction(0)) for buys in (True, False))
+    margins = [opening_margin(filled.margin_of_buys, filled.bought, dear_buys, -held) for filled in might_fill]
+    margins += [opening_margin(filled.margin_of_sells, filled.sold, dear_sells, held) for filled in might_fill]
     return Extremes(max(ends), min(ends), max(abs(end) for end in ends), max(margins))
 
 
-def opening_margin(full: Fraction, quantity: Fraction, closable: Fraction) -> Fraction:
-    """Initial margin of what fills of one side open, after they have closed `closable`; rounded up (a third)."""
-    if closable <= 0 or not quantity:
-        return full
-    if quantity <= closable:
+def opening_margin(full: Fraction, quantity: Fraction, dearest: Fraction, closable: Fraction) -> Fraction:
+    """Initial margin of what fills of one side open, after they have closed `closable`."""
+    opens = quantity - max(closable, Fraction(0))
+    if opens <= 0:
         return Fraction(0)
-    return Fraction(ceil(full * (quantity - closable) / quantity * FINEST), FINEST)
+    return min(full, opens * dearest)
 
 
 def picture(world: World, leg: str) -> dict[str, Value]:
     """Every metric of the account, and of the symbol of one leg, with the open orders at their worst."""
-    parts = {
-        name: extremes(world.quantity(name), [one for one in world.working if one.leg == name])
-        for name in world.legs() | {leg}
-    }
+    parts = {name: extremes(world, name) for name in world.legs() | {leg}}
     marks = {name: world.marks[symbol_of(name)] for name in parts}
     equity, symbol = world.equity, symbol_of(leg)
     gross = sum((part.largest * marks[name] for name, part in parts.items()), Fraction(0))

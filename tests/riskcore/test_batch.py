@@ -28,6 +28,7 @@ from tests.riskcore.builders import (
     rate,
     state,
     stop,
+    without_history,
 )
 from tests.riskcore.store import DictStore
 
@@ -223,8 +224,7 @@ def test_a_reducing_order_that_is_filled_in_part_is_repeated_into_a_stop_in_redu
 def fill(store: DictStore, filled: Order, quantity: int) -> None:
     """Shrink the reservation of an order that is filled in part, as the feed of fills does."""
     held = store.held()[filled.order_id]
-    share = 1 - quantity / held.quantity
-    left = replace(held, quantity=held.quantity * share, margin=held.margin * share)
+    left = replace(held, quantity=held.quantity - quantity)
     ledger = encode_ledger(reserve(release(store.ledger(), [held]), left))
     kept = store.accounts["A"]
     kept.apply(AccountChange(account_id="A", expected_version=kept.version, ledger=ledger, remove=(held,), add=(left,)))
@@ -346,7 +346,8 @@ def lose_a_race(store: DictStore, orders: list[Order]) -> None:
 
 def check_answers(store: DictStore, answers: tuple[Answered, ...], *, atomic: bool, journaled: int) -> None:
     for account_id in ("A", "B"):
-        assert store.ledger(account_id).open == holding(*store.held(account_id).values()).open
+        anew = holding(*store.held(account_id).values()).open
+        assert without_history(store.ledger(account_id).open) == without_history(anew)
     if atomic and not all(answer.approved for answer in answers):
         assert all(answer.replayed for answer in answers if answer.approved)
     kept = [bytes(entry.decision) for entry in store.decisions()[journaled:]]

@@ -282,7 +282,12 @@ def test_states_are_read_again_after_the_memory_of_them_was_full(monkeypatch) ->
 def test_open_orders_alone_are_a_leg_too() -> None:
     ledger = holding(reservation(3, symbol="XRPUSDT"))
     assert ledger.open["XRPUSDT"] == OpenOrders(
-        symbol="XRPUSDT", buy_count=1, buy_quantity=Decimal(3), buy_notional=Decimal(300), buy_margin=Decimal(30)
+        symbol="XRPUSDT",
+        buy_count=1,
+        buy_quantity=Decimal(3),
+        buy_notional=Decimal(300),
+        buy_margin=Decimal(30),
+        buy_unit_margin=Decimal(10),
     )
     missing = check(order(1), ledger=ledger)
     assert (missing.reason, missing.message) == ("price_unavailable", "no price of XRPUSDT is fresh enough")

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskcore.decimals import EXACT, floor_to_step
+from riskcore.decimals import EXACT, FINEST, floor_to_step
 from riskcore.headroom import quantity_step, within_instrument
 from riskcore.metrics import METRICS, Kind
-from riskcore.simulate import side_margin
 from riskcore.types import Order
 from tests.riskcore.builders import (
     BUY,
@@ -129,10 +128,7 @@ def test_margin_lets_a_position_be_closed_and_then_flipped_as_far_as_it_goes() -
 
 def test_margin_of_the_other_side_is_shared() -> None:
     """Four open buys need 20,000; sells may need as much before more is reserved."""
-    assert (
-        largest(order(1, SELL), at=state(equity=20_000), ledger=holding(reservation(4, price=40_000, margin=20_000)))
-        == 4
-    )
+    assert largest(order(1, SELL), at=state(equity=20_000), ledger=holding(reservation(4, price=50_000))) == 4
 
 
 def test_nothing_passes_where_the_margin_is_used_up_already() -> None:
@@ -273,20 +269,21 @@ def test_every_metric_that_an_order_moves_is_known_here() -> None:
 
 
 @pytest.mark.parametrize("each", ["1", "0.001", "0.00001", "0.000000001"])
-def test_the_room_to_flip_a_position_in_something_cheap_is_not_searched_step_by_step(each: str, monkeypatch) -> None:
+def test_the_room_to_flip_a_position_in_something_cheap_is_exact(each: str) -> None:
     """A third of the equity may be margin, which no decimal is; the quantity goes down to twelve decimals."""
-    tried = []
-
-    def counting(*what: Decimal) -> Decimal:
-        tried.append(what)
-        return side_margin(*what)
-
-    monkeypatch.setattr("riskcore.headroom.side_margin", counting)
     decision = check(
         order(1, SELL, symbol="SHIB", price=each),
         policy("margin_ratio", ">=", 3),
         at=state(position(5, "SHIB"), equity=100),
         prices={"SHIB": price(each)},
     )
-    assert decision.max_quantity == 5 + D("33.333333333333") / D(each) * 10
-    assert len(tried) < 20
+    with localcontext(EXACT):
+        assert decision.max_quantity == floor_to_step(5 + D(1000) / 3 / D(each), FINEST)
+
+
+def test_the_room_to_flip_beside_dearer_orders_is_what_their_margin_leaves() -> None:
+    """Eight are held, and a sell of two at ten times the margin is open: what opens counts as the dearest."""
+    dear = holding(reservation(2, SELL, margin_rate=1))
+    held = {"at": state(position(8), equity=100_000), "ledger": dear}
+    assert largest(order(1, SELL), **held) == 8
+    assert largest(order(1, SELL), **{**held, "at": state(position(8), equity=150_000)}) == 10

@@ -14,8 +14,6 @@ from tests.riskcore.builders import (
     compiled,
     holding,
     instrument,
-    market,
-    marks,
     order,
     position,
     reservation,
@@ -110,24 +108,22 @@ def test_margin_that_closing_would_free_is_not_counted_on() -> None:
     assert shown["margin_available"] == 10_000
 
 
-def test_a_third_of_a_margin_is_rounded_up_at_the_twelfth_place() -> None:
-    sells = holding(reservation(3, SELL, price=1, margin=1))
-    assert reserved(order(1, BUY), position(2), ledger=sells) == 5_000  # the buy needs more
-    assert reserved(market("0.000000000001", BUY), position(2), ledger=sells) == D("0.333333333334")
+def test_what_opens_after_closing_may_be_the_order_that_needs_the_most_margin() -> None:
+    cheap, dear = reservation(2, SELL, price=10_000), reservation(2, SELL, price=90_000)
+    assert reserved(order("0.1", BUY, price=40_000), position(2), ledger=holding(cheap, dear)) == 18_000
+    assert reserved(order("0.1", BUY, price=40_000), position(1), ledger=holding(cheap, dear)) == 20_000  # all of it
 
 
-def test_margins_of_thirds_leave_no_dust_that_a_limit_could_choke_on() -> None:
-    thirds = holding(*(reservation(3, SELL, symbol=name, price=1, margin=1) for name in ("AAA", "BBB", "CCC")))
-    holds_two = [position(2, name) for name in ("AAA", "BBB", "CCC", "DDD")]
-    decision = check(
-        order(1, SELL, symbol="DDD", price=1),
-        soft("margin_available", ">=", 500),
-        at=state(*holds_two, equity=1),
-        ledger=thirds,
-        prices=marks(AAA=1, BBB=1, CCC=1, DDD=1),
-    )
-    assert decision.approved
-    assert decision.post_trade_metrics["margin_available"] == D("-0.000000000002")
+def test_a_sell_below_the_mark_is_valued_at_the_mark() -> None:
+    """It trades at the best price there is; what it would need at its own is not enough."""
+    assert reserved(order(1, SELL, price=48_000)) == 5_000
+    assert reserved(order(1, SELL, price=52_000)) == 5_200
+    assert reserved(order(1, BUY, price=48_000)) == 4_800
+    shown = check(order(1, SELL, price=48_000), soft("order_notional", "<=", 49_999), soft("price_deviation", "<=", 0))
+    assert [(each.metric, each.value) for each in shown.warnings] == [
+        ("order_notional", 50_000),
+        ("price_deviation", D("0.04")),
+    ]
 
 
 def test_the_margin_rate_is_the_instruments_or_else_the_books() -> None:

@@ -216,12 +216,14 @@ class Scene:
     def _working(self, order: Order) -> oracle.Working:
         mark = fraction(self.marks[order.symbol])
         rate = fraction(RATES[order.symbol])
+        price = fraction(order.price) or mark * (1 + fraction(SLIPPAGE))
         return oracle.Working(
             name=order.order_id,
             leg=position_key(order.symbol, order.exchange),
             buys=order.side is Side.BUY,
             quantity=fraction(order.quantity),
-            price=fraction(order.price) or mark * (1 + fraction(SLIPPAGE)),
+            price=price,
+            value=price if order.side is Side.BUY else max(price, mark),
             rate=max(rate, _rate_of(order.leverage)) if order.leverage else rate,
         )
 
