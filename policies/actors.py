@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
+from audit.actors import command_line
 
-
-def command_line() -> str:
-    """Return the actor of a change made by a command on the machine: the account that ran it."""
-    try:
-        return f"command line ({getpass.getuser()})"
-    except (KeyError, OSError):
-        return "command line"
+__all__ = ["command_line"]

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from policies.actors import command_line
+from audit.actors import command_line
 from policies.services import do_create_account
 
 
