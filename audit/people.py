@@ -1,10 +1,15 @@
-"""What the audit log keeps of people and groups: who they are and what they may do, never a password or its hash."""
+"""What the audit log keeps of people and groups: who they are and what they may do, never a password or its hash.
+
+The `do_` functions make a change and write its event in one transaction; the admin's forms do both themselves.
+"""
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
 from django.contrib.auth.models import Group, Permission, User
+from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import QuerySet
 
 from audit.services import record
@@ -55,6 +60,45 @@ def record_password(row: User, *, actor: str, reason: str) -> None:
     now = evidence(row)
     what = "password changed" if row.has_usable_password() else "password switched off"
     record_change(row, "password", actor=actor, reason=reason, before=now, after={**now, "password": what})
+
+
+@transaction.atomic
+def do_create_superuser(
+    *, actor: str, reason: str, username: str, email: str = "", password: str | None = None
+) -> User:
+    """Make a user who may do everything, and return them.
+
+    Without a password nobody can sign in as them until one is set. Raises ValidationError by field; whether the
+    password is a good one is for whoever asks for it.
+    """
+    _check_reason(reason)
+    row = User(
+        username=User.normalize_username(username),
+        email=User.objects.normalize_email(email),
+        is_staff=True,
+        is_superuser=True,
+    )
+    row.set_password(password)
+    row.full_clean()
+    row.save()
+    record_change(row, "create", actor=actor, reason=reason, before=None, after=evidence(row))
+    return row
+
+
+@transaction.atomic
+def do_change_password(*, actor: str, reason: str, username: str, password: str) -> User:
+    """Give a user another password, and return them. Raises User.DoesNotExist, and ValidationError by field."""
+    _check_reason(reason)
+    row = User.objects.select_for_update().get(username=username)
+    row.set_password(password)
+    row.save(update_fields=["password"])
+    record_password(row, actor=actor, reason=reason)
+    return row
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip():
+        raise ValidationError({"reason": "Say why, for the audit log."})
 
 
 def _names(permissions: QuerySet[Permission]) -> list[str]:

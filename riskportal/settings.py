@@ -134,6 +134,7 @@ INSTALLED_APPS = [
     "unfold.contrib.filters",
     "unfold.contrib.simple_history",
     "django.contrib.admin",
+    "audit",  # before auth, whose createsuperuser and changepassword would leave no event
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -148,7 +149,6 @@ INSTALLED_APPS = [
     "channels",
     "riskportal",
     "simulator",
-    "audit",
     "policies",
     "feeds",
     "api",

@@ -8,12 +8,11 @@ import secrets
 from pathlib import Path
 
 from django.contrib.auth.models import User
-from django.db import transaction
 from msgspec import Struct
 
 from api.keys import do_create_key, do_rotate_key
 from api.models import ApiKey, Permission
-from audit.people import evidence, record_change
+from audit.people import do_create_superuser
 
 USER = "officer"
 FILE = "sign-in.txt"
@@ -54,9 +53,7 @@ def _ensure_user(file: Path, kept: dict[str, str]) -> str:
     password = password or secrets.token_urlsafe(12)
     # First the file: a password that is nowhere to be read would let nobody in.
     _write(file, {**kept, "user": USER, "password": password})
-    with transaction.atomic():
-        made = User.objects.create_superuser(USER, password=password)
-        record_change(made, "create", actor=ACTOR, reason=_REASON, before=None, after=evidence(made))
+    do_create_superuser(actor=ACTOR, reason=_REASON, username=USER, password=password)
     return password
 
 
