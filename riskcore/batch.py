@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 import msgspec
 from msgspec import Raw, Struct
@@ -59,6 +59,14 @@ def _as_json(record: Raw) -> Raw:
     return record
 
 
+def _best(prices: Iterable[str], best: Callable[[Iterable[Decimal]], Decimal]) -> str:
+    """Return the best of some prices. Where one is no number, neither is the best: what meets it is blocked."""
+    try:
+        return str(best(map(Decimal, prices)))
+    except InvalidOperation:
+        return "NaN"
+
+
 class _Working:
     """One account while orders are worked through: what the ones before have already changed."""
 
@@ -77,8 +85,8 @@ class _Working:
     def own_price(self, order: Order, keys: Iterable[str]) -> str | None:
         """Return the account's own best open price on the other side, among the legs that the order may meet."""
         quotes = self.asks if order.side is Side.BUY else self.bids
-        found = [Decimal(quotes[key]) for key in keys if key in quotes]
-        return str(min(found) if order.side is Side.BUY else max(found)) if found else None
+        found = [quotes[key] for key in keys if key in quotes]
+        return _best(found, min if order.side is Side.BUY else max) if found else None
 
     def held(self, order: Order, now_us: int) -> Reservation | None:
         """Return the reservation that the order's approval still has, None where it has ended."""
@@ -102,9 +110,9 @@ class _Working:
     def _quote(self, held: Reservation) -> None:
         key = position_key(held.symbol, held.exchange)
         if held.side is Side.BUY:
-            self.bids[key] = str(max(held.price, Decimal(self.bids.get(key, held.price))))
+            self.bids[key] = _best((str(held.price), self.bids.get(key, str(held.price))), max)
         else:
-            self.asks[key] = str(min(held.price, Decimal(self.asks.get(key, held.price))))
+            self.asks[key] = _best((str(held.price), self.asks.get(key, str(held.price))), min)
 
     def remember(self, order: Order, answer: Answer) -> None:
         """Keep the first answer to an order_id, for the store and for the rest of this batch."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from riskcore.book import Account, Book, Instrument, Operator, Policy, Profile, Restriction, Scope
+from riskcore.decimals import ZERO
 from riskcore.limits import Bound, Limit, make_limit, profile_limits
 from riskcore.types import Order
 
@@ -13,13 +14,16 @@ _COMBINATIONS = 65_536
 class CompiledBook:
     """One version of the book, compiled once in a process. Read-only to its users.
 
-    Raises ValueError where a policy cannot be evaluated: such a book must not be published.
+    Raises ValueError where a policy cannot be evaluated, or exposure would need no margin: such a book must not
+    be published.
     """
 
     def __init__(self, book: Book) -> None:
         self.book = book
         self.version = book.version
         self.parameters = book.parameters
+        if not book.parameters.default_margin_rate > ZERO:
+            raise ValueError(f"default_margin_rate must be above 0, not {book.parameters.default_margin_rate}")
         self.accounts: dict[str, Account] = {account.id: account for account in book.accounts}
         self.profiles: dict[str, Profile] = {profile.name: profile for profile in book.profiles}
         self.instruments: dict[str, Instrument] = {item.symbol: item for item in book.instruments}
@@ -32,6 +36,10 @@ class CompiledBook:
         self._by_scope: dict[tuple[Scope, str], list[Limit]] = {}
         for policy in book.policies:
             self._index(policy)
+        # An order whose exchange nobody knows may be for any: every exchange's limits hold for it.
+        self._by_scope[Scope.EXCHANGE, ""] = [
+            make_limit(policy) for policy in book.policies if policy.scope is Scope.EXCHANGE
+        ]
         self._of_profile = {profile.name: profile_limits(profile) for profile in book.profiles}
         self._combinations: dict[tuple[str, str, str, str], tuple[Limit, ...]] = {}
 
@@ -43,19 +51,16 @@ class CompiledBook:
             self._by_scope.setdefault((policy.scope, scope_id), []).append(limit)
 
     def limits_for(self, order: Order, account: Account, exchange: str) -> tuple[Limit, ...]:
-        """Return every limit in scope of the order, those reported first in front."""
-        return self.limits_in_scope(account, exchange, order.strategy_id, order.symbol)
+        """Return every limit in scope of the order, those reported first in front.
 
-    def limits_in_scope(
-        self, account: Account, exchange: str = "", strategy_id: str = "", symbol: str = ""
-    ) -> tuple[Limit, ...]:
-        """Return the limits of an account, and of an exchange, strategy and symbol where they are named."""
-        key = (account.id, exchange, strategy_id, symbol)
+        `exchange` is where it goes, "" where nobody knows.
+        """
+        key = (account.id, exchange, order.strategy_id, order.symbol)
         found = self._combinations.get(key)
         if found is None:
             if len(self._combinations) >= _COMBINATIONS:
                 self._combinations.clear()
-            found = self._combinations[key] = self._collect(account, exchange, strategy_id, symbol)
+            found = self._combinations[key] = self._collect(account, exchange, order.strategy_id, order.symbol)
         return found
 
     def _collect(self, account: Account, exchange: str, strategy_id: str, symbol: str) -> tuple[Limit, ...]:

@@ -12,13 +12,17 @@ from riskcore.bookkeeping import keep_decision
 from riskcore.case import Case, build_case
 from riskcore.compiled import CompiledBook
 from riskcore.decimals import EXACT
+from riskcore.gates import Refusal
 from riskcore.journal import Inputs
 from riskcore.judge import Judgement, judge
 from riskcore.reasons import Reason
-from riskcore.types import Decision, Ledger, Reservation
+from riskcore.types import Breach, Decision, Ledger, Reservation
 
 # Refusals from outside the rules that are not one more message of the account either.
 _LEAVES_NOTHING = (Reason.CONTENTION, Reason.EMERGENCY_STOP_ACTIVE, Reason.RESERVATION_ENDED)
+
+# Blocks that say nothing about the order: no sign that its sender has lost its way.
+_OF_THE_MOMENT = (Reason.EMERGENCY_STOP_ACTIVE, Reason.STALE_ACCOUNT_STATE, Reason.PRICE_UNAVAILABLE)
 
 _encoder = msgspec.json.Encoder()
 
@@ -71,7 +75,7 @@ def _conclude(case: Case, judgement: Judgement) -> Outcome:
         limits=case.book.limits_for(order, case.account, case.exchange),
         now_us=case.inputs.now_us,
         reservation=reservation,
-        rejected=refusal is not None and not _is_forgiven(case, judgement),
+        rejected=refusal is not None and not _is_forgiven(case, refusal, judgement.violations),
         parameters=case.parameters,
     )
     return Outcome(decision=decision, ledger=ledger, reservation=reservation)
@@ -82,14 +86,14 @@ def _leaves_nothing(case: Case) -> bool:
     return inputs.order.what_if or not case.readable or inputs.beside_refused or inputs.forced in _LEAVES_NOTHING
 
 
-def _is_forgiven(case: Case, judgement: Judgement) -> bool:
+def _is_forgiven(case: Case, refusal: Refusal, violations: tuple[Breach, ...]) -> bool:
     """Return whether a block is not one more reject.
 
     A block for too many rejects would keep an account out for ever; an order that only shared its batch with
-    a bad one was not bad itself.
+    a bad one, or came while nothing was approved, was not bad itself.
     """
-    of_rejects = any(breach.metric == "consecutive_rejects" for breach in judgement.violations)
-    return of_rejects or case.inputs.forced is not None
+    of_rejects = any(breach.metric == "consecutive_rejects" for breach in violations)
+    return of_rejects or case.inputs.forced is not None or refusal.reason in _OF_THE_MOMENT
 
 
 def _reservation(case: Case, judgement: Judgement) -> Reservation:

@@ -52,9 +52,11 @@ class Figures(Struct, frozen=True, kw_only=True):
 def value_legs(
     state: AccountState, ledger: Ledger, prices: dict[str, Price], now_us: int, parameters: Parameters
 ) -> dict[str, Leg] | str:
-    """Return every leg with a position or an open order, by position key; or the symbol that has no fresh mark."""
+    """Return every leg with something held or an open order, by position key; or the symbol that has no fresh mark."""
     legs = {}
     for key, position in state.positions.items():
+        if not position.quantity and key not in ledger.open:
+            continue  # nothing is held: a price of it is not needed
         mark = current_mark(position, state, prices.get(position.symbol), now_us, parameters)
         if mark is None:
             return position.symbol

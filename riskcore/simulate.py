@@ -96,7 +96,7 @@ def leg_with_order(leg: Leg, side: Side, quantity: Decimal, valued_at: Decimal, 
 
 
 def exposure_of(legs: Iterable[Leg]) -> Exposure:
-    """Return the sums over the legs."""
+    """Return the sums over legs in each of which something is held or open."""
     gross = high = low = margin = unrealized = pending = ZERO
     positions = orders = 0
     for leg in legs:
@@ -105,8 +105,7 @@ def exposure_of(legs: Iterable[Leg]) -> Exposure:
         high += leg.high * mark
         low += leg.low * mark
         unrealized += leg.quantity * (mark - leg.entry_price)
-        if leg.worst_quantity:
-            positions += 1
+        positions += 1
         if opened.buy_count or opened.sell_count:
             margin += leg.margin
             pending += opened.buy_notional + opened.sell_notional

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from random import Random
 
 import msgspec
 from msgspec.structs import replace
 
-from riskcore.batch import Answered, fingerprint
+from riskcore.batch import Answered, _best, fingerprint
 from riskcore.decide import encode_decision, reevaluate
 from riskcore.ledger import encode_ledger, release, reserve
 from riskcore.ports import AccountChange, Stop
@@ -55,6 +56,20 @@ def test_a_batch_is_one_load_and_one_commit() -> None:
     known = store.books[1]
     store.check(order(1), order(1), known=known)
     assert [type(trip).__name__ for trip in store.trips] == ["Load", "Commit"]
+
+
+def test_an_own_order_whose_price_is_no_number_blocks_what_may_meet_it() -> None:
+    store = DictStore(TWO_ALLOWED)
+    assert store.ask(order(1)).approved
+    store._best = lambda _kept, _side, keys: dict.fromkeys(keys, "cheap")  # type: ignore[method-assign]
+    assert reasons(store.check(order(1, SELL), order(1))) == [Reason.STALE_ACCOUNT_STATE] * 2
+
+
+def test_the_best_price_beside_one_that_is_no_number_is_none() -> None:
+    assert _best(["1", "2.50"], max) == "2.50"
+    assert _best(["1", "2.50"], min) == "1"
+    for broken in ("NaN", "sNaN", "cheap", ""):
+        assert not Decimal(_best(["1", broken], max)).is_finite()
 
 
 def test_a_batch_may_name_several_accounts() -> None:

@@ -85,6 +85,12 @@ def test_a_counting_policy_without_a_window_is_refused(metric: str) -> None:
     compiled(policy(metric, "<=", 5, window_s=1))
 
 
+@pytest.mark.parametrize("rate", ["0", "-0.1", "NaN"])
+def test_a_book_under_which_nothing_needs_margin_is_refused(rate: str) -> None:
+    with pytest.raises((ValueError, ArithmeticError)):
+        compiled(parameters=Parameters(default_margin_rate=Decimal(rate)))
+
+
 # ------------------------------------------------------------------------------------------------- its scopes
 
 
@@ -98,8 +104,16 @@ def test_a_counting_policy_without_a_window_is_refused(metric: str) -> None:
 )
 def test_a_scoped_policy_holds_for_the_orders_in_its_scope_only(scope: Scope, mine: str, field: str) -> None:
     under = compiled(policy("leverage", "<=", 1, **scoped(scope, "another", mine)))
-    assert ids_for(under) == []
-    assert ids_for(under, **{field: mine}) == ["leverage"]
+    assert ids_for(under, **{"exchange": "elsewhere", field: "other"}) == []
+    assert ids_for(under, **{"exchange": "elsewhere", field: mine}) == ["leverage"]
+
+
+def test_an_order_whose_exchange_nobody_knows_is_in_the_scope_of_every_exchange() -> None:
+    under = compiled(
+        policy("leverage", "<=", 1, id="one", **scoped(Scope.EXCHANGE, "binance")),
+        policy("leverage", "<=", 2, id="two", **scoped(Scope.EXCHANGE, "kraken", "okx")),
+    )
+    assert ids_for(under) == ["one", "two"]
 
 
 def test_a_policy_on_an_account_or_profile_holds_for_no_other() -> None:
@@ -122,7 +136,7 @@ def test_an_account_has_the_bounds_of_its_own_profile_only() -> None:
         profiles=(profile("tight", allowed_leverage=Decimal(1)), profile("wide", allowed_leverage=Decimal(5))),
         accounts=(account("A", "tight"), account("B", "wide")),
     )
-    bounds = under.limits_in_scope(under.accounts["B"])
+    bounds = under.limits_for(order(1, account_id="B"), under.accounts["B"], "")
     assert {limit.policy.id.split(":")[1] for limit in bounds} == {"wide"}
     assert len(bounds) == 5
 

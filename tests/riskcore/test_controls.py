@@ -22,6 +22,7 @@ from tests.riskcore.builders import (
     book,
     check,
     market,
+    marks,
     order,
     policy,
     position,
@@ -30,6 +31,7 @@ from tests.riskcore.builders import (
     scoped,
     soft,
     state,
+    stop,
 )
 from tests.riskcore.properties import examples
 from tests.riskcore.store import DictStore
@@ -249,6 +251,25 @@ def test_a_block_for_too_many_rejects_is_not_one_more() -> None:
         after(store, GOOD, second=second)
     assert store.ledger().consecutive_rejects == 3
     assert after(store, GOOD, second=61) == [(True, False)]
+
+
+def test_blocks_of_the_moment_are_no_rejects() -> None:
+    """A sender that goes on while nothing is approved has not lost its way."""
+    store = DictStore(book(*REJECTS), state(equity=10**9))
+    for reason, arrange, mend in (
+        (Reason.EMERGENCY_STOP_ACTIVE, lambda: store.set_stops(stop()), store.set_stops),
+        (Reason.PRICE_UNAVAILABLE, store.prices.clear, lambda: store.prices.update(marks())),
+        (Reason.STALE_ACCOUNT_STATE, lambda: later(store, 100), lambda: later(store, -100)),
+    ):
+        arrange()
+        assert [store.ask(order(1)).reason for _ in range(4)] == [reason] * 4
+        mend()
+        assert store.ledger().consecutive_rejects == 0
+        assert store.ask(order(1)).approved
+
+
+def later(store: DictStore, seconds: int) -> None:
+    store.now_us += seconds * SECOND
 
 
 def test_a_reducing_order_passes_whatever_was_rejected_before_it() -> None:

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from riskcore.reasons import Reason
 from riskcore.types import RiskLevel
-from tests.riskcore.builders import SELL, book, check, compiled, marks, order, policy, position, rate, state
+from tests.riskcore.builders import (
+    SELL,
+    book,
+    check,
+    compiled,
+    holding,
+    marks,
+    order,
+    policy,
+    position,
+    rate,
+    reservation,
+    state,
+)
 from tests.riskcore.store import DictStore
 
 
@@ -21,6 +34,13 @@ def test_the_largest_quantity_counts_what_the_symbol_has_on_other_exchanges() ->
     held = state(position(4, exchange="ONE"))
     assert check(order(7, exchange="TWO"), under=under, at=held).max_quantity == 6
     assert check(order(6, exchange="TWO"), under=under, at=held).approved
+
+
+def test_a_position_of_nothing_needs_no_price() -> None:
+    gone, held = position(0, "GONE"), position(1)
+    assert check(order(1), at=state(held, gone)).approved
+    with_orders = holding(reservation(1, symbol="GONE"))
+    assert check(order(1), at=state(held, gone), ledger=with_orders).reason is Reason.PRICE_UNAVAILABLE
 
 
 def test_an_order_that_only_reduces_needs_no_price_of_another_symbol() -> None:
