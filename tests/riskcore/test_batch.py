@@ -15,7 +15,7 @@ from riskcore.ledger import encode_ledger, release, reserve
 from riskcore.ports import AccountChange, Stop
 from riskcore.reasons import Reason
 from riskcore.release import release_steps
-from riskcore.types import Decision, Order, TradingState
+from riskcore.types import Decision, Order, Side, TradingState
 from tests.riskcore.builders import (
     BUY,
     SECOND,
@@ -31,7 +31,7 @@ from tests.riskcore.builders import (
     stop,
     without_history,
 )
-from tests.riskcore.store import DictStore
+from tests.riskcore.store import DictStore, Kept
 
 TWO_ALLOWED = book(policy("order_quantity", "<=", 5), policy("gross_exposure", "<=", 100_000))
 
@@ -61,8 +61,12 @@ def test_a_batch_is_one_load_and_one_commit() -> None:
 def test_an_own_order_whose_price_is_no_number_blocks_what_may_meet_it() -> None:
     store = DictStore(TWO_ALLOWED)
     assert store.ask(order(1)).approved
-    store._best = lambda _kept, _side, keys: dict.fromkeys(keys, "cheap")  # type: ignore[method-assign]
+    store._best = no_number  # type: ignore[method-assign]
     assert reasons(store.check(order(1, SELL), order(1))) == [Reason.STALE_ACCOUNT_STATE] * 2
+
+
+def no_number(kept: Kept, side: Side, keys: tuple[str, ...]) -> dict[str, str]:
+    return dict.fromkeys(keys, "cheap")
 
 
 def test_the_best_price_beside_one_that_is_no_number_is_none() -> None:

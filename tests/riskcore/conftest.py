@@ -1,0 +1,14 @@
+"""What every test of riskcore starts with: a process that has not read anything yet."""
+
+from __future__ import annotations
+
+import pytest
+
+from riskcore import case, ledger
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    """Forget the records that other tests decoded: what a test reaches must not depend on their order."""
+    case._states.clear()
+    ledger._ledgers.clear()
