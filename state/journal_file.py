@@ -1,10 +1,14 @@
 """A journal in a directory: what was appended survives the process, whichever way that ends.
 
 Entries are appended to a segment file by one write for each commit, before the commit is answered. The
-write is in the operating system's hands then, so killing the process loses nothing; there is no fsync, so a
-power cut may. A process killed within the write leaves a torn record at the end of its segment: its commit
-was never answered, its check sum is wrong, and reading the segment ends before it. Every life of the process
-begins a segment of its own, and whatever has been drained is removed by whole segments.
+write is in the operating system's hands then, so killing the process loses nothing. It is on the disk only
+once it was synced, which waits for the disk: not for each commit, but before entries are handed to the
+drain. So a power cut may take what was appended since then, and nothing that the database may count as
+drained.
+
+A process killed within the write leaves a torn record at the end of its segment: its commit was never
+answered, its check sum is wrong, and reading the segment ends before it. Every life of the process begins a
+segment of its own, and whatever has been drained is removed by whole segments.
 
 A record is a header (length and CRC-32 of what follows the two, id of the first entry, number of entries)
 and, for each entry, its length and its bytes. A segment is named after the first id it may hold.
@@ -17,7 +21,8 @@ import fcntl
 import logging
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
 from struct import Struct
@@ -37,6 +42,9 @@ _LENGTH = Struct(">I")
 class JournalFile:
     """Numbered entries, appended and drained by one process at a time. Not safe for threads by itself.
 
+    Once the disk has failed to sync it is not known what is on it, and syncing again would not tell: the system
+    reports such an error once. The journal takes and gives nothing more then, until another process opens it.
+
     Parameters
     ----------
     directory
@@ -52,12 +60,15 @@ class JournalFile:
         self._segment_bytes = segment_bytes
         self._lock_fd: int | None = None
         self._fd: int | None = None
+        self._writing = directory
         self._size = 0
         self._generation = ""
         self._next_id = 1
         self._trimmed_through = 0
         self._segments: list[int] = []  # the first id that each may hold, the last one being written
         self._position = (0, 0, 0)  # after this id, read on in this segment at this offset
+        self._unsynced: set[Path] = set()  # of these the end may not be on the disk yet
+        self._failure = ""
 
     @property
     def generation(self) -> str:
@@ -73,6 +84,7 @@ class JournalFile:
                 self._begin_segment()
             assert self._fd is not None
             record = _packed(self._next_id, entries)
+            self._unsynced.add(self._writing)
             written = os.write(self._fd, record)
             if written < len(record):
                 raise OSError(f"only {written} of {len(record)} bytes were written")
@@ -90,6 +102,15 @@ class JournalFile:
             return list(islice(self._entries(after), count))
         except OSError as error:
             raise StateUnavailable(f"the journal cannot be read: {error}") from error
+
+    def begin_sync(self) -> Callable[[], None]:
+        """Return what waits until all that was appended so far is on the disk; it may run beside other methods.
+
+        Call it once. It does nothing where everything is on the disk, and raises StateUnavailable where it fails.
+        """
+        self._open()
+        paths, self._unsynced = self._unsynced, set()
+        return partial(self._sync, paths)
 
     def trim(self, through: int) -> None:
         """Forget the entries up to and including the id `through`."""
@@ -113,7 +134,19 @@ class JournalFile:
             os.close(self._lock_fd)
             self._lock_fd = None
 
+    def _sync(self, paths: set[Path]) -> None:
+        try:
+            for path in paths:
+                with contextlib.suppress(FileNotFoundError):  # drained and trimmed meanwhile
+                    _put_on_disk(path)
+        except OSError as error:
+            self._failure = f"the journal may not be on the disk, restart the process: {error}"
+            logger.error("%s: %s", self._directory, self._failure)
+            raise StateUnavailable(self._failure) from error
+
     def _open(self) -> None:
+        if self._failure:
+            raise StateUnavailable(self._failure)
         if self._lock_fd is not None:
             return
         try:
@@ -140,12 +173,15 @@ class JournalFile:
         for first_id, entries, _ in self._records(self._next_id, 0):
             self._next_id = first_id + len(entries)
         self._trimmed_through = (self._segments[0] if self._segments else 1) - 1
+        # Whoever wrote them may have been killed before they were synced.
+        self._unsynced = {self._directory, *map(self._path, self._segments)}
 
     def _read_generation(self) -> str:
         path = self._directory / "generation"
         if not path.exists():
             draft = path.with_suffix(".new")
             draft.write_text(uuid.uuid4().hex)
+            _put_on_disk(draft)
             draft.replace(path)
         return path.read_text()
 
@@ -153,7 +189,9 @@ class JournalFile:
         self._end_segment()
         # One of that name holds no entry, at most a torn record.
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
-        self._fd = os.open(self._path(self._next_id), flags, 0o600)
+        self._writing = self._path(self._next_id)
+        self._fd = os.open(self._writing, flags, 0o600)
+        self._unsynced.add(self._directory)  # which has its name
         self._size = 0
         if self._segments[-1:] != [self._next_id]:
             self._segments.append(self._next_id)
@@ -201,6 +239,15 @@ class JournalFile:
                     return  # torn
                 yield first_id, _unpacked(content, count), offset
                 offset += _HEADER.size + length
+
+
+def _put_on_disk(path: Path) -> None:
+    """Wait until a file, or the names in a directory, are on the disk. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _packed(first_id: int, entries: Sequence[bytes]) -> bytes:

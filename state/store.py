@@ -136,7 +136,10 @@ class Store(Protocol):
         ...
 
     def read_journal(self, lane: int, after: str, count: int) -> list[tuple[str, bytes]]:
-        """Return up to `count` journal entries after the id `after`, oldest first, each with its id."""
+        """Return up to `count` journal entries after the id `after`, oldest first, each with its id.
+
+        Where the journal is a file, what is returned is on the disk: a power cut does not take it any more.
+        """
         ...
 
     def trim_journal(self, lane: int, through: str) -> None:
