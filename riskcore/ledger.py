@@ -21,7 +21,7 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Ledger)
 
 
-# The ledgers written last: the next order of an account mostly finds what this process wrote itself.
+# The ledgers seen last: the next order of an account mostly finds what this process wrote itself.
 _REMEMBERED = 1_024
 _ledgers: dict[bytes, Ledger] = {}
 
@@ -29,10 +29,14 @@ _ledgers: dict[bytes, Ledger] = {}
 def encode_ledger(ledger: Ledger) -> bytes:
     """Return the ledger as JSON."""
     content = _encoder.encode(ledger)
+    _remember(content, ledger)
+    return content
+
+
+def _remember(content: bytes, ledger: Ledger) -> None:
     if len(_ledgers) >= _REMEMBERED:
         _ledgers.clear()
     _ledgers[content] = ledger
-    return content
 
 
 def decode_ledger(content: bytes | None) -> Ledger:
@@ -51,6 +55,7 @@ def decode_ledger(content: bytes | None) -> Ledger:
         raise msgspec.DecodeError(str(error)) from None
     if not all(map(_is_sum, _amounts(ledger))):
         raise msgspec.DecodeError("a sum in the ledger is no number, or below zero")
+    _remember(content, ledger)
     return ledger
 
 

@@ -120,7 +120,7 @@ class AccountState(Struct, frozen=True, kw_only=True):
     week_end_us: int = 0
 
 
-class OpenOrders(Struct, frozen=True, kw_only=True):
+class OpenOrders(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The sums over an account's reservations in one symbol on one exchange, each side by itself.
 
     `..._margin` is the initial margin in currency if the whole side opened new exposure, `..._unit_margin` the
@@ -152,7 +152,7 @@ class RateWindow(Struct, frozen=True, array_like=True):
     counts: tuple[int, ...]
 
 
-class Ledger(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Ledger(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What riskportal itself remembers of an account between two orders, as running sums.
 
     `open` by `position_key`. `rates` are the messages counted for each counting limit, `last_order` what

@@ -119,7 +119,16 @@ def test_an_account_without_a_ledger_has_an_empty_one() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b'{"open":[]}', b'{"daily_notional":"x"}', b'{"rates":{"a":"\xff"}}', b'{"last_order":"\xff"}'],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"opened":{}}',
+        b'{"open":[]}',
+        b'{"daily_notional":"x"}',
+        b'{"rates":{"a":"\xff"}}',
+        b'{"last_order":"\xff"}',
+    ],
 )
 def test_a_ledger_that_is_none_is_an_error(content: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
