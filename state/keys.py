@@ -6,6 +6,7 @@ touch them on Redis Cluster. What follows the prefix:
 | key | type | holds | lives |
 |---|---|---|---|
 | `control` | hash | `generation`, `epoch`, `book` (version), `stops` (JSON), `lanes` (count) | until flushed |
+|           |      | `claim`: for how many lanes it is being restored, `COUNT:NAME` | until restored |
 | `prices` | hash | symbol -> `"SYM":["price",received_us,sent_us]`, a member of a JSON object | for ever |
 | `accounts` | set | the id of every account ever written in this lane | for ever |
 | `account:ID` | hash | `version`, `state` (JSON), `symbols` (one a line), `ledger` (JSON) | for ever |

@@ -293,8 +293,8 @@ class MemoryStore:
     def journal_lanes(self) -> int:
         return self.lanes
 
-    def claim_lanes(self) -> None:
-        """There was never another number of lanes."""
+    def claim_lanes(self) -> str:
+        return ""  # there was never another number of lanes
 
     def journal_length(self, lane: int) -> int:
         with self._lock:

@@ -39,6 +39,8 @@ class RedisControl:
         Sends one command to Redis and returns its reply.
     run
         Runs a script in a lane with some arguments and returns its reply.
+    in_use
+        Returns how many lanes there are in Redis: more than `lanes` where others were restored for more.
     """
 
     def __init__(
@@ -46,10 +48,12 @@ class RedisControl:
         lanes: int,
         execute: Callable[..., Any],
         run: Callable[[Script, int, Sequence[Argument]], Any],
+        in_use: Callable[[], int],
     ) -> None:
         self._lanes = range(lanes)
         self._execute = execute
         self._run = run
+        self._in_use = in_use
 
     def read(self) -> Control | None:
         """Return what all lanes agree on; a change on its way through them is given time to arrive."""
@@ -86,12 +90,16 @@ class RedisControl:
         return bool(written), int(epoch)
 
     def _follow_stops(self, text: bytes, epoch: int) -> int:
-        """Set the stops in the other lanes and return the highest epoch that any lane then has."""
-        return max([epoch, *(int(self._run(FOLLOW_STOPS, lane, (text, epoch))) for lane in self._lanes[1:])])
+        """Set the stops in the other lanes and return the highest epoch that any lane then has.
+
+        A stop must reach those of another number too. A lane that is added from now on takes it from the first.
+        """
+        others = range(1, self._in_use())
+        return max([epoch, *(int(self._run(FOLLOW_STOPS, lane, (text, epoch))) for lane in others)])
 
     def publish(self, version: int) -> int:
         """Make a book current in every lane, if it is newer, and return the version that now is."""
-        return max(int(self._run(PUBLISH, lane, (version,))) for lane in self._lanes)
+        return max(int(self._run(PUBLISH, lane, (version,))) for lane in range(self._in_use()))
 
     def written_for(self) -> str:
         """Return for how many lanes the control was written, empty where it does not say."""

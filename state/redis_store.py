@@ -46,7 +46,7 @@ class RedisStore:
         self._checks = RedisConnections(url, timeout_s=timeout_s)
         self._bulk = RedisConnections(url, timeout_s=BULK_TIMEOUT_S)
         self._prefixes = [keys.prefix(lane) for lane in range(lanes)]
-        self._control = RedisControl(lanes, self._checks.execute, self._run)
+        self._control = RedisControl(lanes, self._checks.execute, self._run, self.journal_lanes)
 
     @property
     def lanes(self) -> int:
@@ -145,15 +145,16 @@ class RedisStore:
         names = (keys.prefix(lane) + name for name in (keys.JOURNAL, keys.ACCOUNTS, keys.CONTROL))
         return bool(self._checks.execute("EXISTS", *names, harmless=True))
 
-    def claim_lanes(self) -> None:
+    def claim_lanes(self) -> str:
         used = range(self.journal_lanes())
-        for lane in used:
-            self._run(RETIRE, lane, (self.lanes,))
+        name = uuid.uuid4().hex
+        claim, *_ = [self._run(RETIRE, lane, (self.lanes, name)) for lane in used]  # the first lane's is the one
         for lane in used:
             for account_id in self._accounts_in(lane):
                 if self.lane_of(account_id) != lane:
                     held = self._reservations_in(lane, account_id)
                     self._run(FORGET, lane, (account_id, *{own_suffix(one) for one in held}))
+        return str(claim, "ascii")
 
     def journal_length(self, lane: int) -> int:
         length: int = self._checks.execute("XLEN", keys.prefix(lane) + keys.JOURNAL, harmless=True)

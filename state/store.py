@@ -82,6 +82,7 @@ class Store(Protocol):
     def set_stops(self, stops: Sequence[Stop], *, expected_epoch: int | None = None) -> int:
         """Replace the stops in every lane and return the new epoch.
 
+        That is every lane there is, also where another process has restored the store for more of them.
         With `expected_epoch`, raises StopsMoved and writes nothing if the epoch is another. Works on a
         store that has lost its memory too: the restore that follows keeps the stops it finds.
         Where it raises StateUnavailable the stops may be in force in some lanes: call it again.
@@ -150,12 +151,13 @@ class Store(Protocol):
         """Return how many lanes may have a journal: `lanes`, or more where there were more before."""
         ...
 
-    def claim_lanes(self) -> None:
-        """Make this process's number of lanes the one that the next restore is for.
+    def claim_lanes(self) -> str:
+        """Make this process's number of lanes the one that the next restore is for, and name the claim.
 
         The controls of another number end, so that nothing more is approved on them, and what was written of
         accounts in lanes that are not theirs any more is forgotten. The journals stay: drain them first.
-        Does nothing where the number has not changed.
+        Does nothing where the number has not changed. While no other number is claimed, and until a restore,
+        the name is the same: what was put back under another one may have been forgotten.
         """
         ...
 

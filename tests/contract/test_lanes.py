@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from riskcore.ports import Control, Load, Loaded, Stop
+from state.keys import CONTROL, prefix
 from state.redis_store import RedisStore
 from tests.contract.subjects import ANSWER, AsyncDoor, change, commit, query, reservation, restored, view
 
@@ -108,6 +109,33 @@ def test_a_claim_of_the_same_number_changes_nothing(with_lanes):
     store.claim_lanes()
     assert store.control() == control
     assert [view(store, name).version for name in names] == [1, 1]
+
+
+def test_a_claim_has_one_name_until_another_number_is_claimed(with_lanes):
+    one, two = with_lanes(1), with_lanes(2)
+    first = one.claim_lanes()
+    assert one.claim_lanes() == with_lanes(1).claim_lanes() == first
+    other = two.claim_lanes()
+    assert two.claim_lanes() == other != first
+    assert one.claim_lanes() not in (first, other)
+
+
+def test_a_claim_of_a_store_that_was_emptied_has_another_name(with_lanes, redis_server):
+    store = with_lanes(2)
+    before = store.claim_lanes()
+    with redis_server.connect() as client:
+        client.flushall()
+    assert store.claim_lanes() != before
+
+
+def test_what_is_no_control_does_not_stop_a_claim(with_lanes, redis_server):
+    store = with_lanes(2)
+    restored(store)
+    with redis_server.connect() as client:
+        client.set(prefix(0) + CONTROL, "a string")
+        client.set(prefix(1) + CONTROL, "a string")
+    assert store.claim_lanes()
+    assert restored(store).stops == ()
 
 
 def test_it_is_warned_of_another_number_and_of_journals_left_behind(with_lanes):
