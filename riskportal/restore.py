@@ -97,19 +97,22 @@ def restore_if_empty(store: Store) -> Report:
     """
     if store.control() is not None:
         return Report(outcome=Outcome.ALIVE)
-    store.claim_lanes()
+    with _turn() as recovery:  # nobody puts accounts back into lanes that are being left
+        claim = store.claim_lanes() if recovery is not None else None
+    if claim is None:
+        return Report(outcome=Outcome.BUSY)
     drain(store)
     _drain_earlier_lanes(store)
     try:
         with _turn() as recovery:
-            report = _refill(store, recovery) if recovery is not None else Report(outcome=Outcome.BUSY)
+            report = _refill(store, recovery, claim) if recovery is not None else Report(outcome=Outcome.BUSY)
         if report.outcome in (Outcome.HOLDING, Outcome.RESTORED):
             publish_keys(store)  # so that reports flow in while approvals are held back
         if report.outcome is not Outcome.RESTORED:
             return report
         # What has been put back is known to be complete only now that the above is committed.
         with _turn() as recovery:
-            return _revive(store, recovery, report) if recovery is not None else Report(outcome=Outcome.BUSY)
+            return _revive(store, recovery, report, claim) if recovery is not None else Report(outcome=Outcome.BUSY)
     except (CannotRebuild, LookupError, ValueError) as error:
         raise CannotRestore(str(error)) from error
 
@@ -146,10 +149,12 @@ def _turn() -> Iterator[Recovery | None]:
 
 
 # ------------------------------------------------------------------------------------------ putting back
-def _refill(store: Store, recovery: Recovery) -> Report:
+def _refill(store: Store, recovery: Recovery, claim: str) -> Report:
     """Put everything back but the control, or say why not yet."""
     if store.control() is not None:
         return Report(outcome=Outcome.ALIVE)
+    if store.claim_lanes() != claim:
+        return Report(outcome=Outcome.BUSY)
     journal = _journal_lives(store)
     if not _is_drained(store):
         return Report(outcome=Outcome.BUSY)
@@ -177,10 +182,12 @@ def _refill_accounts(store: Store, account_ids: list[str], now: datetime) -> int
     return count
 
 
-def _revive(store: Store, recovery: Recovery, report: Report) -> Report:
+def _revive(store: Store, recovery: Recovery, report: Report, claim: str) -> Report:
     """Write the control, by which the live state is alive again."""
     if store.control() is not None:
         return Report(outcome=Outcome.ALIVE)
+    if store.claim_lanes() != claim:
+        return Report(outcome=Outcome.BUSY)  # claimed for another number of lanes since: accounts are forgotten
     if _journal_lives(store) != recovery.journal:
         return Report(outcome=Outcome.BUSY)  # emptied once more since: what was put back is gone
     newest = _newest_book()

@@ -79,14 +79,14 @@ class World:
         assert answered.approved, answered.decision
         return answered
 
-    def release(self, order_id: str) -> None:
-        run_sync(release_steps(ACCOUNT, order_id, actor="test", reason="over"), self.store, BOOKS)
+    def release(self, order_id: str, account_id: str = ACCOUNT) -> None:
+        run_sync(release_steps(account_id, order_id, actor="test", reason="over"), self.store, BOOKS)
 
     def view(self, account_id: str = ACCOUNT) -> AccountView:
         return self.store.load(Load(accounts=(AccountQuery(account_id=account_id),))).accounts[0]
 
-    def ledger(self) -> Ledger:
-        return decode_ledger(self.view().ledger)
+    def ledger(self, account_id: str = ACCOUNT) -> Ledger:
+        return decode_ledger(self.view(account_id).ledger)
 
     def ledger_without_expired(self) -> Ledger:
         """Return the ledger as the next decision would take it, but for those that are beyond one load."""
@@ -102,8 +102,8 @@ class World:
         assert content is not None
         return msgspec.json.decode(content, type=AccountState)
 
-    def held(self) -> dict[str, Reservation]:
-        return {one.order_id: one for one in self.store.reservations(ACCOUNT)}
+    def held(self, account_id: str = ACCOUNT) -> dict[str, Reservation]:
+        return {one.order_id: one for one in self.store.reservations(account_id)}
 
 
 def order(**what: Any) -> Order:
