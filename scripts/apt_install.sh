@@ -2,9 +2,9 @@
 # Install Debian packages, as root, without starting their servers. Called by need.sh.
 #
 # Debian starts a database server as soon as it is installed. We want the programs only: our servers are private, on
-# their own ports. So for the time of the installation a policy-rc.d refuses to start PostgreSQL, Redis and a D-Bus
+# their own ports. So for the time of the installation a policy-rc.d refuses to start PostgreSQL, Redis, NATS and a D-Bus
 # that Chromium brings (whatever policy was there goes on answering for everything else), no first PostgreSQL cluster is made, and afterwards a
-# Redis that we brought does not start at boot either. Servers that were here before are not touched.
+# Redis or NATS that we brought does not start at boot either. Servers that were here before are not touched.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 [ "$(id -u)" -eq 0 ] || die "apt_install.sh needs root"
@@ -14,6 +14,7 @@ saved=/usr/sbin/policy-rc.d.before-riskportal
 cluster_dir=/etc/postgresql-common/createcluster.d
 cluster_conf="$cluster_dir/zz-riskportal.conf"
 redis_was_here="$(command -v redis-server || true)"
+nats_was_here="$(command -v nats-server || true)"
 dbus=""
 if [ ! -S /run/dbus/system_bus_socket ]; then dbus=' | *" dbus"*'; fi
 
@@ -41,7 +42,7 @@ cat >"$policy" <<SH
 #!/bin/sh
 # riskportal: temporary, removed again when the installation ends.
 case " \$* " in
-    *" redis"* | *" postgresql"*$dbus) exit 101 ;;
+    *" redis"* | *" postgresql"* | *" nats"*$dbus) exit 101 ;;
 esac
 if [ -x "$saved" ]; then exec "$saved" "\$@"; fi
 exit 0
@@ -66,4 +67,7 @@ fi
 
 if [ -z "$redis_was_here" ] && [ -d /run/systemd/system ] && command -v redis-server >/dev/null; then
     systemctl disable --quiet redis-server.service || true
+fi
+if [ -z "$nats_was_here" ] && [ -d /run/systemd/system ] && command -v nats-server >/dev/null; then
+    systemctl disable --quiet nats-server.service || true
 fi

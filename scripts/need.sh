@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make sure that the named tools are on this machine, installing their Debian packages when they are missing.
 #
-#   need.sh postgresql redis-server chromium wrk make python3-venv
+#   need.sh postgresql redis-server nats-server chromium wrk make python3-venv
 #
 # A tool counts as present wherever it came from. Installing needs root, or sudo; without either this stops and
 # names the packages.
@@ -13,6 +13,7 @@ present() {
     case "$1" in
         postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null ;;
         chromium) command -v chromium >/dev/null || command -v chromium-browser >/dev/null ;;
+        nats-server) command -v nats-server >/dev/null || [ -x /usr/sbin/nats-server ] ;; # not on everybody's PATH
         python3-venv) python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ;;
         *) command -v "$1" >/dev/null ;;
     esac

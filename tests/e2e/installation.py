@@ -46,7 +46,7 @@ def free_port() -> int:
 
 def environment(data: Path, **settings: str) -> dict[str, str]:
     """Return the environment of an installation: nothing of the settings of this run is in it."""
-    foreign = ("DATABASE_URL", "REDIS_URL", "MARKET_REDIS_URL", "PROMETHEUS_MULTIPROC_DIR")
+    foreign = ("DATABASE_URL", "REDIS_URL", "MARKET_REDIS_URL", "NATS_URL", "PROMETHEUS_MULTIPROC_DIR")
     kept = {name: value for name, value in os.environ.items() if name[:5] != "RISK_" and name not in foreign}
     path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
     own = {"PATH": path, "PYTHONUNBUFFERED": "1", "RISK_ENV_FILE": os.devnull, "RISK_DATA_DIR": str(data)}

@@ -1,7 +1,7 @@
 """The pytest plugin that gives a test run its servers and its settings.
 
 Loaded by `-p tests.support.plugin` in pyproject.toml, so early that Django's settings, which are read from
-the environment, see this run's own PostgreSQL and Redis and nothing of the developer's shell. The addresses
+the environment, see this run's own PostgreSQL, Redis and NATS and nothing of the developer's shell. The addresses
 are settled at once, the servers start after collection, and only if a collected test may want them: a run of
 tests/riskcore alone starts none. They are stopped and removed when the run ends, be it by Ctrl-C or by
 SIGTERM.
@@ -23,6 +23,7 @@ from pathlib import Path
 import pytest
 
 from devtools import leftovers
+from devtools.nats_server import NatsServer
 from devtools.servers import PostgresServer, RedisServer, ServerError
 
 # Folders whose tests use no server of the run: they need none, or start their own.
@@ -36,16 +37,17 @@ class Services:
     data: Path
     postgres: PostgresServer | None = None
     redis: RedisServer | None = None
+    nats: NatsServer | None = None
 
     def start(self) -> None:
         """Start the servers; those that run stay as they are."""
-        for server in (self.postgres, self.redis):
+        for server in (self.postgres, self.redis, self.nats):
             if server is not None:
                 server.start()
 
     def close(self) -> None:
         """Stop the servers and remove what they wrote."""
-        for server in (self.postgres, self.redis):
+        for server in (self.postgres, self.redis, self.nats):
             if server is not None:
                 server.close()
         leftovers.remove(self.data)
@@ -70,9 +72,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 def pytest_report_header(config: pytest.Config) -> str:
     """Say which servers the run has."""
     services = config.stash[_SERVICES]
-    if services.postgres is None or services.redis is None:
+    found = [server for server in (services.postgres, services.redis, services.nats) if server is not None]
+    if not found:
         return "servers: none (SQLite and the memory store)"
-    return f"servers: postgres on port {services.postgres.port}, redis on port {services.redis.port}, if needed"
+    return f"servers: {', '.join(f'{server.name} on port {server.port}' for server in found)}, if needed"
 
 
 @pytest.hookimpl(trylast=True)
@@ -107,6 +110,15 @@ def redis_server(pytestconfig: pytest.Config) -> RedisServer:
     return server
 
 
+@pytest.fixture(scope="session")
+def nats_server(pytestconfig: pytest.Config) -> NatsServer:
+    """The NATS server of the run. Do not stop it: a fault test makes its own."""
+    server = pytestconfig.stash[_SERVICES].nats
+    assert server is not None, "this test needs NATS, but RISK_TEST_SERVERS=none"
+    server.start()
+    return server
+
+
 @pytest.fixture
 def clean_redis(redis_server: RedisServer) -> Iterator[str]:
     """The address of the run's Redis, all databases of which are empty before and after the test."""
@@ -121,7 +133,7 @@ def _choose(wish: str) -> Services:
     if wish == "none":
         return Services(leftovers.claim("data"))
     if wish == "private":
-        return Services(leftovers.claim("data"), PostgresServer(), RedisServer())
+        return Services(leftovers.claim("data"), PostgresServer(), RedisServer(), NatsServer())
     raise pytest.UsageError(f"RISK_TEST_SERVERS is {wish!r}; it may be 'private' (the default) or 'none'")
 
 
@@ -135,12 +147,13 @@ def _set_environment(services: Services) -> None:
     os.environ["RISK_SECRET_KEY"] = secrets.token_hex(32)
     os.environ["RISK_HTTPS"] = "false"  # test clients and browsers speak plain HTTP
     os.environ["RISK_DATABASE_POOL"] = "0"  # a pool would hold connections while the test database is dropped
-    if services.postgres is None or services.redis is None:
+    if services.postgres is None or services.redis is None or services.nats is None:
         os.environ["DATABASE_URL"] = f"sqlite:///{services.data / 'tests.sqlite3'}"
         return
     os.environ["DATABASE_URL"] = services.postgres.url
     os.environ["REDIS_URL"] = services.redis.url
     os.environ["MARKET_REDIS_URL"] = services.redis.url_of(1)
+    os.environ["NATS_URL"] = services.nats.url
 
 
 def _may_want_servers(item: pytest.Item) -> bool:
