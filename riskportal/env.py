@@ -126,8 +126,20 @@ class Environment:
         Its text is not repeated in errors, since it may hold a password.
         """
         text = self.text(name)
-        if not text:
-            return ""
+        return self._checked_url(name, text, schemes) if text else ""
+
+    def urls(self, name: str, *schemes: str) -> str:
+        """Return URLs of the schemes with commas between them and no blanks, or an empty string where there are none.
+
+        Each must name a host.
+        """
+        found = [self._checked_url(name, each, schemes) for each in self.names(name)]
+        if not all(urlsplit(each).hostname for each in found):
+            refuse(name, None, "expected a host in each URL")
+        return ",".join(found)
+
+    @staticmethod
+    def _checked_url(name: str, text: str, schemes: Collection[str]) -> str:
         try:
             parts = urlsplit(text)
             _ = parts.port

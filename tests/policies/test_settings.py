@@ -68,8 +68,9 @@ def test_what_is_no_duration_is_refused(text):
         lambda env: env.clock("NAME", "00:00"),
         lambda env: env.zone("NAME", "UTC"),
         lambda env: env.url("NAME", "redis"),
+        lambda env: env.urls("NAME", "nats"),
     ],
-    ids=["flag", "whole", "decimal", "duration", "clock", "zone", "url"],
+    ids=["flag", "whole", "decimal", "duration", "clock", "zone", "url", "urls"],
 )
 @pytest.mark.parametrize("text", ["perhaps", "NaN", "-1", "1e400", "99999999999999999999", "24:00", "../etc/passwd"])
 def test_a_value_that_cannot_be_understood_is_refused_by_name(read, text):
@@ -92,6 +93,17 @@ def test_a_url_that_is_refused_does_not_show_its_password():
     with pytest.raises(ImproperlyConfigured) as refused:
         Environment({"NAME": "mysql://me:hunter2@host/db"}).url("NAME", "postgresql")
     assert "hunter2" not in str(refused.value)
+
+
+def test_urls_stand_with_commas_between_them():
+    env = Environment({"NAME": " nats://a:4222, tls://b ,"})
+    assert env.urls("NAME", "nats", "tls") == "nats://a:4222,tls://b"
+
+
+@pytest.mark.parametrize("text", ["nats://a,redis://b", "nats://", "nats://a:99999", "nats://:4222"])
+def test_one_wrong_url_of_several_is_refused(text):
+    with pytest.raises(ImproperlyConfigured, match=r"^NAME: "):
+        Environment({"NAME": f"nats://good,{text}"}).urls("NAME", "nats")
 
 
 def test_embedded_is_sqlite_with_wal_and_write_locks_from_the_start(tmp_path):
