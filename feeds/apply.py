@@ -16,8 +16,10 @@ from riskcore.book import Parameters, decode_book
 from riskcore.calendar import moment
 from riskcore.case import decode_state
 from riskcore.compiled import CompiledBook
+from riskcore.fills import symbols_of
+from riskcore.intake import readable_ledger
 from riskcore.ports import AccountChange, AccountQuery, AccountView, Commit, Committed, Load
-from riskcore.report import AccountReport, merge, report_steps, symbols_to_load
+from riskcore.report import AccountReport, merge, report_steps
 from riskcore.types import AccountState
 from state.driver import run_sync
 from state.store import StateUnavailable, Store
@@ -72,7 +74,7 @@ def apply_report(store: Store, books: CompiledBooks, report: AccountReport) -> b
     Raises NotApplied where the account changed at every attempt, StateUnavailable and NoBook.
     """
     parameters = book_for_reports(store, books).parameters
-    return run_sync(report_steps(report, parameters), store, books)
+    return run_sync(report_steps(report, parameters), store, books).is_new
 
 
 def apply_prices(store: Store, prices: Iterable[PriceReport]) -> int:
@@ -139,7 +141,7 @@ def _restore(store: Store, view: AccountView, kept: bytes, parameters: Parameter
             account_id=view.account_id,
             expected_version=view.version,
             state=_encoder.encode(state),
-            symbols=symbols_to_load(state, view),
+            symbols=symbols_of(state, readable_ledger(view)),
         )
         reply = store.commit(Commit(expect=None, changes=(change,), journal=(), reload=load))
         if isinstance(reply, Committed):

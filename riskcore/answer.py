@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
 
 from riskcore.calendar import moment
@@ -12,7 +13,7 @@ from riskcore.figures import Figures
 from riskcore.judge import Judgement
 from riskcore.limits import Finding
 from riskcore.metrics import METRICS, Kind
-from riskcore.types import BindingLimit, Decision, Reservation, ReservationRef, RiskLevel, Verdict
+from riskcore.types import AccountState, BindingLimit, Decision, Reservation, ReservationRef, RiskLevel, Verdict
 
 # The metrics a decision shows: of the account and of the order's symbol, with the order in them.
 _SHOWN = tuple(metric for metric in METRICS.values() if metric.kind in (Kind.ACCOUNT, Kind.SYMBOL))
@@ -40,13 +41,18 @@ def answer(case: Case, judgement: Judgement, reservation: Reservation | None) ->
         post_trade_metrics=_shown_metrics(figures) if figures is not None else {},
         limit_utilization=_utilisations(figures) if figures is not None else {},
         policy_book_version=case.inputs.book_version,
-        account_state_at=moment(case.state.received_at_us) if case.state is not None else None,
+        account_state_at=state_at(case.state),
         reservation=None
         if reservation is None
         else ReservationRef(id=reservation.decision_id, expires_at=moment(reservation.expires_at_us)),
         what_if=order.what_if,
         timestamp=moment(case.inputs.now_us),
     )
+
+
+def state_at(state: AccountState | None) -> datetime | None:
+    """Return when the older part of a state was reported; None where a part never was."""
+    return moment(state.received_at_us) if state is not None and state.received_at_us else None
 
 
 def _verdict(judgement: Judgement) -> Verdict:

@@ -283,6 +283,7 @@ class Batch:
             own_price=account.own_price(order, self.keys[place]),
             duplicate=duplicate,
             forced=forced,
+            tail=account.view.tails.get(order.order_id),
         )
 
     def _journaled(self, place: int, entry: bytes | None) -> None:

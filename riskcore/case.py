@@ -71,7 +71,7 @@ def build_case(inputs: Inputs, book: CompiledBook, *, workable: bool = True) -> 
     account = book.accounts.get(order.account_id)
     home = home_exchange(order, account)
     state, ledger, readable = _read_records(inputs) if workable else (None, Ledger(), False)
-    key, leg_exchange = find_leg(order.symbol, home, state)
+    key, leg_exchange = find_leg(order.symbol, home, state.positions if state is not None else {})
     exchange = home or leg_exchange
     position = state.positions.get(key) if state is not None else None
     fresh = state is not None and age_us(state.received_at_us, state.sent_at_us, inputs.now_us, book.parameters) <= (
@@ -145,7 +145,7 @@ def _decode_exactly(content: bytes) -> AccountState:
     return state
 
 
-def find_leg(symbol: str, exchange: str, state: AccountState | None) -> tuple[str, str]:
+def find_leg(symbol: str, exchange: str, positions: dict[str, Position]) -> tuple[str, str]:
     """Return the key and exchange of the leg that an order on `exchange` ("" where none is named) changes.
 
     The exact one if a position is held there. Reports and orders do not always both name the exchange: an
@@ -153,11 +153,11 @@ def find_leg(symbol: str, exchange: str, state: AccountState | None) -> tuple[st
     orders say nothing: one sent before the first report would hide the position from an order to close it.
     """
     exact = position_key(symbol, exchange)
-    if state is None or exact in state.positions:
+    if exact in positions:
         return exact, exchange
     if exchange:
-        return (symbol, "") if symbol in state.positions else (exact, exchange)
-    named = [held.exchange for held in state.positions.values() if held.symbol == symbol]
+        return (symbol, "") if symbol in positions else (exact, exchange)
+    named = [held.exchange for held in positions.values() if held.symbol == symbol]
     return (position_key(symbol, named[0]), named[0]) if len(named) == 1 else (exact, exchange)
 
 

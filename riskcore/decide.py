@@ -11,7 +11,7 @@ from riskcore.answer import answer
 from riskcore.bookkeeping import keep_decision
 from riskcore.case import Case, build_case
 from riskcore.compiled import CompiledBook
-from riskcore.decimals import EXACT
+from riskcore.decimals import EXACT, ZERO
 from riskcore.gates import Refusal
 from riskcore.journal import Inputs
 from riskcore.judge import Judgement, judge
@@ -96,16 +96,20 @@ def _is_forgiven(case: Case, refusal: Refusal, violations: tuple[Breach, ...]) -
     return of_rejects or case.inputs.forced is not None or refusal.reason in _OF_THE_MOMENT
 
 
-def _reservation(case: Case, judgement: Judgement) -> Reservation:
+def _reservation(case: Case, judgement: Judgement) -> Reservation | None:
+    """Return what an approval holds: the order, or what is left of one that has traded already."""
     order, now_us, figures = case.order, case.inputs.now_us, judgement.figures
     assert figures is not None and case.account is not None  # an approval has both
+    traded = case.inputs.tail.filled if case.inputs.tail is not None else ZERO
+    if traded >= order.quantity:
+        return None
     life = order.ttl_us or case.account.reservation_ttl_us or case.parameters.reservation_ttl_us
     return Reservation(
         order_id=order.order_id,
         account_id=order.account_id,
         symbol=order.symbol,
         side=order.side,
-        quantity=order.quantity,
+        quantity=order.quantity - traded,
         price=figures.order.price,
         valued_at=figures.order.valued_at,
         margin_rate=figures.margin_rate,

@@ -109,7 +109,7 @@ def _leg_exchange(order: Order, exchange: str, view: AccountView) -> str:
     if f'"{position_key(order.symbol, exchange)}":'.encode() in view.state:
         return exchange
     try:
-        return find_leg(order.symbol, exchange, decode_state(view.state))[1]
+        return find_leg(order.symbol, exchange, decode_state(view.state).positions)[1]
     except msgspec.MsgspecError:
         return exchange  # an unreadable record: the decision will say so
 

@@ -101,6 +101,9 @@ def fresh_state(case: Case) -> Refusal | None:
     state = case.state
     if state is None:
         return Refusal(Reason.STALE_ACCOUNT_STATE, f"no state of account {case.order.account_id} has been reported")
+    if not state.received_at_us:
+        text = f"of account {state.account_id} positions and P&L have not both been reported"
+        return Refusal(Reason.STALE_ACCOUNT_STATE, text)
     age = age_us(state.received_at_us, state.sent_at_us, case.inputs.now_us, case.parameters)
     most = case.parameters.state_max_age_us
     if age > most:
@@ -127,9 +130,12 @@ def allowed_strategy(case: Case) -> Refusal | None:
 
 
 def not_a_duplicate(case: Case) -> Refusal | None:
-    """Gate 7: the order_id has not been used for another order of this account."""
+    """Gate 7: the order_id has not been used for another order of this account, nor its order been closed."""
     if case.inputs.duplicate:
         text = f"order_id {case.order.order_id} was already used for another order of this account"
+        return Refusal(Reason.DUPLICATE_ORDER, text)
+    if case.inputs.tail is not None and case.inputs.tail.closed and not case.order.what_if:
+        text = f"order_id {case.order.order_id} was reported closed before it was asked about"
         return Refusal(Reason.DUPLICATE_ORDER, text)
     return None
 

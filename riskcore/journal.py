@@ -7,7 +7,7 @@ from msgspec import Raw, Struct
 
 from riskcore.ports import Stop
 from riskcore.reasons import Reason
-from riskcore.types import Order, Price, Reservation
+from riskcore.types import Order, OrderTail, Price, Reservation
 
 
 class Inputs(Struct, frozen=True, kw_only=True):
@@ -16,7 +16,8 @@ class Inputs(Struct, frozen=True, kw_only=True):
     `state` and `ledger` are the JSON of AccountState and Ledger as they were loaded (null: none).
     `own_price` is the account's own best open price on the other side. `forced` is set where the refusal
     came from outside the rules: contention, or another order of an atomic batch. `beside_refused`: the ledger
-    has approvals of an atomic batch that this very block sank, so the decision leaves nothing behind.
+    has approvals of an atomic batch that this very block sank, so the decision leaves nothing behind. `tail` is
+    what was told of the order before it was asked about, None as a rule.
     """
 
     order: Order
@@ -35,6 +36,7 @@ class Inputs(Struct, frozen=True, kw_only=True):
     duplicate: bool = False
     forced: Reason | None = None
     beside_refused: bool = False
+    tail: OrderTail | None = None
 
 
 class DecisionEntry(Struct, frozen=True, kw_only=True, tag="decision", tag_field="kind"):

@@ -11,9 +11,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from riskcore.answer import binding_finding, risk_level
+from riskcore.answer import binding_finding, risk_level, state_at
 from riskcore.book import Account, Parameters, Policy, Scope
-from riskcore.calendar import moment
 from riskcore.case import age_us, current_mark, decode_state
 from riskcore.compiled import CompiledBook
 from riskcore.decimals import EXACT, shown_ratio, tidy
@@ -198,7 +197,7 @@ def _account_overview(
         enabled=picture.account.enabled,
         profile=picture.account.profile,
         fresh=known and not stale and age is not None and age <= parameters.state_max_age_us,
-        state_at=None if state is None else moment(state.received_at_us),
+        state_at=state_at(state),
         state_age_ms=None if age is None else age // 1000,
         stale_prices=stale,
         missing_prices=missing,

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from riskcore.types import Price, Reservation, TradingState
+from riskcore.types import OrderTail, Price, Reservation, TradingState
 
 
 class StopScope(StrEnum):
@@ -54,7 +54,8 @@ class Answer(Struct, frozen=True):
 class AccountQuery(Struct, frozen=True, kw_only=True):
     """What to load of one account: earlier answers by order_id, and its own best prices by position key.
 
-    `reservations` are order_ids whose reservation is wanted, as a fill, a release or a close does.
+    `reservations` are order_ids whose reservation is wanted, as a fill, a release or a close does; `fills` are
+    fill_ids of which is asked whether they were taken, and `flow` asks for what the feeds remember.
     """
 
     account_id: str
@@ -62,6 +63,8 @@ class AccountQuery(Struct, frozen=True, kw_only=True):
     symbols: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     reservations: tuple[str, ...] = ()
+    fills: tuple[str, ...] = ()
+    flow: bool = False
 
 
 class Load(Struct, frozen=True, kw_only=True):
@@ -80,7 +83,9 @@ class AccountView(Struct, frozen=True, kw_only=True):
     `answers` by order_id: those that are known. `expired`: at most 64 reservations whose life is over and
     that are still in the ledger's sums. `own_bids` and `own_asks` by position key: the highest price of
     the account's own open buys and the lowest of its open sells (decimal text), expired ones left out.
-    `reservations` by order_id: those of the query that are held, expired or not.
+    `reservations` by order_id: those of the query that are held, expired or not. `tails` by order_id: what was
+    told of the query's orders before they were asked about. `fills`: those of the query that were taken. `flow`:
+    JSON of FlowRecord, None where there is none or it was not asked for.
     """
 
     account_id: str
@@ -93,6 +98,9 @@ class AccountView(Struct, frozen=True, kw_only=True):
     own_bids: dict[str, str]
     own_asks: dict[str, str]
     reservations: dict[str, Reservation] = {}
+    tails: dict[str, OrderTail] = {}
+    fills: frozenset[str] = frozenset()
+    flow: bytes | None = None
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -106,10 +114,12 @@ class Loaded(Struct, frozen=True, kw_only=True):
 class AccountChange(Struct, frozen=True, kw_only=True):
     """What to write to one account, if its version is still `expected_version`.
 
-    `state` and `ledger`: new JSON, None leaves what is there; the version grows by one if either is given.
+    `state`, `ledger` and `flow`: new JSON, None leaves what is there; the version grows by one if any of them or
+    a tail is given.
     `symbols` are those whose prices a load must bring. With `state` they take the place of those that are
     there, so they are all that its positions and the ledger's open orders are in; without it they are
-    added. `answers` maps order_id to the answer to remember.
+    added. `answers` maps order_id to the answer to remember, `tails` to what an order is to be met with when it
+    is asked about; `fills` are fill_ids to remember.
     """
 
     account_id: str
@@ -120,6 +130,9 @@ class AccountChange(Struct, frozen=True, kw_only=True):
     add: tuple[Reservation, ...] = ()
     remove: tuple[Reservation, ...] = ()
     answers: dict[str, Answer] = {}
+    flow: bytes | None = None
+    tails: dict[str, OrderTail] = {}
+    fills: tuple[str, ...] = ()
 
 
 class Commit(Struct, frozen=True, kw_only=True):

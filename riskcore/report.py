@@ -1,24 +1,39 @@
-"""An account's state as its custodian reports it, merged with what was known: peaks kept, starts rolled over."""
+"""An account's state as its custodian reports it, merged with what was known: peaks kept, starts rolled over.
+
+A report is whole, or of the positions or the P&L alone. Fills that a snapshot came without are added to it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from decimal import Decimal
+from decimal import Decimal, localcontext
+from functools import partial
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from riskcore.book import Parameters
 from riskcore.calendar import day_end_us, week_end_us
 from riskcore.case import decode_state
-from riskcore.ledger import decode_ledger
+from riskcore.decimals import EXACT
+from riskcore.fills import ACTOR, released, symbols_of
+from riskcore.flow import FlowRecord, Source, decode_flow, encode_flow, margin_with_fills, oldest, with_fills
+from riskcore.intake import (
+    KNOWN,
+    NotApplied,
+    Taken,
+    encode_state,
+    intake_steps,
+    read_records,
+    readable_ledger,
+    release_entry,
+)
+from riskcore.ledger import encode_ledger
 from riskcore.ports import AccountChange, AccountQuery, AccountView, Commit, Committed, Load, Loaded
-from riskcore.types import AccountState, Position
+from riskcore.types import AccountState, Position, Reservation
 
-_encoder = msgspec.json.Encoder()
-
-# Tries before a report gives way to the checks that keep changing the account.
-_ATTEMPTS = 64
+Steps = Generator[Load | Commit, Loaded | Committed, Taken]
 
 
 class AccountReport(Struct, frozen=True, kw_only=True):
@@ -39,17 +54,31 @@ class AccountReport(Struct, frozen=True, kw_only=True):
     sent_at_us: int = 0
 
 
-class NotApplied(Exception):
-    """The report was not taken over; nothing was changed. The text says what to do."""
+class PositionsReport(Struct, frozen=True, kw_only=True):
+    """All positions of an account, by position key. `sequence` -1 and `sent_at_us` 0: not said."""
+
+    account_id: str
+    positions: dict[str, Position]
+    sequence: int = -1
+    sent_at_us: int = 0
+
+
+class PnlReport(Struct, frozen=True, kw_only=True):
+    """The money of an account, in currency. `sequence` -1 and `sent_at_us` 0: not said."""
+
+    account_id: str
+    equity: Decimal
+    margin_used: Decimal
+    balance: Decimal | None = None
+    sequence: int = -1
+    sent_at_us: int = 0
 
 
 def is_outdated(report: AccountReport, previous: AccountState | None) -> bool:
     """Return whether the report is a duplicate of what is known, or older: it changes nothing then."""
     if previous is None:
         return False
-    if report.sequence >= 0 and previous.sequence >= 0:
-        return report.sequence <= previous.sequence
-    return bool(report.sent_at_us and previous.sent_at_us and report.sent_at_us < previous.sent_at_us)
+    return Source(previous.sequence, previous.sent_at_us).is_older(report.sequence, report.sent_at_us)
 
 
 def merge(report: AccountReport, previous: AccountState | None, now_us: int, parameters: Parameters) -> AccountState:
@@ -84,41 +113,110 @@ def _start(previous: AccountState | None, start: str, end: str, equity: Decimal,
     return previous.equity, 0
 
 
-def report_steps(report: AccountReport, parameters: Parameters) -> Generator[Load | Commit, Loaded | Committed, bool]:
-    """Take over a report; return False where it was a duplicate or older than what is known.
+def report_steps(report: AccountReport, parameters: Parameters) -> Steps:
+    """Take over a whole report. Its numbers start those of the positions and the P&L anew.
 
     Raises NotApplied where the account changed at every attempt, or its record cannot be read and the report
     does not say all that was in it.
     """
-    load = Load(accounts=(AccountQuery(account_id=report.account_id),))
-    reply = yield load
-    for _attempt in range(_ATTEMPTS):
-        assert isinstance(reply, Loaded)
-        view = reply.accounts[0]
-        previous = _previous(view, report)
-        if is_outdated(report, previous):
-            return False
-        state = merge(report, previous, reply.now_us, parameters)
-        change = AccountChange(
-            account_id=report.account_id,
-            expected_version=view.version,
-            state=_encoder.encode(state),
-            symbols=symbols_to_load(state, view),
-        )
-        reply = yield Commit(expect=None, changes=(change,), journal=(), reload=load)
-        if isinstance(reply, Committed):
-            return True
-    raise NotApplied(f"account {report.account_id} changed at every attempt; send the report again")
+    return intake_steps(_query(report.account_id), partial(_take_report, report, parameters))
 
 
-def symbols_to_load(state: AccountState, view: AccountView) -> tuple[str, ...]:
-    """Return the symbols of all positions and open orders, each once."""
-    try:
-        opened = decode_ledger(view.ledger).open
-    except msgspec.MsgspecError:
-        opened = {}
-    held = (position.symbol for position in state.positions.values())
-    return tuple(dict.fromkeys((*held, *(orders.symbol for orders in opened.values()))))
+def positions_steps(report: PositionsReport) -> Steps:
+    """Take over a snapshot of the positions. Raises NotApplied."""
+    return intake_steps(_query(report.account_id), partial(_take_positions, report))
+
+
+def pnl_steps(report: PnlReport, parameters: Parameters) -> Steps:
+    """Take over a snapshot of the money. Raises NotApplied."""
+    return intake_steps(_query(report.account_id), partial(_take_pnl, report, parameters))
+
+
+def _query(account_id: str) -> AccountQuery:
+    return AccountQuery(account_id=account_id, flow=True)
+
+
+def _take_report(
+    report: AccountReport, parameters: Parameters, view: AccountView, now_us: int, looked_at: frozenset[str]
+) -> Taken:
+    previous, flow = _previous(view, report), _flow(view)
+    newest_us = max(flow.positions.sent_at_us, flow.pnl.sent_at_us, flow.complete_from_us)
+    if is_outdated(report, previous) or 0 < report.sent_at_us < newest_us:
+        return KNOWN
+    source = Source(-1, report.sent_at_us, now_us)
+    with localcontext(EXACT):
+        state = merge(report, previous, now_us, parameters)
+        flow = replace(flow, positions=source, pnl=source, margin_used=report.margin_used)
+        state = replace(state, positions=with_fills(state.positions, flow), margin_used=margin_with_fills(flow))
+    return _taken(view, state, flow, now_us, looked_at)
+
+
+def _take_positions(report: PositionsReport, view: AccountView, now_us: int, looked_at: frozenset[str]) -> Taken:
+    records = read_records(view)
+    flow = records.flow
+    too_old = (report.sent_at_us or now_us) < flow.complete_from_us
+    if too_old or flow.positions.is_older(report.sequence, report.sent_at_us):
+        return KNOWN
+    missed = flow.positions.missed(report.sequence)
+    flow = replace(flow, positions=Source(report.sequence, report.sent_at_us, now_us))
+    with localcontext(EXACT):
+        state = replace(records.state, positions=with_fills(report.positions, flow))
+    return _taken(view, _aged(state, flow), flow, now_us, looked_at, missed)
+
+
+def _take_pnl(
+    report: PnlReport, parameters: Parameters, view: AccountView, now_us: int, looked_at: frozenset[str]
+) -> Taken:
+    state, flow = (records := read_records(view)).state, records.flow
+    too_old = (report.sent_at_us or now_us) < flow.complete_from_us
+    if too_old or flow.pnl.is_older(report.sequence, report.sent_at_us):
+        return KNOWN
+    missed = flow.pnl.missed(report.sequence)
+    previous = state if _has_money(state) else None
+    flow = replace(flow, pnl=Source(report.sequence, report.sent_at_us, now_us), margin_used=report.margin_used)
+    whole = AccountReport(
+        account_id=report.account_id,
+        equity=report.equity,
+        margin_used=report.margin_used,
+        positions=state.positions,
+        balance=report.balance,
+    )
+    with localcontext(EXACT):
+        merged = replace(merge(whole, previous, now_us, parameters), margin_used=margin_with_fills(flow))
+    return _taken(view, _aged(replace(merged, sequence=state.sequence), flow), flow, now_us, looked_at, missed)
+
+
+def _aged(state: AccountState, flow: FlowRecord) -> AccountState:
+    """Return the state as old as its older part."""
+    source = oldest(flow)
+    return replace(state, received_at_us=source.received_at_us, sent_at_us=source.sent_at_us)
+
+
+def _taken(
+    view: AccountView, state: AccountState, flow: FlowRecord, now_us: int, looked_at: frozenset[str], missed: int = 0
+) -> Taken:
+    """Return the write of a state; filled orders that its positions have in them hold nothing any more."""
+    due = frozenset(name for name, at_us in flow.filled.items() if at_us < flow.positions.as_of_us)
+    if not due <= looked_at:
+        return Taken(wanted=tuple(due))
+    ledger = readable_ledger(view)
+    ended = tuple(view.reservations[name] for name in due if name in view.reservations) if ledger is not None else ()
+    left = released(ledger, ended) if ledger is not None else None
+    flow = replace(flow, filled={name: at_us for name, at_us in flow.filled.items() if name not in due})
+    change = AccountChange(
+        account_id=view.account_id,
+        expected_version=view.version,
+        state=encode_state(state),
+        symbols=symbols_of(state, left),
+        ledger=encode_ledger(left) if ended and left is not None else None,
+        flow=encode_flow(flow),
+        remove=ended,
+    )
+    return Taken(change=change, journal=_entries(ended, now_us), missed=missed)
+
+
+def _entries(ended: tuple[Reservation, ...], now_us: int) -> tuple[bytes, ...]:
+    return tuple(release_entry(one, actor=ACTOR, reason="filled", now_us=now_us) for one in ended)
 
 
 def _previous(view: AccountView, report: AccountReport) -> AccountState | None:
@@ -126,7 +224,7 @@ def _previous(view: AccountView, report: AccountReport) -> AccountState | None:
     if view.state is None:
         return None
     try:
-        return decode_state(view.state)
+        previous = decode_state(view.state)
     except msgspec.MsgspecError:
         if None in (report.peak_equity, report.daily_start_equity, report.weekly_start_equity):
             raise NotApplied(
@@ -134,3 +232,17 @@ def _previous(view: AccountView, report: AccountReport) -> AccountState | None:
                 "send peak_equity, daily_start_equity and weekly_start_equity with the report"
             ) from None
         return None
+    return previous if _has_money(previous) else None
+
+
+def _has_money(state: AccountState) -> bool:
+    """Return whether the state says anything of money: one that only positions or fills have made does not."""
+    return bool(state.day_end_us)
+
+
+def _flow(view: AccountView) -> FlowRecord:
+    """Return what the feeds remember; nothing where that cannot be read, since a whole report starts it anew."""
+    try:
+        return decode_flow(view.flow)
+    except msgspec.MsgspecError:
+        return FlowRecord()

@@ -205,6 +205,13 @@ class Reservation(Struct, frozen=True, kw_only=True):
         return self.notional * self.margin_rate
 
 
+class OrderTail(Struct, frozen=True, array_like=True):
+    """What was told of an order before it was asked about: how much of it traded, and whether it was closed."""
+
+    filled: Decimal = ZERO
+    closed: bool = False
+
+
 class Price(Struct, frozen=True, array_like=True):
     """The last price of a symbol, when the store received it and the sender's own stamp (0: none)."""
 

@@ -9,11 +9,12 @@ touch them on Redis Cluster. What follows the prefix:
 |           |      | `claim`: for how many lanes it is being restored, `COUNT:NAME` | until restored |
 | `prices` | hash | symbol -> `"SYM":["price",received_us,sent_us]`, a member of a JSON object | for ever |
 | `accounts` | set | the id of every account ever written in this lane | for ever |
-| `account:ID` | hash | `version`, `state` (JSON), `symbols` (one a line), `ledger` (JSON) | for ever |
+| `account:ID` | hash | `version`, `state` (JSON), `symbols` (one a line), `ledger` and `flow` (JSON) | for ever |
 | `reservations:ID` | hash | order_id -> reservation (JSON) | until removed by a commit |
 | `expiry:ID` | sorted set | order_id, scored by expires_at_us | likewise |
 | `own:LEN:ID:SIDE:KEY` | sorted set | `own_member`, all scored 0, by side and position key | likewise |
-| `answer:LEN:ID:ORDER` | string | fingerprint, line feed, decision (JSON) | 24 hours |
+| `answer:LEN:ID:ORDER` | string | fingerprint (or, before there is an answer, `tail`), line feed, JSON | 24 hours |
+| `fill:LEN:ID:FILL` | string | nothing: the fill was taken | 24 hours |
 | `journal` | stream | field `d`: one entry (JSON); group `life-...` names the stream's life | until trimmed |
 | `books` | hash | version -> content (JSON); first lane only | the last 50 versions |
 | `keys` | string | the API keys that doors admit; first lane only | until replaced |
@@ -36,6 +37,7 @@ RESERVATIONS = "reservations:"
 EXPIRY = "expiry:"
 OWN = "own:"
 ANSWER = "answer:"
+FILL = "fill:"
 JOURNAL = "journal"
 JOURNAL_LIFE = "life-"
 BOOKS = "books"
@@ -65,6 +67,7 @@ def lua_names() -> str:
         "EXPIRY": EXPIRY,
         "OWN": OWN,
         "ANSWER": ANSWER,
+        "FILL": FILL,
         "JOURNAL": JOURNAL,
         "JOURNAL_LIFE": JOURNAL_LIFE,
         "BOOKS": BOOKS,

@@ -7,13 +7,11 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from riskcore.ports import (
-    AccountChange,
     AccountQuery,
     AccountView,
-    Answer,
     Commit,
     Committed,
     Control,
@@ -21,10 +19,11 @@ from riskcore.ports import (
     Loaded,
     Stop,
 )
-from riskcore.types import Price, Reservation, Side
-from state.keys import BOOKS_KEPT, own_member, own_suffix, plain_text
+from riskcore.types import Price, Reservation
+from state.keys import BOOKS_KEPT, own_member
+from state.memory_account import MemoryAccount
 from state.requests import exact_price, lane_of_commit, lane_of_load
-from state.store import ANSWER_LIFE_S, EXPIRED_LIMIT, LOST_LEDGER, StopsMoved
+from state.store import ANSWER_LIFE_S, StopsMoved
 
 _COMMITTED = Committed()
 
@@ -87,73 +86,6 @@ def _nothing() -> None:
     """Memory has no disk to wait for."""
 
 
-class _Account:
-    """What is kept of one account."""
-
-    __slots__ = ("answers", "ledger", "open", "reservations", "state", "symbols", "version")
-
-    def __init__(self) -> None:
-        self.version = 0
-        self.state: bytes | None = None
-        self.symbols: tuple[str, ...] = ()
-        self.ledger: bytes | None = None
-        self.answers: dict[str, Answer] = {}
-        self.reservations: dict[str, Reservation] = {}
-        self.open: dict[str, dict[str, Reservation]] = {}  # the same by side and position key
-
-    def accepts(self, change: AccountChange) -> bool:
-        """Return whether nothing has moved that a change was decided on."""
-        added = {one.order_id for one in change.add} - {one.order_id for one in change.remove}
-        return (
-            self.version == change.expected_version
-            and all(self._holds(one) for one in change.remove)
-            and added.isdisjoint(self.reservations)
-            and self.answers.keys().isdisjoint(change.answers)
-        )
-
-    def lost_ledger(self) -> bool:
-        return self.ledger is None and bool(self.reservations)
-
-    def _holds(self, reservation: Reservation) -> bool:
-        held = self.reservations.get(reservation.order_id)
-        return held is not None and _identity(held) == _identity(reservation)
-
-    def apply(self, change: AccountChange) -> None:
-        if change.state is not None:
-            self.state, self.symbols = change.state, change.symbols
-        else:
-            self.symbols = tuple(dict.fromkeys((*self.symbols, *change.symbols)))
-        if change.ledger is not None:
-            self.ledger = change.ledger
-        if change.state is not None or change.ledger is not None:
-            self.version += 1
-        for one in change.remove:
-            self.reservations.pop(one.order_id, None)
-            self.open[own_suffix(one)].pop(one.order_id, None)
-        for one in change.add:
-            self.reservations[one.order_id] = one
-            self.open.setdefault(own_suffix(one), {})[one.order_id] = one
-        self.answers.update(change.answers)
-
-    def best_prices(self, side: Side, keys: Iterable[str], now_us: int) -> dict[str, str]:
-        """Return by position key the price of the best open order that is alive."""
-        best = max if side is Side.BUY else min
-        found = {}
-        for key in keys:
-            orders = self.open.get(f"{side[0]}:{key}", {}).values()
-            if alive := [one.price for one in orders if one.expires_at_us > now_us]:
-                found[key] = plain_text(best(alive))
-        return found
-
-    def expired(self, now_us: int) -> tuple[Reservation, ...]:
-        over = [one for one in self.reservations.values() if one.expires_at_us <= now_us]
-        return tuple(sorted(over, key=lambda one: (one.expires_at_us, one.order_id))[:EXPIRED_LIMIT])
-
-
-def _identity(reservation: Reservation) -> tuple[str, str]:
-    return own_suffix(reservation), own_member(reservation)
-
-
 class MemoryStore:
     """The live state in this process, for all its threads. See state.store.Store; there is one lane.
 
@@ -172,7 +104,7 @@ class MemoryStore:
         self._journal = MemoryJournal() if journal is None else journal
         self._lock = threading.Lock()
         self._handing_out = threading.Lock()  # taken before the other one
-        self._accounts: dict[str, _Account] = {}
+        self._accounts: dict[str, MemoryAccount] = {}
         self._prices: dict[str, Price] = {}
         self._books: dict[int, bytes] = {}
         self._keys: bytes | None = None
@@ -180,7 +112,8 @@ class MemoryStore:
         self._epoch = 0
         self._book_version = 0
         self._stops: tuple[Stop, ...] = ()
-        self._answered: deque[tuple[int, str, str]] = deque()  # until when, account and order, oldest first
+        # Answers, tails and fills: until when each is kept, where and under which name, the oldest first.
+        self._remembered: deque[tuple[int, dict[str, Any], str]] = deque()
 
     def lane_of(self, account_id: str) -> int:
         return 0
@@ -196,15 +129,21 @@ class MemoryStore:
             for one in change.add:
                 own_member(one)  # raises ValueError for what Redis could not keep either
         with self._lock:
-            self._forget_answers()
+            self._forget()
             if not self._accepts(commit):
                 return self._load(commit.reload)
             if commit.journal:
                 self._journal.append(commit.journal)
             until_us = self._clock() + ANSWER_LIFE_S * 1_000_000
             for change in commit.changes:
-                self._account(change.account_id).apply(change)
-                self._answered.extend((until_us, change.account_id, order_id) for order_id in change.answers)
+                account = self._account(change.account_id)
+                account.apply(change)
+                for kept, names in (
+                    (account.answers, change.answers),
+                    (account.tails, change.tails),
+                    (account.fills, change.fills),
+                ):
+                    self._remembered.extend((until_us, kept, name) for name in names)
             return _COMMITTED
 
     def control(self) -> Control | None:
@@ -314,10 +253,10 @@ class MemoryStore:
         with self._lock:
             self._journal.close()
 
-    def _account(self, account_id: str) -> _Account:
+    def _account(self, account_id: str) -> MemoryAccount:
         account = self._accounts.get(account_id)
         if account is None:
-            account = self._accounts[account_id] = _Account()
+            account = self._accounts[account_id] = MemoryAccount()
         return account
 
     def _accepts(self, commit: Commit) -> bool:
@@ -347,7 +286,7 @@ class MemoryStore:
         )
 
     def _load(self, load: Load) -> Loaded:
-        self._forget_answers()
+        self._forget()
         now_us = self._clock()
         return Loaded(
             now_us=now_us,
@@ -357,19 +296,7 @@ class MemoryStore:
 
     def _view(self, query: AccountQuery, now_us: int) -> AccountView:
         account = self._accounts.get(query.account_id, _NO_ACCOUNT)
-        answers, held = account.answers, account.reservations
-        return AccountView(
-            account_id=query.account_id,
-            version=account.version,
-            state=account.state,
-            ledger=LOST_LEDGER if account.lost_ledger() else account.ledger,
-            prices=self._known_prices((*query.symbols, *account.symbols)),
-            answers={order_id: answers[order_id] for order_id in query.order_ids if order_id in answers},
-            expired=account.expired(now_us),
-            own_bids=account.best_prices(Side.BUY, query.keys, now_us),
-            own_asks=account.best_prices(Side.SELL, query.keys, now_us),
-            reservations={order_id: held[order_id] for order_id in query.reservations if order_id in held},
-        )
+        return account.view(query, self._known_prices((*query.symbols, *account.symbols)), now_us)
 
     def _known_prices(self, symbols: Iterable[str]) -> dict[str, Price]:
         return {symbol: self._prices[symbol] for symbol in symbols if symbol in self._prices}
@@ -379,11 +306,11 @@ class MemoryStore:
         for old in [known for known in self._books if known <= version - BOOKS_KEPT]:
             del self._books[old]
 
-    def _forget_answers(self) -> None:
+    def _forget(self) -> None:
         now_us = self._clock()
-        while self._answered and self._answered[0][0] <= now_us:
-            _, account_id, order_id = self._answered.popleft()
-            self._accounts[account_id].answers.pop(order_id, None)
+        while self._remembered and self._remembered[0][0] <= now_us:
+            _, kept, name = self._remembered.popleft()
+            kept.pop(name, None)
 
 
-_NO_ACCOUNT = _Account()
+_NO_ACCOUNT = MemoryAccount()

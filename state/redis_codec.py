@@ -23,13 +23,14 @@ from riskcore.ports import (
     Loaded,
     Stop,
 )
-from riskcore.types import Price, Reservation
+from riskcore.types import OrderTail, Price, Reservation
 from state.keys import own_member, own_price, own_suffix
 from state.redis_wire import Argument
-from state.requests import exact_price
+from state.requests import counts_as_version, exact_price
 from state.store import ANSWER_LIFE_S, LOST_LEDGER, StateUnavailable
 
 _COMMITTED = Committed()
+_TAIL = b"tail"  # in the place of a fingerprint, which is longer
 _NO_LEDGER = (None, LOST_LEDGER)
 _UNREADABLE = (ValueError, TypeError, IndexError, AttributeError, msgspec.DecodeError)
 
@@ -37,6 +38,7 @@ _json = msgspec.json.Encoder()
 _price_decoder = msgspec.json.Decoder(dict[str, Price])
 _reservation_decoder = msgspec.json.Decoder(Reservation)
 _reservations_decoder = msgspec.json.Decoder(tuple[Reservation, ...])
+_tail_decoder = msgspec.json.Decoder(OrderTail)
 _stops_decoder = msgspec.json.Decoder(tuple[Stop, ...])
 
 # The control that was read last: between two stops or books, every load brings the same five fields.
@@ -48,11 +50,13 @@ def encode_load(load: Load) -> list[Argument]:
     arguments: list[Argument] = [len(load.accounts)]
     for query in load.accounts:
         orders, symbols, keys, held = query.order_ids, query.symbols, query.keys, query.reservations
-        arguments += (query.account_id, len(orders), len(symbols), len(keys), len(held))
+        arguments += (query.account_id, len(orders), len(symbols), len(keys), len(held), len(query.fills))
+        arguments.append(1 if query.flow else 0)
         arguments += orders
         arguments += symbols
         arguments += keys
         arguments += held
+        arguments += query.fills
     return arguments
 
 
@@ -75,13 +79,15 @@ def _encode_change(arguments: list[Argument], change: AccountChange) -> None:
     arguments += (
         change.account_id,
         version,
-        "" if change.state is None and change.ledger is None else version + 1,
+        version + 1 if counts_as_version(change) else "",
         change.state or b"",
         "\n".join(change.symbols),
         change.ledger or b"",
+        change.flow or b"",
         len(change.remove),
         len(change.add),
-        len(change.answers),
+        len(change.answers) + len(change.tails),
+        len(change.fills),
     )
     for held in change.remove:
         arguments += (held.order_id, own_suffix(held), own_member(held))
@@ -95,6 +101,9 @@ def _encode_change(arguments: list[Argument], change: AccountChange) -> None:
         )
     for order_id, answer in change.answers.items():
         arguments += (order_id, answer.fingerprint.encode() + b"\n" + answer.decision)
+    for order_id, tail in change.tails.items():
+        arguments += (order_id, _TAIL + b"\n" + _json.encode(tail))
+    arguments += change.fills
 
 
 def decode_committed(reply: Any, commit: Commit, lanes: int = 1) -> Committed | Loaded:
@@ -130,10 +139,16 @@ def _view(
         wanted = (*query.symbols, *(symbols or b"").decode().split("\n"))
         prices = {symbol: all_prices[symbol] for symbol in wanted if symbol in all_prices}
     at = 5
-    answers = {}
+    answers, tails = {}, {}
     for order_id in query.order_ids:
         if raw[at] is not None:
-            answers[order_id] = _answer(raw[at])
+            fingerprint, line_feed, text = raw[at].partition(b"\n")
+            if not line_feed:
+                raise ValueError("an answer without its fingerprint")
+            if fingerprint == _TAIL:
+                tails[order_id] = _tail_decoder.decode(text)
+            else:
+                answers[order_id] = Answer(fingerprint.decode(), text)
         at += 1
     bids, asks = {}, {}
     for key in query.keys:
@@ -147,6 +162,7 @@ def _view(
         if raw[at] is not None:
             held[order_id] = _reservation_decoder.decode(raw[at])
         at += 1
+    fills = frozenset(fill_id for fill_id, known in zip(query.fills, raw[at:], strict=False) if known)
     return AccountView(
         account_id=query.account_id,
         version=0 if version is None else _whole(version),
@@ -158,14 +174,10 @@ def _view(
         own_bids=bids,
         own_asks=asks,
         reservations=held,
+        tails=tails,
+        fills=fills,
+        flow=raw[at + len(query.fills)] if query.flow else None,
     )
-
-
-def _answer(text: bytes) -> Answer:
-    fingerprint, line_feed, decision = text.partition(b"\n")
-    if not line_feed:
-        raise ValueError("an answer without its fingerprint")
-    return Answer(fingerprint.decode(), decision)
 
 
 def _whole(text: bytes) -> int:

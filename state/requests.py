@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 
-from riskcore.ports import Commit, Load
+from riskcore.ports import AccountChange, Commit, Load
 from state.keys import lane_of
 
 _LAST_MOMENT_US = 2**53 - 1  # Redis' scripts compare moments as doubles
@@ -28,6 +28,11 @@ def lane_of_commit(commit: Commit, lanes: int) -> int:
     if lanes == 1:
         return 0
     return _only_lane((*changed, *(query.account_id for query in commit.reload.accounts)), lanes)
+
+
+def counts_as_version(change: AccountChange) -> bool:
+    """Return whether a change is a new version of its account."""
+    return bool(change.tails) or any(part is not None for part in (change.state, change.ledger, change.flow))
 
 
 def _only_lane(account_ids: Iterable[str], lanes: int) -> int:

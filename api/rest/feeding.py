@@ -16,7 +16,7 @@ from api.rest.queries import identifier, read_part
 from feeds.apply import NoBook, apply_prices, apply_report, book_for_reports
 from feeds.books import BOOKS
 from feeds.messages import MOST_BYTES, read_prices, read_report
-from riskcore.report import NotApplied
+from riskcore.intake import NotApplied
 
 
 class StateView(RiskView):

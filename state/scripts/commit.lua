@@ -8,12 +8,13 @@ local function read_changes(at)
   for i = 1, count do
     local change = {
       id = ARGV[at], expected = ARGV[at + 1], following = ARGV[at + 2],
-      state = ARGV[at + 3], symbols = ARGV[at + 4], ledger = ARGV[at + 5],
+      state = ARGV[at + 3], symbols = ARGV[at + 4], ledger = ARGV[at + 5], flow = ARGV[at + 6],
     }
-    change.removed = at + 9
-    change.added = change.removed + 3 * ARGV[at + 6]
-    change.answers = change.added + 5 * ARGV[at + 7]
-    at = change.answers + 2 * ARGV[at + 8]
+    change.removed = at + 11
+    change.added = change.removed + 3 * ARGV[at + 7]
+    change.answers = change.added + 5 * ARGV[at + 8]
+    change.fills = change.answers + 2 * ARGV[at + 9]
+    at = change.fills + ARGV[at + 10]
     change.last = at - 1
     changes[i] = change
   end
@@ -65,8 +66,9 @@ local function is_as_expected(change)
       return false
     end
   end
-  for i = change.answers, change.last, 2 do
-    if redis.call('EXISTS', answer_key(id, ARGV[i])) == 1 then
+  for i = change.answers, change.fills - 1, 2 do
+    local known = redis.call('GETRANGE', answer_key(id, ARGV[i]), 0, 4)
+    if known ~= '' and known ~= 'tail\n' then
       return false
     end
   end
@@ -89,17 +91,21 @@ local function write_record(change)
   if change.following == '' then
     return
   end
-  if change.state == '' then
-    redis.call('HSET', key, 'version', change.following, 'ledger', change.ledger)
-    if change.symbols ~= '' then
-      redis.call('HSET', key, 'symbols', with_symbols(key, change.symbols))
-    end
-  elseif change.ledger == '' then
-    redis.call('HSET', key, 'version', change.following, 'state', change.state, 'symbols', change.symbols)
-  else
-    redis.call('HSET', key, 'version', change.following, 'state', change.state, 'symbols', change.symbols,
-      'ledger', change.ledger)
+  local fields = { 'version', change.following }
+  if change.state ~= '' then
+    fields[3], fields[4], fields[5], fields[6] = 'state', change.state, 'symbols', change.symbols
+  elseif change.symbols ~= '' then
+    fields[3], fields[4] = 'symbols', with_symbols(key, change.symbols)
   end
+  if change.ledger ~= '' then
+    fields[#fields + 1] = 'ledger'
+    fields[#fields + 1] = change.ledger
+  end
+  if change.flow ~= '' then
+    fields[#fields + 1] = 'flow'
+    fields[#fields + 1] = change.flow
+  end
+  redis.call('HSET', key, unpack(fields))
   if change.expected == '0' then
     redis.call('SADD', lane .. ACCOUNTS, change.id)
   end
@@ -118,8 +124,11 @@ local function write(change)
     redis.call('ZADD', lane .. EXPIRY .. id, ARGV[i + 3], ARGV[i])
     redis.call('ZADD', own_key(id, ARGV[i + 1]), 0, ARGV[i + 2])
   end
-  for i = change.answers, change.last, 2 do
+  for i = change.answers, change.fills - 1, 2 do
     redis.call('SET', answer_key(id, ARGV[i]), ARGV[i + 1], 'EX', ARGV[1])
+  end
+  for i = change.fills, change.last do
+    redis.call('SET', fill_key(id, ARGV[i]), '', 'EX', ARGV[1])
   end
 end
 

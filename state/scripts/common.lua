@@ -12,6 +12,10 @@ local function answer_key(account, order)
   return lane .. ANSWER .. #account .. ':' .. account .. ':' .. order
 end
 
+local function fill_key(account, fill)
+  return lane .. FILL .. #account .. ':' .. account .. ':' .. fill
+end
+
 local function own_key(account, suffix)
   return lane .. OWN .. #account .. ':' .. account .. ':' .. suffix
 end
@@ -91,12 +95,13 @@ end
 local function read_account(at, now, wanted, seen)
   local id = ARGV[at]
   local orders, symbols, keys, held = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  local fills, flow = ARGV[at + 5], ARGV[at + 6]
   local view = redis.call('HMGET', lane .. ACCOUNT .. id, 'version', 'state', 'ledger', 'symbols')
   if ledger_is_lost(id, view[3]) then
     view[3] = LOST_LEDGER
   end
   view[5] = read_expired(id, now)
-  at = at + 5
+  at = at + 7
   for i = at, at + orders - 1 do
     view[#view + 1] = redis.call('GET', answer_key(id, ARGV[i]))
   end
@@ -122,7 +127,14 @@ local function read_account(at, now, wanted, seen)
   for i = at, at + held - 1 do
     view[#view + 1] = redis.call('HGET', lane .. RESERVATIONS .. id, ARGV[i])
   end
-  return view, at + held
+  at = at + held
+  for i = at, at + fills - 1 do
+    view[#view + 1] = redis.call('EXISTS', fill_key(id, ARGV[i]))
+  end
+  if flow == '1' then
+    view[#view + 1] = redis.call('HGET', lane .. ACCOUNT .. id, 'flow')
+  end
+  return view, at + fills
 end
 
 -- The reply to a Load whose arguments begin at ARGV[at].

@@ -79,11 +79,11 @@ def accounts(store: Store, number: int) -> list[str]:
     return found
 
 
-def query(account_id: str, **wanted: tuple[str, ...]) -> AccountQuery:
+def query(account_id: str, **wanted: Any) -> AccountQuery:
     return AccountQuery(account_id=account_id, **wanted)
 
 
-def view(store: Store, account_id: str, **wanted: tuple[str, ...]) -> AccountView:
+def view(store: Store, account_id: str, **wanted: Any) -> AccountView:
     """Return what the store has of one account."""
     (found,) = store.load(Load(accounts=(query(account_id, **wanted),))).accounts
     return found

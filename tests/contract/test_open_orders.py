@@ -39,7 +39,7 @@ def report(store: Store, books: CompiledBooks, *positions: Position) -> bool:
         positions={held.symbol: held for held in positions},
     )
     assert books.last is not None
-    return run_sync(report_steps(said, books.last.parameters), store, books)
+    return run_sync(report_steps(said, books.last.parameters), store, books).is_new
 
 
 def check(store: Store, books: CompiledBooks, symbol: str) -> Answered:

@@ -13,6 +13,7 @@ from riskcore.batch import Answered
 from riskcore.book import Book
 from riskcore.compiled import CompiledBook
 from riskcore.engine import check_steps
+from riskcore.intake import Taken
 from riskcore.journal import DecisionEntry, ReleaseEntry, decode_entry
 from riskcore.ledger import decode_ledger
 from riskcore.ports import (
@@ -29,7 +30,7 @@ from riskcore.ports import (
     Stop,
 )
 from riskcore.report import AccountReport, report_steps
-from riskcore.types import AccountState, Ledger, Order, Price, Reservation, Side, position_key
+from riskcore.types import AccountState, Ledger, Order, OrderTail, Price, Reservation, Side, position_key
 from tests.riskcore.builders import NOW, as_raw, marks, state
 
 
@@ -43,6 +44,9 @@ class Kept:
         self.symbols: set[str] = set()
         self.answers: dict[str, Answer] = {}
         self.reservations: dict[str, Reservation] = {}
+        self.tails: dict[str, OrderTail] = {}
+        self.fills: set[str] = set()
+        self.flow: bytes | None = None
 
     def accepts(self, change: AccountChange) -> bool:
         removed = {gone.order_id: gone for gone in change.remove}
@@ -59,8 +63,12 @@ class Kept:
         self.symbols |= set(change.symbols)
         if change.ledger is not None:
             self.ledger = change.ledger
-        if change.state is not None or change.ledger is not None:
+        if change.flow is not None:
+            self.flow = change.flow
+        if change.tails or any(one is not None for one in (change.state, change.ledger, change.flow)):
             self.version += 1
+        self.tails |= change.tails
+        self.fills |= set(change.fills)
         for gone in change.remove:
             del self.reservations[gone.order_id]
         for new in change.add:
@@ -105,6 +113,9 @@ class DictStore:
             own_bids=self._best(kept, Side.BUY, query.keys),
             own_asks=self._best(kept, Side.SELL, query.keys),
             reservations={name: kept.reservations[name] for name in query.reservations if name in kept.reservations},
+            tails={name: kept.tails[name] for name in query.order_ids if name in kept.tails},
+            fills=frozenset(query.fills) & kept.fills,
+            flow=kept.flow if query.flow else None,
         )
 
     def _best(self, kept: Kept, side: Side, keys: tuple[str, ...]) -> dict[str, str]:
@@ -170,8 +181,8 @@ class DictStore:
 
     def report(self, report: AccountReport) -> bool:
         (some_book,) = list(self.books.values())[-1:]
-        taken_over: bool = self.drive(report_steps(report, some_book.parameters))
-        return taken_over
+        taken: Taken = self.drive(report_steps(report, some_book.parameters))
+        return taken.is_new
 
     # ----------------------------------------------------------------------- what tests do to it, and look at
 

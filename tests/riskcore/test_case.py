@@ -58,11 +58,11 @@ LEGS = [
 @pytest.mark.parametrize(("exchange", "positions", "leg"), LEGS)
 def test_an_order_changes_the_leg_that_reports_and_orders_most_likely_mean(exchange, positions, leg) -> None:
     held = state(*(position(1, exchange=name) for name in positions), position(1, "ETHUSDT", exchange="kraken"))
-    assert find_leg("BTCUSDT", exchange, held) == (position_key("BTCUSDT", leg), leg)
+    assert find_leg("BTCUSDT", exchange, held.positions) == (position_key("BTCUSDT", leg), leg)
 
 
 def test_without_a_state_an_order_changes_the_leg_that_it_names() -> None:
-    assert find_leg("BTCUSDT", "binance", None) == (position_key("BTCUSDT", "binance"), "binance")
+    assert find_leg("BTCUSDT", "binance", {}) == (position_key("BTCUSDT", "binance"), "binance")
 
 
 @pytest.mark.parametrize(("ordered_on", "reported_on"), [("binance", ""), ("", "binance")])

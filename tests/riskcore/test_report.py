@@ -11,8 +11,9 @@ import pytest
 from riskcore.book import Parameters
 from riskcore.calendar import microseconds
 from riskcore.case import decode_state
+from riskcore.intake import NotApplied
 from riskcore.ports import Commit
-from riskcore.report import AccountReport, NotApplied, is_outdated, merge
+from riskcore.report import AccountReport, is_outdated, merge
 from riskcore.types import AccountState
 from tests.riskcore.builders import DAY, NOW, SECOND, book, number, order, position, state
 from tests.riskcore.store import DictStore
@@ -216,7 +217,7 @@ def test_an_account_that_never_stands_still_takes_no_report() -> None:
         store.accounts["A"].version += 1
 
     store.before_commit = touch
-    with pytest.raises(NotApplied, match="changed at every attempt; send the report again"):
+    with pytest.raises(NotApplied, match="changed at every attempt; send the message again"):
         store.report(report(5))
 
 

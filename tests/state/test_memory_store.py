@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from riskcore.types import OrderTail
 from state.journal_file import JournalFile
 from state.memory_store import MemoryStore
 from state.store import ANSWER_LIFE_S, StateUnavailable
 from tests.contract.subjects import ANSWER, change, commit, reservation, restored, view
 
 NOW_US = 1_790_000_000_000_000
+TAIL = OrderTail(closed=True)
 
 
 class Clock:
@@ -37,6 +39,17 @@ def test_an_answer_is_kept_for_a_day_and_no_longer(store, clock):
     assert view(store, "a", order_ids=("o",)).answers == {}
     commit(store, change("a", answers={"o": ANSWER}))
     assert view(store, "a", order_ids=("o",)).answers == {"o": ANSWER}
+
+
+def test_fills_and_tails_are_kept_for_a_day_and_no_longer(store, clock):
+    commit(store, change("a", fills=("f",), tails={"o": TAIL}))
+    clock.now_us += 5
+    commit(store, change("a", 1, answers={"o": ANSWER}))
+    clock.now_us += ANSWER_LIFE_S * 1_000_000 - 6
+    assert view(store, "a", fills=("f",)).fills == {"f"}
+    clock.now_us += 1
+    found = view(store, "a", order_ids=("o",), fills=("f",))
+    assert (found.fills, found.answers) == (frozenset(), {"o": ANSWER})
 
 
 def test_a_reservation_expires_by_the_clock(store, clock):
