@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import sys
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -87,7 +88,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the servers, however the run ended."""
+    """Stop the servers, however the run ended; first what would complain that they are gone."""
+    if publishing := sys.modules.get("bus.publish"):
+        publishing.close_publisher()
     if services := config.stash.get(_SERVICES, None):
         services.close()
 
