@@ -11,6 +11,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from audit.services import record
+from bus import publish as bus
+from bus.events import BookPublished
 from policies.models import Account, Book, BookLock, CapitalProfile, Instrument, Policy, RestrictedSymbol
 from riskcore import book as core
 from riskcore.calendar import microseconds
@@ -180,10 +182,25 @@ def loaded(version: int) -> core.Book:
 def publish(book: Book) -> bool:
     """Make a committed book live; return whether it is. Where it is not, the refresh task tries again."""
     try:
-        return store().publish_book(book.version, book.content.encode()) >= book.version
+        live = store().publish_book(book.version, book.content.encode()) >= book.version
     except StateUnavailable as error:
         logger.warning("book %s is not live yet, the live state is away: %s", book.version, error)
         return False
+    if live:
+        _tell(book)
+    return live
+
+
+def _tell(book: Book) -> None:
+    bus.publish(
+        BookPublished(
+            version=book.version,
+            sha256=book.sha256,
+            actor=book.actor,
+            reason=book.reason,
+            created_at=book.created_at,
+        )
+    )
 
 
 def ensure_published() -> bool:
@@ -209,6 +226,8 @@ def ensure_published() -> bool:
         return False
     logger.warning("book %s was not live and is published again", newest.version)
     store().publish_book(newest.version, content)
+    if control.book_version < newest.version:
+        _tell(newest)
     return True
 
 
