@@ -1,8 +1,19 @@
-"""What of the accounts' states outlives the live state."""
+"""What outlives the live state: baselines of accounts, and the history of prices and equity."""
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
+from django.db.models import F, Q
+
+from policies.validation import Between, one_of
+
+# What an amount may have on the wire (feeds.values): 20 digits before the point and 12 after it.
+_DIGITS, _PLACES = 32, 12
+
+PRICE = Between("0", "1000000000000000", open_below=True)
+VOLUME = Between("0", "10000000000000000000")
+EQUITY = Between("-1000000000000000", "1000000000000000")
 
 
 class AccountBaseline(models.Model):
@@ -21,3 +32,74 @@ class AccountBaseline(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account_id} at {self.at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+class Interval(models.TextChoices):
+    """How long a bar is."""
+
+    MINUTE = "1m", "minute"
+    HOUR = "1h", "hour"
+    DAY = "1d", "day"
+
+
+class PriceBar(models.Model):
+    """The prices of a symbol over a day, an hour or a minute, exact (to 15 digits where the database is SQLite).
+
+    `start` is its first moment; of a day midnight UTC of its date, wherever the market is. `close` may be adjusted for
+    splits and dividends, and then open, high and low are empty. `volume` in units of the symbol. Written by
+    `feeds.price_import`.
+    """
+
+    symbol = models.CharField(max_length=32)
+    interval = models.CharField(max_length=2, choices=Interval.choices)
+    start = models.DateTimeField()
+    open = models.DecimalField(max_digits=_DIGITS, decimal_places=_PLACES, null=True)
+    high = models.DecimalField(max_digits=_DIGITS, decimal_places=_PLACES, null=True)
+    low = models.DecimalField(max_digits=_DIGITS, decimal_places=_PLACES, null=True)
+    close = models.DecimalField(max_digits=_DIGITS, decimal_places=_PLACES)
+    volume = models.DecimalField(max_digits=_DIGITS, decimal_places=_PLACES, null=True)
+
+    class Meta:
+        default_permissions = ("view",)
+        ordering = ("symbol", "interval", "start")
+        indexes = [BrinIndex(fields=("start",), name="feeds_pricebar_start")]  # what is too old lies together
+        constraints = [
+            models.UniqueConstraint(fields=("symbol", "interval", "start"), name="feeds_pricebar_unique"),
+            models.CheckConstraint(condition=~Q(symbol=""), name="feeds_pricebar_symbol"),
+            one_of("interval", Interval, "feeds_pricebar_interval"),
+            PRICE.constraint("open", "feeds_pricebar_open_range"),
+            PRICE.constraint("high", "feeds_pricebar_high_range"),
+            PRICE.constraint("low", "feeds_pricebar_low_range"),
+            PRICE.constraint("close", "feeds_pricebar_close_range"),
+            VOLUME.constraint("volume", "feeds_pricebar_volume_range"),
+            # A comparison with an empty price is neither true nor false, which a constraint lets pass.
+            models.CheckConstraint(condition=Q(high__gte=F("open")), name="feeds_pricebar_high_open"),
+            models.CheckConstraint(condition=Q(high__gte=F("close")), name="feeds_pricebar_high_close"),
+            models.CheckConstraint(condition=Q(high__gte=F("low")), name="feeds_pricebar_high_low"),
+            models.CheckConstraint(condition=Q(low__lte=F("open")), name="feeds_pricebar_low_open"),
+            models.CheckConstraint(condition=Q(low__lte=F("close")), name="feeds_pricebar_low_close"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.interval} from {self.start:%Y-%m-%d %H:%M} UTC: {self.close}"
+
+
+class EquityPoint(models.Model):
+    """An account's equity at a moment, in currency (to 15 digits where the database is SQLite)."""
+
+    account_id = models.CharField(max_length=64)
+    at = models.DateTimeField()
+    equity = models.DecimalField(max_digits=_DIGITS, decimal_places=_PLACES)
+
+    class Meta:
+        default_permissions = ("view",)
+        ordering = ("account_id", "at")
+        indexes = [BrinIndex(fields=("at",), name="feeds_equitypoint_at")]
+        constraints = [
+            models.UniqueConstraint(fields=("account_id", "at"), name="feeds_equitypoint_unique"),
+            models.CheckConstraint(condition=~Q(account_id=""), name="feeds_equitypoint_account"),
+            EQUITY.constraint("equity", "feeds_equitypoint_equity_range"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} at {self.at:%Y-%m-%d %H:%M:%S} UTC: {self.equity}"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 
 from celery import shared_task
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
+from django.utils import timezone
 
 from feeds import apply
+from feeds.retention import trim_history as trim
 from state.store import StateUnavailable
 from state.wiring import store
 
@@ -21,3 +24,19 @@ def keep_baselines() -> None:
         apply.keep_baselines(store())
     except (StateUnavailable, OperationalError, InterfaceError) as error:
         logger.warning("baselines are not kept for now: %s", error)
+
+
+@shared_task(name="feeds.trim_history", ignore_result=True)
+def trim_history() -> None:
+    """Remove prices and equity that are older than the settings keep. Every hour."""
+    try:
+        gone = trim(
+            timezone.now(),
+            price_days=settings.RISK_PRICE_HISTORY_DAYS,
+            equity_days=settings.RISK_EQUITY_HISTORY_DAYS,
+        )
+    except (OperationalError, InterfaceError) as error:
+        logger.warning("history is not trimmed for now: %s", error)
+        return
+    if gone.bars or gone.points:
+        logger.info("history is trimmed: %d bars and %d points of equity", gone.bars, gone.points)

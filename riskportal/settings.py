@@ -118,6 +118,10 @@ RISK_EMERGENCY_THRESHOLD = env.decimal("RISK_EMERGENCY_THRESHOLD", "0.25", posit
 
 RISK_POLICY_REFRESH = env.duration("RISK_POLICY_REFRESH", "30s", least="1s", most="1h")
 
+# How long history is kept, in days; 0: for ever.
+RISK_PRICE_HISTORY_DAYS = env.whole("RISK_PRICE_HISTORY_DAYS", 0, least=0, most=36_500)
+RISK_EQUITY_HISTORY_DAYS = env.whole("RISK_EQUITY_HISTORY_DAYS", 30, least=0, most=36_500)
+
 
 def _recovery_hold() -> timedelta | None:
     """Return how long approvals are held back after a loss; None: as long as a reservation may live."""
