@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeAlias
 
 from api import checks, errors
 from api.checks import Reply
 from api.errors import PROBLEM_TYPE, Problem
-from api.keyring import AsyncKeyRing
+from api.task_desk import TaskDesk
 from api.wire import MOST_BATCH_BYTES, MOST_CHECK_BYTES
 from feeds.malformed import Malformed
-from state.driver import TaskTurns, ThreadTurns
-from state.store import AsyncStore
-from state.wiring import async_store, store
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -32,10 +29,6 @@ _CONTENT_TYPE = {
 }
 _REPLAYED = (b"idempotency-replayed", b"true")
 
-# A batch takes milliseconds of CPU, during which a single check should not wait: it is worked on in a thread.
-_BATCH_THREADS = 4
-
-
 # Longer Content-Lengths need not be read to be refused.
 _LENGTH_DIGITS = 9
 
@@ -44,24 +37,13 @@ class Gone(Exception):
     """The client has hung up before its request was whole."""
 
 
-class _Desk:
-    """What the door has for one event loop."""
-
-    def __init__(self) -> None:
-        self.store: AsyncStore = async_store()
-        self.keys = AsyncKeyRing(self.store)
-        self.turns = TaskTurns()
-
-
 class CheckDoor:
     """An ASGI application: POST /risk/check and /risk/check/batch are answered, all else goes to `application`."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
-        self._desk: _Desk | None = None
+        self._desk: TaskDesk | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._threads = ThreadPoolExecutor(_BATCH_THREADS, "batch")
-        self._batch_turns = ThreadTurns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] not in (_CHECK, _BATCH) or scope["method"] != "POST":
@@ -79,28 +61,17 @@ class CheckDoor:
         await _send(reply, send)
 
     async def _answer(self, scope: Scope, receive: Receive, started_ns: int) -> Reply:
-        desk = self._desk_of_loop()
         batch = scope["path"] == _BATCH
         headers = dict(scope["headers"])
-        most = MOST_BATCH_BYTES if batch else MOST_CHECK_BYTES
-        try:
-            await desk.keys.refresh()
-            key = desk.keys.admit(headers.get(b"authorization", b"").decode("latin-1"))
-        except Problem as problem:
-            if problem.status != 503:
-                raise
-            return checks.unavailable_reply(problem, await _body(headers, receive, most), started_ns, batch=batch)
-        body = await _body(headers, receive, most)
-        if not batch:
-            return await checks.check_order_async(body, key, desk.store, desk.turns, started_ns)
-        work = asyncio.get_running_loop().run_in_executor
-        return await work(self._threads, checks.check_batch, body, key, store(), self._batch_turns, started_ns)
+        authorization = headers.get(b"authorization", b"").decode("latin-1")
+        body = partial(_body, headers, receive, MOST_BATCH_BYTES if batch else MOST_CHECK_BYTES)
+        return await self._desk_of_loop().answer(authorization, body, started_ns, batch=batch)
 
-    def _desk_of_loop(self) -> _Desk:
+    def _desk_of_loop(self) -> TaskDesk:
         """Return the desk of the running loop; a process has one, tests have one each."""
         loop = asyncio.get_running_loop()
         if self._desk is None or loop is not self._loop:
-            self._loop, self._desk = loop, _Desk()
+            self._loop, self._desk = loop, TaskDesk()
         return self._desk
 
 

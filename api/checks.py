@@ -194,10 +194,23 @@ def unavailable_reply(problem: Problem, body: bytes, started_ns: int, *, batch: 
     return _batch_reply(blocks, started_ns) if batch else _undecided(orders, started_ns)
 
 
-def _undecided(orders: tuple[Order, ...], started_ns: int) -> Reply:
+def busy_reply(body: bytes, started_ns: int) -> Reply:
+    """Return the answer of a door that has as many checks under way as it bears: the block of the order, if it is one.
+
+    No key is asked for: nothing is told but what the body says.
+    """
+    try:
+        order = read_order(body)
+    except Malformed as error:
+        return refusal(error)
+    return _undecided((order,), started_ns, errors.too_busy())
+
+
+def _undecided(orders: tuple[Order, ...], started_ns: int, problem: Problem | None = None) -> Reply:
     (blocked,) = _blocks(orders)
     _count(blocked)
-    return _with_blocks(errors.state_unavailable(), with_time(blocked.decision, took_us(started_ns)))
+    body = with_time(blocked.decision, took_us(started_ns))
+    return _with_blocks(problem or errors.state_unavailable(), body)
 
 
 def _blocks(orders: tuple[Order, ...]) -> tuple[Answered, ...]:

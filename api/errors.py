@@ -112,6 +112,21 @@ def too_many(per_second: int) -> Problem:
     return Problem(429, "too_many", f"the API key may ask {per_second} times a second", retry_after_s=1)
 
 
+def too_busy() -> Problem:
+    """Return the problem of a door that has more under way than it bears."""
+    return Problem(503, "too_busy", "too many checks are under way here: nothing was decided", retry_after_s=1)
+
+
+def answer_too_large(most_bytes: int) -> Problem:
+    """Return the problem of an answer that is too long for its way back. What it would have said holds all the same."""
+    return Problem(
+        413,
+        "answer_too_large",
+        f"the answer is longer than the {most_bytes} bytes that can be sent: its orders were decided, "
+        "and asking again in smaller batches, with the same order_ids, brings the same decisions",
+    )
+
+
 def keys_unknown() -> Problem:
     """Return the problem of not knowing which keys are good: nobody is let in then."""
     return Problem(503, "state_unavailable", "the live state cannot be reached, so no key is good", retry_after_s=1)
