@@ -1,7 +1,7 @@
 """`python -m riskportal.serve ROLE`: one process of a production installation.
 
 `release` comes first: it brings the database up to date and the live state to life. `web`, `asgi`, `worker`
-and `beat` then run side by side; deploy/Procfile has them all.
+and `beat` then run side by side, and with NATS `gateway`; deploy/Procfile has them all.
 """
 
 from __future__ import annotations
@@ -78,6 +78,13 @@ def asgi() -> None:
     )
 
 
+def gateway() -> None:
+    """Answer order checks over NATS."""
+    from riskportal import gateway as door
+
+    door.main()
+
+
 def worker() -> None:
     """Run the tasks: threads of one process, since they wait for Redis and the database for the most part."""
     from riskportal.celery import app
@@ -93,7 +100,7 @@ def beat() -> None:
     clock.main()
 
 
-ROLES: dict[str, Callable[[], None]] = {each.__name__: each for each in (release, web, asgi, worker, beat)}
+ROLES: dict[str, Callable[[], None]] = {each.__name__: each for each in (release, web, asgi, gateway, worker, beat)}
 
 # These load Django in processes of their own, or need none of it: it is 40 MB.
 _WITHOUT_DJANGO = (web, beat)

@@ -1,4 +1,4 @@
-"""Both stores and both doors; every test of a door runs on all four."""
+"""Both stores and all doors; every test of a door runs on each of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from state.redis_store import AsyncRedisStore, RedisStore
 from state.store import StateUnavailable, Store
 from state.wiring import forget_stores
 from state.wiring import store as wired_store
+from tests.api.nats_door import NatsDoor
 from tests.api.world import AsgiDoor, Door, WsgiDoor, fill
 
 
@@ -40,12 +41,22 @@ def ready(store: Store) -> Store:
 
 
 @pytest.fixture(params=["wsgi", "asgi"])
+def http_door(request, store: Store) -> Iterator[Door]:
+    """A door to the store, for what is HTTP's own."""
+    yield from _door(request, store)
+
+
+@pytest.fixture(params=["wsgi", "asgi", "nats"])
 def door(request, store: Store) -> Iterator[Door]:
     """A door to the store."""
+    yield from _door(request, store)
+
+
+def _door(request: pytest.FixtureRequest, store: Store) -> Iterator[Door]:
     if request.param == "wsgi":
         yield WsgiDoor()
         return
-    found = AsgiDoor()
+    found = AsgiDoor() if request.param == "asgi" else NatsDoor(request.getfixturevalue("nats_server").url)
     yield found
     found.close()
 
