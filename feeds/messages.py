@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import TypeVar
 
@@ -54,7 +54,8 @@ def _read_position(raw: bytes) -> Position:
     return Position(**read_object(raw, _POSITION, ("symbol", "quantity")))
 
 
-def _read_positions(raw: bytes) -> list[Position]:
+def read_positions(raw: bytes) -> list[Position]:
+    """Return the positions of an array. Raises Wrong or Malformed."""
     return read_list(raw, _read_position, most=MOST_POSITIONS)
 
 
@@ -71,7 +72,7 @@ _STATE: dict[str, Parser] = {
     "equity": values.decimal,
     "balance": values.decimal,
     "margin_used": values.not_negative,
-    "positions": _read_positions,
+    "positions": read_positions,
     "peak_equity": values.decimal,
     "daily_start_equity": values.decimal,
     "weekly_start_equity": values.decimal,
@@ -96,8 +97,8 @@ def read_report(account_id: str, body: bytes, *, home_exchange: str, now_us: int
         With every field that is wrong.
     """
     found = read_object(body, _STATE, ("equity", "margin_used", "positions"))
-    sent_at_us = _not_ahead(found.pop("timestamp", 0), now_us, "timestamp")
-    positions = _by_key(found.pop("positions"), home_exchange)
+    sent_at_us = not_ahead(found.pop("timestamp", 0), now_us, "timestamp")
+    positions = by_key(found.pop("positions"), home_exchange)
     return AccountReport(account_id=account_id, positions=positions, sent_at_us=sent_at_us, **found)
 
 
@@ -105,19 +106,23 @@ def read_prices(body: bytes, *, now_us: int) -> tuple[PriceReport, ...]:
     """Return the prices of a body, each symbol once. Raises Malformed, with every field that is wrong."""
     reports: list[PriceReport] = read_object(body, {"prices": _read_prices}, ("prices",))["prices"]
     for place, report in enumerate(reports):
-        _not_ahead(report.sent_at_us, now_us, f"prices[{place}].timestamp")
+        not_ahead(report.sent_at_us, now_us, f"prices[{place}].timestamp")
     _refuse_twins(reports, lambda report: report.symbol, "prices")
     return tuple(reports)
 
 
-def _not_ahead(sent_at_us: int, now_us: int, field: str) -> int:
+def not_ahead(sent_at_us: int, now_us: int, field: str) -> int:
+    """Return a sender's stamp. Raises Malformed where it is more than a minute ahead of our clock."""
     if sent_at_us > now_us + FUTURE_US:
         raise Malformed.of(field, "is more than a minute ahead of our clock", "out_of_range")
     return sent_at_us
 
 
-def _by_key(positions: list[Position], home_exchange: str) -> dict[str, Position]:
-    """Return the positions by their key. One of quantity zero is no position."""
+def by_key(positions: Iterable[Position], home_exchange: str) -> dict[str, Position]:
+    """Return the positions by their key, those without an exchange on `home_exchange`; none of quantity zero.
+
+    Raises Malformed where two are in the same symbol and exchange.
+    """
     placed = [_at_home(position, home_exchange) for position in positions]
     _refuse_twins(placed, lambda position: position_key(position.symbol, position.exchange), "positions")
     return {position_key(held.symbol, held.exchange): held for held in placed if held.quantity}

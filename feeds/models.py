@@ -103,3 +103,26 @@ class EquityPoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account_id} at {self.at:%Y-%m-%d %H:%M:%S} UTC: {self.equity}"
+
+
+class DeadLetter(models.Model):
+    """A published message that could not be taken, as it came, and why.
+
+    `replayed_at` and `replayed_by`: when it was taken after all, and who saw to it.
+    """
+
+    received_at = models.DateTimeField()
+    subject = models.CharField(max_length=255)
+    payload = models.BinaryField()
+    error = models.TextField()
+    replayed_at = models.DateTimeField(null=True)
+    replayed_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        default_permissions = ("view",)
+        permissions = (("replay_deadletter", "Can take dead letters after all"),)
+        ordering = ("-id",)
+        indexes = [models.Index(fields=("received_at",), name="feeds_deadletter_received")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} at {self.received_at:%Y-%m-%d %H:%M:%S} UTC"

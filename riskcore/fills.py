@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from decimal import localcontext
+from decimal import Decimal, localcontext
 from functools import partial
 
 from msgspec.structs import replace
@@ -33,9 +33,10 @@ Steps = Generator[Load | Commit, Loaded | Committed, Taken]
 ACTOR = "feed"
 
 
-def fill_steps(fill: Fill, parameters: Parameters) -> Steps:
+def fill_steps(fill: Fill, parameters: Parameters, *, home_exchange: str = "") -> Steps:
     """Take a fill: its order's reservation shrinks by what the position grows, in one write.
 
+    Where it names no exchange, it is on its order's, or else on its account's own (`home_exchange`).
     A fill that is told twice changes nothing. One that is told before its order was asked about moves the
     position, and what is left of the order is reserved when it is. Raises NotApplied.
     """
@@ -46,7 +47,7 @@ def fill_steps(fill: Fill, parameters: Parameters) -> Steps:
         fills=(fill.fill_id,),
         flow=True,
     )
-    return intake_steps(query, partial(_take_fill, fill, parameters))
+    return intake_steps(query, partial(_take_fill, fill, parameters, home_exchange))
 
 
 def close_steps(closed: OrderClosed) -> Steps:
@@ -61,7 +62,9 @@ def close_steps(closed: OrderClosed) -> Steps:
     return intake_steps(query, partial(_take_close, closed))
 
 
-def _take_fill(fill: Fill, parameters: Parameters, view: AccountView, now_us: int, _looked_at: frozenset[str]) -> Taken:
+def _take_fill(
+    fill: Fill, parameters: Parameters, home_exchange: str, view: AccountView, now_us: int, _looked_at: frozenset[str]
+) -> Taken:
     if fill.fill_id in view.fills:
         return KNOWN
     records, held = read_records(view), view.reservations.get(fill.order_id)
@@ -70,7 +73,9 @@ def _take_fill(fill: Fill, parameters: Parameters, view: AccountView, now_us: in
     with localcontext(EXACT):
         left = _what_is_left(held, fill)
         ledger = _with_left(records.ledger, held, left)
-        state, flow = _fill_state(records, fill, held, parameters)
+        rate = held.margin_rate if held is not None else parameters.default_margin_rate
+        exchange = fill.exchange or (held.exchange if held is not None else home_exchange)
+        state, flow = _fill_state(records, fill, exchange, rate)
     if left is None and fill.order_id in flow.filled:
         flow = _without_filled(flow, fill.order_id)
     change = AccountChange(
@@ -105,15 +110,12 @@ def _with_left(ledger: Ledger, held: Reservation | None, left: Reservation | Non
     return ledger if left is None else reserve(ledger, left)
 
 
-def _fill_state(
-    records: Records, fill: Fill, held: Reservation | None, parameters: Parameters
-) -> tuple[AccountState, FlowRecord]:
+def _fill_state(records: Records, fill: Fill, exchange: str, margin_rate: Decimal) -> tuple[AccountState, FlowRecord]:
     """Return state and flow with the fill in them, as far as the newest snapshots came without it."""
     state, flow = records.state, records.flow
-    rate = held.margin_rate if held is not None else parameters.default_margin_rate
-    key, exchange = find_leg(fill.symbol, fill.exchange or (held.exchange if held is not None else ""), state.positions)
+    key, exchange = find_leg(fill.symbol, exchange, state.positions)
     before = state.positions.get(key)
-    margin = opened_quantity(before, fill.signed) * fill.price * rate
+    margin = opened_quantity(before, fill.signed) * fill.price * margin_rate
     recent = RecentFill(fill.sent_at_us, fill.symbol, exchange, fill.signed, fill.price, margin)
     if fill.sent_at_us >= flow.positions.as_of_us:
         positions = {**state.positions, key: filled_position(before, recent, exchange)}

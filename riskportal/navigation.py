@@ -44,6 +44,7 @@ SIDEBAR: dict[str, Any] = {
                 _link("Audit log", "history", "audit", "auditevent"),
                 _link("Ended reservations", "event_busy", "audit", "reservationend"),
                 _link("Journal rejects", "report", "audit", "journalreject"),
+                _link("Dead letters", "unsubscribe", "feeds", "deadletter"),
             ],
         },
         {

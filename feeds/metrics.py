@@ -1,0 +1,31 @@
+"""What the feeds count. Labels are bounded: the feed's name and what became of its message."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter
+
+from feeds.intake import Intake, Outcome
+from feeds.published import CLOSED, FILLS, PNL, POSITIONS
+
+PRICES = "prices"
+_FEEDS = {FILLS: "fills", POSITIONS: "positions", PNL: "pnl", CLOSED: "orders_closed"}
+
+_messages = Counter("risk_feed_messages_total", "Messages of a feed, by what became of them.", ["feed", "outcome"])
+_missed = Counter("risk_feed_missed_total", "Numbers that were missing between two messages of a feed.", ["feed"])
+_by_outcome = {
+    (feed, outcome): _messages.labels(feed, outcome) for feed in (PRICES, *_FEEDS.values()) for outcome in Outcome
+}
+_missed_of = {feed: _missed.labels(feed) for feed in _FEEDS.values()}
+
+
+def count(subject: str, intake: Intake) -> None:
+    """Count a message of an account feed, by its subject."""
+    feed = _FEEDS[subject]
+    _by_outcome[feed, intake.outcome].inc()
+    if intake.missed:
+        _missed_of[feed].inc(intake.missed)
+
+
+def count_prices(outcome: Outcome, number: int = 1) -> None:
+    """Count ticks."""
+    _by_outcome[PRICES, outcome].inc(number)
