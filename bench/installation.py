@@ -48,15 +48,20 @@ class Installation:
     ----------
     database_url, redis_url
         An empty database, and a Redis that is this installation's own. Without a `redis_url` it is embedded.
+    nats_url
+        Where orders may be checked over NATS, if at all.
     settings
         Further settings by their names in `.env.example`.
     """
 
-    def __init__(self, *, database_url: str, redis_url: str = "", settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *, database_url: str, redis_url: str = "", nats_url: str = "", settings: Mapping[str, str] | None = None
+    ) -> None:
         self._directory = leftovers.claim("data")
         self.environment = clean_environment(
             DATABASE_URL=database_url,
             REDIS_URL=redis_url,
+            NATS_URL=nats_url,
             RISK_DATA_DIR=str(self._directory),
             RISK_SECRET_KEY=secrets.token_hex(32),
             RISK_HTTPS="false",

@@ -30,7 +30,7 @@ class ProcessFailed(RuntimeError):
 
 
 class Process:
-    """One process that serves a port of 127.0.0.1, with its log; whatever happens, it does not outlive us.
+    """One process that serves, with its log; whatever happens, it does not outlive us.
 
     Parameters
     ----------
@@ -40,18 +40,22 @@ class Process:
         What to run, as a list.
     environment
         Its whole environment.
+    says
+        What stands in its log once it serves; empty: it serves when its port of 127.0.0.1 is open.
 
-    In both, `{port}` stands for the port.
+    In command and environment, `{port}` stands for the port.
     """
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], *, says: str = "") -> None:
         leftovers.sweep()
         self.name = name
         self._reservation = PortReservation()
         self.port = self._reservation.port
         self._command = [self._with_port(part) for part in command]
         self._environment = {name: self._with_port(value) for name, value in environment.items()}
+        self._says = says.encode()
         self._directory = leftovers.claim("process")
+        self._log_start = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -65,14 +69,20 @@ class Process:
         assert self._process is not None, f"{self.name} was not started"
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def used(self) -> Used:
         """Return what it has used until now, its children included."""
         return used_by(self.pid)
 
     def start(self) -> None:
-        """Start it and return when its port is open. Raises ProcessFailed with its log where it does not."""
+        """Start it and return when it serves. Raises ProcessFailed with its log where it does not."""
         self._reservation.release()
         with (self._directory / "log").open("ab") as log:
+            self._log_start = log.tell()  # what an earlier start has said is no sign of this one
             self._process = subprocess.Popen(
                 self._command,
                 cwd=ROOT,
@@ -84,10 +94,23 @@ class Process:
             )
         leftovers.note_process(self._directory, self._process.pid)
         try:
-            self._wait_until_open()
+            self._wait_until_it_serves()
         except BaseException:
             self.kill()
             raise
+
+    def begin_to_stop(self) -> None:
+        """Tell it to end, and return at once."""
+        assert self._process is not None, f"{self.name} was not started"
+        self._process.send_signal(signal.SIGTERM)
+
+    def wait(self) -> int:
+        """Return its exit code once it has ended. Raises ProcessFailed where it does not end in time."""
+        assert self._process is not None, f"{self.name} was not started"
+        try:
+            return self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            raise ProcessFailed(f"{self.name} did not end in time. Its log:\n{self.log_tail()}") from None
 
     def kill(self) -> None:
         """Kill it with SIGKILL, its children included, as a crash would."""
@@ -125,20 +148,24 @@ class Process:
     def _with_port(self, text: str) -> str:
         return text.replace("{port}", str(self.port))
 
-    def _wait_until_open(self) -> None:
+    def _wait_until_it_serves(self) -> None:
         deadline = time.monotonic() + _START_S
         assert self._process is not None
-        while True:
+        while not self._serves():
             if self._process.poll() is not None:
                 raise ProcessFailed(f"{self.name} ended while starting. Its log:\n{self.log_tail()}")
-            try:
-                socket.create_connection((HOST, self.port), 1.0).close()
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise ProcessFailed(f"{self.name} did not listen in time. Its log:\n{self.log_tail()}") from None
-                time.sleep(0.05)
-            else:
-                return
+            if time.monotonic() > deadline:
+                raise ProcessFailed(f"{self.name} did not serve in time. Its log:\n{self.log_tail()}")
+            time.sleep(0.05)
+
+    def _serves(self) -> bool:
+        if self._says:
+            return self._says in (self._directory / "log").read_bytes()[self._log_start :]
+        try:
+            socket.create_connection((HOST, self.port), 1.0).close()
+        except OSError:
+            return False
+        return True
 
 
 def clean_environment(**settings: str) -> dict[str, str]:

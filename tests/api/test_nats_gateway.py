@@ -181,7 +181,7 @@ def test_what_takes_too_long_at_the_end_is_told(ready, new_door, monkeypatch):
     async def end() -> int:
         asked = ask(door, "o-1")
         await held.until_asked(1)
-        left = await door.gateway.drain(0.05)
+        left: int = await door.gateway.drain(0.05)
         held.let_go()
         await asked
         return left

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -50,6 +50,14 @@ class Answer:
 
 class Gone(Exception):
     """The server hung up before the answer was whole."""
+
+
+class Asks(Protocol):
+    """Whoever can ask whether an order may go."""
+
+    async def check(self, order: Mapping[str, object]) -> Answer:
+        """Return the answer. Raises Gone where there is none."""
+        ...
 
 
 class Client:
@@ -108,7 +116,7 @@ async def connected(doors: Iterable[Door], key: str) -> AsyncIterator[list[Clien
             await client.close()
 
 
-async def at_once(clients: Sequence[Client], orders: Sequence[Mapping[str, object]]) -> list[Answer]:
+async def at_once(clients: Sequence[Asks], orders: Sequence[Mapping[str, object]]) -> list[Answer]:
     """Let every client send its order at the same time."""
     return list(await asyncio.gather(*(client.check(order) for client, order in zip(clients, orders, strict=True))))
 
@@ -128,7 +136,7 @@ class Storm:
     _over: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
-    def start(self, clients: Sequence[Client]) -> None:
+    def start(self, clients: Sequence[Asks]) -> None:
         """Let the clients begin."""
         self._tasks = [asyncio.create_task(self._ask(number, client)) for number, client in enumerate(clients)]
 
@@ -143,7 +151,7 @@ class Storm:
         self._over.set()
         await asyncio.gather(*self._tasks)
 
-    async def _ask(self, place: int, client: Client) -> None:
+    async def _ask(self, place: int, client: Asks) -> None:
         number = 0
         while not self._over.is_set():
             order = self.order(place, number)

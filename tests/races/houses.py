@@ -137,7 +137,7 @@ def redis_house(postgres: PostgresServer, of: Rows) -> Iterator[House]:
         stack.callback(installation.close)
         key = installation.found(of).key
         processes = {kind: stack.enter_context(door(kind, installation.environment)) for kind in (ASGI, WSGI)}
-        control = stack.enter_context(_served("control", installation))
+        control = stack.enter_context(served("control", installation))
         yield House(
             key=key,
             asgi=Door(processes[ASGI].port),
@@ -156,7 +156,7 @@ def memory_house(postgres: PostgresServer, of: Rows) -> Iterator[House]:
         installation = Installation(database_url=database_url, settings=SETTINGS)
         stack.callback(installation.close)
         key = installation.found(of).key
-        process = stack.enter_context(_served("memory", installation))
+        process = stack.enter_context(served("memory", installation))
         yield House(
             key=key,
             asgi=Door(process.port),
@@ -167,5 +167,6 @@ def memory_house(postgres: PostgresServer, of: Rows) -> Iterator[House]:
         )
 
 
-def _served(what: str, installation: Installation) -> Process:
+def served(what: str, installation: Installation) -> Process:
+    """Return a server of the races, not started."""
     return Process(what, [sys.executable, "-m", "tests.races.app", what, "{port}"], installation.environment)
