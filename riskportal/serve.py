@@ -1,7 +1,7 @@
 """`python -m riskportal.serve ROLE`: one process of a production installation.
 
 `release` comes first: it brings the database up to date and the live state to life. `web`, `asgi`, `worker`
-and `beat` then run side by side, and with NATS `gateway`; deploy/Procfile has them all.
+and `beat` then run side by side, and with NATS `gateway` and `feeds`; deploy/Procfile has them all.
 """
 
 from __future__ import annotations
@@ -85,6 +85,13 @@ def gateway() -> None:
     door.main()
 
 
+def feeds() -> None:
+    """Listen to the feeds on NATS."""
+    from riskportal import listening
+
+    listening.main()
+
+
 def worker() -> None:
     """Run the tasks: threads of one process, since they wait for Redis and the database for the most part."""
     from riskportal.celery import app
@@ -100,7 +107,9 @@ def beat() -> None:
     clock.main()
 
 
-ROLES: dict[str, Callable[[], None]] = {each.__name__: each for each in (release, web, asgi, gateway, worker, beat)}
+ROLES: dict[str, Callable[[], None]] = {
+    each.__name__: each for each in (release, web, asgi, gateway, feeds, worker, beat)
+}
 
 # These load Django in processes of their own, or need none of it: it is 40 MB.
 _WITHOUT_DJANGO = (web, beat)

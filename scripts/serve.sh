@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Run the production processes in the foreground, on DATABASE_URL and REDIS_URL (settings: .env or the environment).
-# With NATS_URL the gateway is one of them.
+# With NATS_URL the gateway and the feeds are among them.
 #
 # The release step comes first and must succeed. Ctrl-C or SIGTERM stops all of them, and so does the end of one.
 set -euo pipefail
@@ -13,5 +13,5 @@ honcho=(honcho --env /dev/null --procfile deploy/Procfile --app-root "$ROOT")
 python -m riskportal.serve release
 roles=(web asgi worker beat)
 if DJANGO_SETTINGS_MODULE=riskportal.settings python -c \
-    'import sys; from django.conf import settings; sys.exit(not settings.NATS_URL)'; then roles+=(gateway); fi
+    'import sys; from django.conf import settings; sys.exit(not settings.NATS_URL)'; then roles+=(gateway feeds); fi
 exec "${honcho[@]}" start "${roles[@]}"
