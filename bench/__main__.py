@@ -75,7 +75,7 @@ def _measured(name: str, bench: Bench) -> bool:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
-        description="Measures order checks over both HTTP doors beside a floor, on private servers.",
+        description="Measures order checks over every door beside a floor, on private servers.",
     )
     parser.add_argument("--quick", action="store_true", help="short runs: a look, not figures to quote")
     parser.add_argument("--only", action="append", choices=PARTS, help="measure this part only; may be repeated")

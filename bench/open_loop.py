@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from bench import world
 
-_DRAIN_S = 5.0
+DRAIN_S = 5.0
 _HEAD_END = b"\r\n\r\n"
 
 
@@ -112,7 +112,7 @@ class Run:
                 self._due(requests[sent], started + sent / rate)
                 sent += 1
                 now = time.perf_counter()
-            if now > started + seconds + _DRAIN_S:
+            if now > started + seconds + DRAIN_S:
                 break
             pause = started + sent / rate - now if sent < total else 0.1
             ready, _, _ = select.select(self._busy, (), (), max(0.0, pause))
@@ -163,17 +163,17 @@ class Run:
             unanswered=len(unanswered),
             approved=self._approved,
             seconds=seconds,
-            p50_us=_at(took, 0.5),
-            p99_us=_at(took, 0.99),
-            p999_us=_at(took, 0.999),
-            longest_us=_at(took, 1.0),
-            sent_late_p99_us=_at(sorted(self._sent_late), 0.99),
+            p50_us=percentile_us(took, 0.5),
+            p99_us=percentile_us(took, 0.99),
+            p999_us=percentile_us(took, 0.999),
+            longest_us=percentile_us(took, 1.0),
+            sent_late_p99_us=percentile_us(sorted(self._sent_late), 0.99),
             queued=self._queued,
             example=self._example,
         )
 
 
-def _at(ordered: list[float], share: float) -> int:
+def percentile_us(ordered: list[float], share: float) -> int:
     """Return a percentile in microseconds of durations in seconds, shortest first."""
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1e6)
 

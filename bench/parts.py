@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from bench import batch, stop, world
-from bench.doors import ASGI, FLOOR, WSGI, door
+from bench.doors import ASGI, FLOOR, NATS, WSGI, door
 from bench.drain import Drained
 from bench.installation import Installation
 from bench.machine import Cores, on_core, pin
@@ -22,7 +22,8 @@ from bench.processes import Process
 from bench.results import BatchRow, OpenRow, Results, Row
 from bench.stages import Stage
 from bench.world import NotWhatWasAsked, World
-from bench.wrk import Load, Run
+from bench.wrk import Load, NatsLoad, Run
+from devtools.nats_server import NatsServer
 from devtools.ports import HOST
 from devtools.servers import PostgresServer, RedisServer
 
@@ -72,36 +73,42 @@ class Bench:
         self._closing.close()
 
     def _start(self, stack: ExitStack) -> None:
-        self._say("starting PostgreSQL, Redis and the doors")
+        self._say("starting PostgreSQL, Redis, NATS and the doors")
         postgres = stack.enter_context(PostgresServer(durable=True))
         # A rewrite of the append-only file, for which Redis forks, belongs to no single run.
         redis = stack.enter_context(RedisServer(settings={"auto-aof-rewrite-percentage": "0"}))
-        for server in (postgres, redis):
+        nats = stack.enter_context(NatsServer())
+        for server in (postgres, redis, nats):
             assert server.pid is not None
             pin(server.pid, self._cores.client)
-        self._installation = Installation(database_url=postgres.url, redis_url=redis.url, settings=world.SETTINGS)
+        self._nats_url = nats.url
+        self._installation = Installation(
+            database_url=postgres.url, redis_url=redis.url, nats_url=nats.url, settings=world.SETTINGS
+        )
         stack.callback(self._installation.close)
         self._world = World(self._installation, self._installation.found(world.rows()), redis)
         self._world.reset()
-        for kind in (FLOOR, ASGI, WSGI):
+        for kind in (FLOOR, ASGI, WSGI, NATS):
             server_process = door(kind, self._installation.environment, self._cores.server)
             self._doors[kind] = stack.enter_context(server_process)
 
     # ------------------------------------------------------------------------------------------ the parts
     def checks(self) -> None:
         """Checks per second and latencies of every door, as fast as they go, in turn with the floor."""
-        load = Load(self._world, self._cores.client, run_s=self._plan.run_s)
+        http = Load(self._world, self._cores.client, run_s=self._plan.run_s)
+        nats = NatsLoad(self._world, self._cores.client, run_s=self._plan.run_s, url=self._nats_url)
+        loads = {kind: nats if kind == NATS else http for kind in self._doors}
         kinds = [(kind, count, world.ACCOUNTS) for kind in self._doors for count in CONNECTIONS]
-        kinds += [(kind, HOT_CONNECTIONS, 1) for kind in (ASGI, WSGI)]
+        kinds += [(kind, HOT_CONNECTIONS, 1) for kind in (ASGI, WSGI, NATS)]
         runs: dict[tuple[str, int, int], list[Run]] = {each: [] for each in kinds}
-        for kind in (ASGI, WSGI):
-            load.verify(self._doors[kind])
+        for kind in (ASGI, WSGI, NATS):
+            loads[kind].verify(self._doors[kind])
         for number in range(self._plan.rounds):
             self._say(f"checks as fast as they go, round {number + 1} of {self._plan.rounds}")
             for each in kinds:
                 kind, connections, accounts = each
                 decides = kind != FLOOR
-                runs[each].append(load.run(self._doors[kind], connections, accounts, decides=decides))
+                runs[each].append(loads[kind].run(self._doors[kind], connections, accounts, decides=decides))
         middle = {each: Run.middle_of(of_each) for each, of_each in runs.items()}
         for (kind, connections, accounts), run in middle.items():
             floor = middle.get((FLOOR, connections, accounts))
@@ -118,7 +125,7 @@ class Bench:
     def open_loop(self) -> None:
         """Latencies at a constant rate, while the journal is drained every second as in production."""
         with self._draining():
-            for kind in (FLOOR, ASGI, WSGI):
+            for kind in (FLOOR, ASGI, WSGI, NATS):
                 self._say(f"{OPEN_RATE} orders a second, {kind}")
                 self._results.open.append(self._at_rate(kind))
 
@@ -126,12 +133,12 @@ class Bench:
         server = self._doors[kind]
         self._world.reset()
         before = server.used().cpu_s
-        content = self._run(
-            self._cores.client,
-            "bench.open_loop",
-            *self._rate_of(server, OPEN_RATE, self._plan.open_s),
-            sent=self._world.key,
-        )
+        run: tuple[str, ...]
+        if kind == NATS:
+            run = ("bench.nats_load", "open", self._nats_url, str(OPEN_RATE), str(self._plan.open_s))
+        else:
+            run = ("bench.open_loop", *self._rate_of(server, OPEN_RATE, self._plan.open_s))
+        content = self._run(self._cores.client, *run, sent=self._world.key)
         left = self._world.store.journal_length(0)
         self._world.settle()
         after, latencies = server.used(), msgspec.json.decode(content, type=Latencies)

@@ -108,7 +108,7 @@ def _of_stop(found: Stops | None) -> Iterator[str]:
 def _closed(rows: Iterable[Row]) -> list[Sequence[str]]:
     table: list[Sequence[str]] = [
         (
-            *("server", "connections", "accounts", "checks/s", "of floor", "p50 us", "p99 us", "p99.9 us"),
+            *("server", "under way", "accounts", "checks/s", "of floor", "p50 us", "p99 us", "p99.9 us"),
             *("CPU us/check", "Redis CPU us/check"),
         )
     ]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench.machine import on_core
-from bench.processes import Process
+import msgspec
+
+from bench.machine import ROOT, on_core
+from bench.nats_load import Closed
+from bench.processes import Process, clean_environment
 from bench.world import ACCOUNTS, NotWhatWasAsked, World
 
 _SCRIPT = Path(__file__).parent / "check.lua"
@@ -41,7 +45,9 @@ class Run:
 
 
 @dataclass(frozen=True)
-class _Output:
+class Output:
+    """What the load counted: answers, how long it ran, and latencies at 50, 99 and 99.9 %, in microseconds."""
+
     requests: int
     duration_us: int
     percentiles: tuple[int, int, int]
@@ -57,7 +63,7 @@ class Load:
     def verify(self, server: Process) -> None:
         """Look into every answer for a second. Raises NotWhatWasAsked unless all are approvals."""
         self._world.reset()
-        self._wrk(server, _VERIFY_CONNECTIONS, ACCOUNTS, 1, verify=True)
+        self._ask(server, _VERIFY_CONNECTIONS, ACCOUNTS, 1, verify=True)
 
     def run(self, server: Process, connections: int, accounts: int, *, decides: bool) -> Run:
         """Measure; if the server decides, what it decided is counted in the live state.
@@ -66,7 +72,7 @@ class Load:
         """
         self._world.reset()
         before, redis_before = server.used().cpu_s, self._world.redis_cpu_s()
-        found = self._wrk(server, connections, accounts, self._run_s, verify=False)
+        found = self._ask(server, connections, accounts, self._run_s, verify=False)
         cpu_s, redis_cpu_s = server.used().cpu_s - before, self._world.redis_cpu_s() - redis_before
         self._check(found.requests, connections, decides=decides)
         p50, p99, p999 = found.percentiles
@@ -79,6 +85,11 @@ class Load:
             redis_cpu_us=redis_cpu_s * 1e6 / found.requests,
         )
 
+    def _tag(self) -> str:
+        """Return what makes the order_ids of a run differ from those of all others."""
+        self._number += 1
+        return f"r{self._number}"
+
     def _check(self, answered: int, connections: int, *, decides: bool) -> None:
         """wrk hangs up at the end: what was under way then is committed, but not counted."""
         tally = self._world.tally()
@@ -88,14 +99,13 @@ class Load:
         if not answered <= tally.decided <= answered + connections:
             raise NotWhatWasAsked(f"{answered} checks were answered, but {tally.decided} were committed")
 
-    def _wrk(self, server: Process, connections: int, accounts: int, seconds: int, *, verify: bool) -> _Output:
-        self._number += 1
+    def _ask(self, server: Process, connections: int, accounts: int, seconds: int, *, verify: bool) -> Output:
         command = on_core(
             self._core,
             [
                 *("wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"),
                 *("--timeout", "10s", "--script", str(_SCRIPT), server.url, "--"),
-                *(self._world.key, str(accounts), f"r{self._number}", "verify" if verify else "count"),
+                *(self._world.key, str(accounts), self._tag(), "verify" if verify else "count"),
             ],
         )
         done = subprocess.run(
@@ -108,7 +118,7 @@ class Load:
         return _understood(line, server)
 
 
-def _understood(line: str, server: Process) -> _Output:
+def _understood(line: str, server: Process) -> Output:
     _, *numbers, example = line.split("\t")
     requests, duration_us, p50, p99, p999, errors, wrong = map(int, numbers)
     if errors or wrong or not requests:
@@ -116,4 +126,35 @@ def _understood(line: str, server: Process) -> _Output:
             f"{server.name}: of {requests} answers {errors} failed and {wrong} of those looked into were no approvals. "
             f"The first: {example or '(not looked into)'}\n{server.log_tail()}"
         )
-    return _Output(requests, duration_us, (p50, p99, p999))
+    return Output(requests, duration_us, (p50, p99, p999))
+
+
+class NatsLoad(Load):
+    """A client of ours on the same core, against the gateway; requests under way stand for connections."""
+
+    def __init__(self, world: World, core: int, *, run_s: int, url: str) -> None:
+        super().__init__(world, core, run_s=run_s)
+        self._url = url
+
+    def _ask(self, server: Process, connections: int, accounts: int, seconds: int, *, verify: bool) -> Output:
+        arguments = ("closed", self._url, str(connections), str(accounts), str(seconds), f"n{self._tag()}")
+        done = subprocess.run(
+            on_core(self._core, [sys.executable, "-m", "bench.nats_load", *arguments]),
+            cwd=ROOT,
+            env=clean_environment(),
+            input=self._world.key,
+            capture_output=True,
+            text=True,
+            timeout=seconds + _GRACE_S,
+            check=False,
+        )
+        if done.returncode:
+            raise NotWhatWasAsked(f"bench.nats_load ended with {done.returncode}:\n{done.stderr[-3000:]}")
+        self._world.settle()
+        found = msgspec.json.decode(done.stdout, type=Closed)
+        if found.wrong:
+            raise NotWhatWasAsked(
+                f"{server.name}: {found.wrong} of {found.requests} were no approvals. "
+                f"The first: {found.example}\n{server.log_tail()}"
+            )
+        return Output(found.requests, found.duration_us, (found.p50_us, found.p99_us, found.p999_us))
