@@ -38,6 +38,19 @@ def test_each_method_has_a_line_for_each_level():
     assert levels == [[method.value, level] for method in Method for level in ("99", "95")]
 
 
+def test_no_probability_is_shown_as_nothing():
+    price, worse_every_day = 100.0, []
+    for number in range(60):
+        price *= 1 - number / 1000
+        worse_every_day.append(price)
+    keep({"FALL": worse_every_day})
+    said = run("FALL", "--days", "30", "--window", "20", "--method", "historical", "--until", "2026-03-01")
+    line = said.splitlines()[4].split()
+    assert line[3:6] == ["30", "0.3", "100.00%"]
+    assert "<0.0001" in line
+    assert "0.0000" not in line
+
+
 def test_json_has_the_same_and_the_dates_of_the_breaches():
     found = json.loads(run("ACME", "--days", "50", "--window", "100", "--json"))
     assert (found["days"], found["window"], found["weights"]) == (50, 100, {"ACME": 1.0})

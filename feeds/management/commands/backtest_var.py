@@ -146,7 +146,7 @@ def _row(tested: Tested, found: Breaches) -> tuple[str, ...]:
     ratios = [
         text
         for ratio in (found.kupiec, found.independence, found.coverage)
-        for text in (f"{ratio.statistic:.3f}", f"{ratio.p_value:.4f}")
+        for text in (f"{ratio.statistic:.3f}", _probability(ratio.p_value))
     ]
     return (
         tested.rolled.method.value,
@@ -158,3 +158,7 @@ def _row(tested: Tested, found: Breaches) -> tuple[str, ...]:
         found.zone.value,
         f"{found.recent} {found.recent_zone.value}",
     )
+
+
+def _probability(value: float) -> str:
+    return f"{value:.4f}" if value >= 0.0001 else "<0.0001"
