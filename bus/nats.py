@@ -25,6 +25,8 @@ CONNECT_S = 2.0
 HEARTBEAT_S = 2.0
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
+# How long what was sent to us before we stopped to hear may take to come.
+_LAST_WORDS_S = 3.0
 # How long a connection that is given up has to close in good order.
 _CLOSE_S = 1.0
 
@@ -32,7 +34,7 @@ _CLOSE_S = 1.0
 _HEADER_BYTES = 512
 
 # We ask by ourselves whether the server is there.
-_NEVER_S = 10**9
+_NEVER_S = 10**6
 
 _FAILURES = (OSError, ValueError, AssertionError, nats.errors.Error, asyncio.TimeoutError)
 
@@ -133,18 +135,15 @@ class Connection:
             return False
         return True
 
-    async def flush(self, within_s: float = HEARTBEAT_S) -> bool:
+    async def flush(self) -> bool:
         """Return whether everything published so far has come to the server; where not, the connection is given up."""
-        client = self._client
+        client, broken = self._client, self._broken
         if client is None:
             return False
-        try:
-            await asyncio.wait_for(client.flush(), within_s)
-        except _FAILURES:
-            if self._client is client:
-                self._broken.set()
-            return False
-        return self._client is client
+        answered = await _ping(client, broken)
+        if not answered:
+            broken.set()
+        return answered and self._client is client
 
     async def stop_hearing(self) -> None:
         """Subscribe to nothing any more; return when all that was already on its way has been handed over."""
@@ -152,7 +151,7 @@ class Connection:
         heard, self._heard = self._heard, []
         for subscription in heard:
             with contextlib.suppress(*_FAILURES):
-                await asyncio.wait_for(subscription.drain(), HEARTBEAT_S)  # type: ignore[no-untyped-call]
+                await asyncio.wait_for(subscription.drain(), _LAST_WORDS_S)  # type: ignore[no-untyped-call]
 
     async def close(self) -> None:
         """End the connection for good, in good order where that takes no longer than a moment."""
@@ -250,6 +249,23 @@ class Connection:
         task = asyncio.get_running_loop().create_task(_end(client))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+
+async def _ping(client: Client, broken: asyncio.Event) -> bool:
+    """Return whether the server answers. As long as anything comes it does: the answer may stand behind much else."""
+    pong = asyncio.ensure_future(client.flush(_NEVER_S))
+    end = asyncio.ensure_future(broken.wait())
+    try:
+        while True:
+            before = client.stats["in_msgs"]
+            done, _ = await asyncio.wait((pong, end), timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED)
+            if pong in done:
+                return pong.exception() is None
+            if end in done or client.stats["in_msgs"] == before:
+                return False
+    finally:
+        pong.cancel()
+        end.cancel()
 
 
 async def _end(client: _Client) -> None:

@@ -9,6 +9,7 @@ import socket
 
 import pytest
 
+import bus.nats
 from bus.nats import Connection, reconnects
 from devtools.nats_server import NatsServer
 from devtools.ports import HOST
@@ -87,6 +88,19 @@ async def test_a_server_that_says_nothing_any_more_is_given_up(server, sender):
         os.kill(server.pid, signal.SIGCONT)
     await up(sender)
     assert await sender.flush()
+
+
+async def test_a_server_that_has_much_to_say_is_not_taken_for_dead(server, connect, monkeypatch):
+    """The answer to a ping stands behind more than is read in a heartbeat."""
+    monkeypatch.setattr(bus.nats, "HEARTBEAT_S", 0.02)
+    before, listener, connection = counted(), Listener(), connect()
+    connection.subscribe("news", listener.hear)
+    connection.start()
+    await up(connection)
+    count = 30_000
+    await asyncio.to_thread(send_raw, server, b"PUB news 1\r\nx\r\n" * count)
+    await eventually(lambda: len(listener.payloads) == count, "all messages")
+    assert counted() == before
 
 
 async def test_a_server_that_does_not_read_holds_nobody_up(server, sender):
