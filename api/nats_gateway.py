@@ -38,6 +38,10 @@ QUEUE = "risk.gateway"
 MOST_CHECKS = 256
 MOST_BATCHES = 8
 
+# Where answers may go: to the inboxes that clients make. Anything else would let whoever may ask make us publish
+# anywhere, with our rights.
+INBOX = "_INBOX"
+
 # The headers of an answer that is no decision, or is a block because nothing could be decided: status, and its name.
 STATUS_HEADER, PHRASE_HEADER = "Nats-Service-Error-Code", "Nats-Service-Error"
 _REPLAYED = {"Idempotency-Replayed": "true"}
@@ -76,21 +80,21 @@ class Gateway:
 
     async def _hear_check(self, message: Msg) -> None:
         started_ns = time.perf_counter_ns()
-        if len(self._checks) >= self._most_checks and message.reply:
+        if len(self._checks) >= self._most_checks and message.reply.startswith(INBOX):
             await self._send(message, checks.busy_reply(message.data, started_ns))
             return
         _begin(self._serve(message, started_ns, batch=False), self._checks)
 
     async def _hear_batch(self, message: Msg) -> None:
         started_ns = time.perf_counter_ns()
-        if len(self._batches) >= self._most_batches and message.reply:
+        if len(self._batches) >= self._most_batches and message.reply.startswith(INBOX):
             # Without its blocks: to read a thousand orders and block each takes what there is too little of.
             await self._send(message, checks.refusal(errors.too_busy()))
             return
         _begin(self._serve(message, started_ns, batch=True), self._batches)
 
     async def _serve(self, message: Msg, started_ns: int, *, batch: bool) -> None:
-        if not message.reply:
+        if not message.reply.startswith(INBOX):
             # Nobody would hear the answer, and what it approves would be held for nothing.
             metrics.count_result(Result.MALFORMED)
             return

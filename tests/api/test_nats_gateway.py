@@ -91,14 +91,16 @@ def test_the_name_of_the_header_may_be_in_any_case(ready, new_door, name):
     assert new_door().post(CHECK, order(), {name: f"Bearer {key_text()}"}).status == 200
 
 
+@pytest.mark.parametrize("reply", ["", "risk.check.order", "execution.cancel_all", "INBOX.a"])
 @pytest.mark.parametrize("subject", [CHECK_SUBJECT, BATCH_SUBJECT])
-def test_a_request_without_a_way_back_decides_nothing(ready, new_door, subject):
-    door = new_door()
+@pytest.mark.parametrize("bounds", [{}, {"most_checks": 0, "most_batches": 0}], ids=["idle", "busy"])
+def test_a_request_whose_answer_has_no_inbox_to_go_to_decides_nothing(ready, new_door, subject, reply, bounds):
+    door = new_door(**bounds)
     before = counted(Result.MALFORMED)
 
     async def tell() -> None:
         body = order() if subject == CHECK_SUBJECT else {"orders": [order()]}
-        await door.client.publish(subject, json.dumps(body).encode(), headers=bearer())
+        await door.client.publish(subject, json.dumps(body).encode(), reply, bearer())
         await door.client.flush()
         async with asyncio.timeout(ANSWER_S):
             while counted(Result.MALFORMED) == before:  # noqa: ASYNC110 - nobody says so
