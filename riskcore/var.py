@@ -252,7 +252,7 @@ def is_monotone(skewness: float, kurtosis: float) -> bool:
     a = kurtosis / 8 - square / 6
     b = skewness / 3
     c = 1 - kurtosis / 8 + 5 * square / 36
-    return a >= 0 and c >= 0 and b * b <= 4 * a * c
+    return c >= 0 and b * b <= 4 * a * c  # which a < 0 cannot satisfy
 
 
 def _expanded(skewness: float, kurtosis: float, percent: int) -> _Tail:

@@ -151,6 +151,10 @@ def test_cornish_fisher_holds_where_the_expansion_rises_everywhere(skewness: flo
     assert is_monotone(skewness, kurtosis) == bool(rises and (slope >= 0).all())
 
 
+def test_cornish_fisher_does_not_hold_where_the_expansion_falls_everywhere() -> None:
+    assert not is_monotone(20.0, 493.0)
+
+
 def test_where_cornish_fisher_does_not_hold_historical_simulation_is_returned_and_said() -> None:
     pnl = days(500, tails=2.5)
     risk = tail_risk(pnl, Method.CORNISH_FISHER)
