@@ -28,7 +28,7 @@ from state.store import AsyncStore, StateUnavailable, Store
 logger = logging.getLogger(__name__)
 
 # Of the processes that listen each message goes to one.
-QUEUE = "riskportal-feeds"
+QUEUE = "risk-feeds"
 
 # Messages under way at once. With more NATS waits, and what does not fit there any more is lost: snapshots make up
 # for it.
