@@ -418,6 +418,14 @@ def test_a_fill_that_opens_uses_margin_until_the_money_is_reported() -> None:
     assert margin_used(store) == 6_500
 
 
+def test_a_fill_that_the_money_has_uses_no_more_margin() -> None:
+    store, buy = desk(), order(5)
+    store.ask(buy)
+    take(store, pnl(margin_used=5_000, at=5))
+    take(store, fill(buy, 1, 4))
+    assert (held(store), margin_used(store)) == ({"BTCUSDT": 1}, 5_000)
+
+
 def margin_used(store: DictStore) -> Any:
     content = store.accounts["A"].state
     assert content is not None
