@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,13 @@ ROOT = Path(__file__).parents[2]
 BOOK = BookPublished(
     version=7, sha256="ab" * 32, actor="alice", reason="x", created_at=datetime(2026, 1, 2, tzinfo=UTC)
 )
+
+
+@pytest.fixture(autouse=True)
+def listeners_first(monkeypatch) -> None:
+    """After a break the publisher begins well after listeners are back: NATS keeps nothing for those who are not."""
+    monkeypatch.setattr("bus.nats._LONGEST_PAUSE_S", 0.05)
+    monkeypatch.setattr("bus.publish._PAUSE_S", 0.7)
 
 
 @pytest.fixture
@@ -73,6 +81,46 @@ async def test_what_is_published_while_nats_is_away_comes_when_it_is_back(server
     came = await listener.until(lambda came: came[-1] == b"299")
     # A break in between may bring some twice; none is missing, and those that come again come in order.
     assert list(dict.fromkeys(came)) == [b"before", *numbers(300)]
+
+
+async def test_what_a_server_took_and_never_read_is_sent_again(server, publisher, listener):
+    publisher.put("news", b"before")
+    await listener.until(bool)
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGSTOP)
+    before = counted()
+    for each in numbers(50):
+        publisher.put("news", each)
+    await eventually(lambda: counted() > before, "a failure")
+    await asyncio.to_thread(server.kill)
+    await asyncio.to_thread(server.start)
+    await listener.until(lambda came: set(numbers(50)) <= set(came))
+
+
+class Crowding:
+    """A connection that takes messages, while the publisher is given more than may wait."""
+
+    most_bytes = 1000
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+
+    async def publish(self, _subject: str, _payload: bytes) -> bool:
+        return True
+
+    async def flush(self) -> bool:
+        for each in numbers(7, 100):
+            self._publisher.put("news", each)
+        return True
+
+
+async def test_only_what_was_sent_is_forgotten_where_the_oldest_had_to_go_meanwhile(server, monkeypatch):
+    monkeypatch.setattr("threading.Thread.start", lambda _: None)
+    publisher = Publisher(server.url, most=10)
+    for each in numbers(8):
+        publisher.put("news", each)
+    assert await publisher._send_some(Crowding(publisher))  # type: ignore[arg-type] # as much of one as is used
+    assert [payload for _, payload in publisher._waiting] == numbers(7, 100)
 
 
 async def test_of_too_many_that_wait_the_oldest_go(server, listener):
