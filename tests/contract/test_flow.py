@@ -41,14 +41,15 @@ def test_each_account_has_its_own(store):
 @pytest.mark.parametrize(("part", "content"), [("flow", b"{}"), ("tails", {"o": TAIL})])
 def test_a_record_and_a_tail_are_a_new_version(store, part: str, content: Any):
     commit(store, change(ALPHA, state=b"{}"))
-    commit(store, change(ALPHA, 1, **{part: content}))
+    what: dict[str, Any] = {part: content}
+    commit(store, change(ALPHA, 1, **what))
     found = view(store, ALPHA)
     assert (found.version, found.state) == (2, b"{}")
     assert isinstance(commit(store, change(ALPHA, 1, ledger=b"{}")), Loaded)
 
 
 def test_a_record_is_written_beside_all_others(store):
-    what = {"state": b"s", "ledger": b"l", "flow": b"f", "symbols": ("A",)}
+    what: dict[str, Any] = {"state": b"s", "ledger": b"l", "flow": b"f", "symbols": ("A",)}
     commit(store, change(ALPHA, **what))
     commit(store, change(ALPHA, 1, flow=b"g", symbols=("B",)))
     store.put_prices({"A": ("1", 0), "B": ("2", 0)})

@@ -141,6 +141,17 @@ def test_where_the_disk_fails_nothing_is_handed_out_or_taken_though_it_says_late
     again.close()
 
 
+def test_a_store_whose_journal_has_failed_says_so_when_it_is_asked(store, disk):
+    store.ping()
+    commit(store, change("A"), journal=(b"1",))
+    disk.error = OSError(errno.EIO, "Input/output error")
+    with pytest.raises(StateUnavailable):
+        store.read_journal(0, "0", 10)
+    disk.error = None
+    with pytest.raises(StateUnavailable, match="restart the process"):
+        store.ping()
+
+
 def test_decisions_go_on_while_the_disk_is_waited_for_and_other_readers_wait(store, disk):
     decide(store, b"1")
     disk.reached.clear()

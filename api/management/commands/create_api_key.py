@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from api.keys import do_create_key
 from api.models import MEANINGS, MOST_PER_SECOND, Permission
-from policies.actors import command_line
+from audit.actors import command_line
 
 _MOST_DAYS = 3650
 
