@@ -118,7 +118,7 @@ def risk_level(binding: Finding | None, warning: Decimal, critical: Decimal) -> 
 
 
 def _shown_metrics(figures: Figures) -> dict[str, Decimal | None]:
-    values = figures.values
+    values = figures.whole.values
     return {metric.name: None if (value := values[metric.value]) is None else metric.show(value) for metric in _SHOWN}
 
 

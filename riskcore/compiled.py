@@ -29,6 +29,8 @@ class CompiledBook:
         self.instruments: dict[str, Instrument] = {item.symbol: item for item in book.instruments}
         # Whether any policy forbids one value in the middle of those it allows.
         self.forbids_one_value = any(policy.operator is Operator.NOT_EQUAL for policy in book.policies)
+        # Whether any policy is on what an account has on one exchange.
+        self.limits_exchanges = any(policy.scope is Scope.EXCHANGE for policy in book.policies)
         self.restrictions: dict[str, list[Restriction]] = {}
         for restriction in book.restrictions:
             self.restrictions.setdefault(restriction.symbol, []).append(restriction)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 
 from msgspec import Struct
@@ -16,7 +16,7 @@ from riskcore.ledger import turnover_today
 from riskcore.limits import Finding, Gate, Limit, eases, evaluate
 from riskcore.metrics import METRICS, Kind, OrderFacts, Subject, Value, net_high, net_low
 from riskcore.reasons import Reason
-from riskcore.simulate import NO_ORDERS, Exposure, Leg, exposure_of, leg_with_order, make_leg, replace_leg
+from riskcore.simulate import NO_ORDERS, Leg, exposure_of, leg_with_order, make_leg, replace_leg
 from riskcore.types import AccountState, Ledger, Price
 
 # Each formula once: two names of one metric, and all limits on it, share its value.
@@ -27,23 +27,32 @@ _VALUES = tuple(
 )
 
 
+class Part(Struct, frozen=True):
+    """An account, or what of it is on one exchange, without an order and with it.
+
+    `values` has every metric's value with the order, by the metric's function.
+    """
+
+    before: Subject
+    after: Subject
+    values: dict[Value, Decimal | None]
+
+
 class Figures(Struct, frozen=True, kw_only=True):
     """What the limits are held against. Amounts in currency.
 
-    `values` has every metric's value with the order, by the metric's function; `findings` every limit in
-    scope, evaluated with the order; `eased` the places of those broken ones that the order makes better.
-    `valued` False: a price is missing that the account cannot be valued without, and the values are None.
+    `whole` is the account, `here` what of it is on the order's exchange, None where no limit is about that.
+    `findings` has every limit in scope, evaluated with the order; `eased` the places of those broken ones that
+    the order makes better. `valued` False: a price is missing that the account cannot be valued without, and
+    the values are None.
     """
 
-    before: Exposure
-    after: Exposure
-    leg: Leg
-    beside: Decimal
+    whole: Part
+    here: Part | None
     order: OrderFacts
     margin_rate: Decimal
     margin_needed: Decimal
     margin_available: Decimal
-    values: dict[Value, Decimal | None]
     findings: tuple[Finding, ...]
     eased: frozenset[int]
     valued: bool = True
@@ -96,31 +105,51 @@ def work_out(case: Case) -> Figures | Refusal:
         return _without_price(leg)
     if isinstance(legs, str):
         return _figures_of_reducing(case, leg) if case.reducing else _without_price(legs)
-    before = exposure_of(legs.values())
     rate = margin_rate(order, case.instrument, case.parameters)
     facts = _facts(case, leg.mark)
     after_leg = leg_with_order(leg, order.side, order.quantity, facts.valued_at, rate)
-    after = replace_leg(before, leg, after_leg)
-    beside = value_beside(leg, legs.values())
-    subject = Subject(state=state, exposure=after, leg=after_leg, beside=beside, order=facts)
+    whole = _part(state, legs.values(), leg, after_leg, facts)
+    here = None
+    if case.book.limits_exchanges:
+        here = _part(state, on_exchange(legs.values(), leg, case.exchange), leg, after_leg, facts)
     limits = case.book.limits_for(order, case.account, case.exchange)
-    values = {value: value(subject) for value in _VALUES}
-    findings = tuple(
-        [evaluate(limit, values[limit.value] if limit.value in values else _counted(limit, case)) for limit in limits]
-    )
+    findings = tuple([_evaluate(limit, whole, here, case) for limit in limits])
+    reserved = whole.before.exposure.margin_reserved
     return Figures(
-        before=before,
-        after=after,
-        leg=leg,
-        beside=beside,
+        whole=whole,
+        here=here,
         order=facts,
         margin_rate=rate,
-        margin_needed=after.margin_reserved - before.margin_reserved,
-        margin_available=state.equity - state.margin_used - before.margin_reserved,
-        values=values,
+        margin_needed=whole.after.exposure.margin_reserved - reserved,
+        margin_available=state.equity - state.margin_used - reserved,
         findings=findings,
-        eased=_eased(findings, Subject(state=state, exposure=before, leg=leg, beside=beside)),
+        eased=_eased(findings, whole, here),
     )
+
+
+def _part(state: AccountState, legs: Collection[Leg], leg: Leg, after_leg: Leg, order: OrderFacts) -> Part:
+    """Return what some legs come to, without the order and with it: `after_leg` in the place of `leg`."""
+    before, beside = exposure_of(legs), value_beside(leg, legs)
+    after = Subject(
+        state=state, exposure=replace_leg(before, leg, after_leg), leg=after_leg, beside=beside, order=order
+    )
+    return Part(
+        Subject(state=state, exposure=before, leg=leg, beside=beside),
+        after,
+        {value: value(after) for value in _VALUES},
+    )
+
+
+def on_exchange(legs: Iterable[Leg], leg: Leg | None, exchange: str) -> list[Leg]:
+    """Return the legs on an exchange, `leg` in any case: those that name none may be there, and so may all be
+    where nobody knows the `exchange` ("").
+    """
+    return [one for one in legs if one is leg or not exchange or one.exchange in (exchange, "")]
+
+
+def _evaluate(limit: Limit, whole: Part, here: Part | None, case: Case) -> Finding:
+    values = here.values if limit.by_exchange and here is not None else whole.values
+    return evaluate(limit, values[limit.value] if limit.value in values else _counted(limit, case))
 
 
 def _without_price(symbol: str) -> Refusal:
@@ -132,21 +161,19 @@ def _figures_of_reducing(case: Case, leg: Leg) -> Figures:
 
     No limit on the account stops such an order, so no price but its own is needed; its messages are counted.
     """
-    assert case.account is not None  # gate 5 has passed
+    assert case.state is not None and case.account is not None  # gate 5 has passed
     order = case.order
     facts = _facts(case, leg.mark)
     rate = margin_rate(order, case.instrument, case.parameters)
     limits = case.book.limits_for(order, case.account, case.exchange)
+    alone = Subject(state=case.state, exposure=exposure_of((leg,)), leg=leg, order=facts)
     return Figures(
-        before=exposure_of((leg,)),
-        after=exposure_of((leg_with_order(leg, order.side, order.quantity, facts.valued_at, rate),)),
-        leg=leg,
-        beside=ZERO,
+        whole=Part(alone, alone, dict.fromkeys(_VALUES)),
+        here=None,
         order=facts,
         margin_rate=rate,
         margin_needed=ZERO,
         margin_available=ZERO,
-        values=dict.fromkeys(_VALUES),
         findings=tuple(evaluate(limit, _counted(limit, case)) for limit in limits if limit.gate is Gate.MESSAGES),
         eased=frozenset(),
         valued=False,
@@ -181,12 +208,17 @@ def _counted(limit: Limit, case: Case) -> Decimal:
     return Decimal(counted_with(limit, case.ledger, case.order, case.exchange, case.inputs.now_us))
 
 
-def _eased(findings: tuple[Finding, ...], before: Subject) -> frozenset[int]:
+def _eased(findings: tuple[Finding, ...], whole: Part, here: Part | None) -> frozenset[int]:
     """Find the broken limits that the order makes better: they were broken before it and do not stop it."""
     return frozenset(
         place
         for place, finding in enumerate(findings)
         if not finding.holds
         and finding.limit.of_account
-        and eases(finding.limit, finding.limit.value(before), finding.value)
+        and eases(finding.limit, _before(finding.limit, whole, here), finding.value)
     )
+
+
+def _before(limit: Limit, whole: Part, here: Part | None) -> Decimal | None:
+    part = here if limit.by_exchange and here is not None else whole
+    return limit.value(part.before)

@@ -37,12 +37,13 @@ class Room(Struct, frozen=True, kw_only=True):
         return self.order.daily_notional - self.order.notional
 
 
-def largest_quantity(room: Room, findings: Iterable[Finding], reducible: Decimal) -> Decimal:
+def largest_quantity(room: Room, here: Room, findings: Iterable[Finding], reducible: Decimal) -> Decimal:
     """Return the largest whole number of steps that passes every blocking limit and the available margin.
 
-    `reducible` is what passes whatever the limits say, because it only reduces the position; 0 if nothing.
+    `here` is the room as limits by exchange see it. `reducible` is what passes whatever the limits say, because
+    it only reduces the position; 0 if nothing.
     """
-    budgets: dict[Solve, Decimal] = {margin_room: room.state.equity - room.state.margin_used}
+    budgets: dict[tuple[Solve, bool], Decimal] = {(margin_room, False): room.state.equity - room.state.margin_used}
     least = INFINITY
     for finding in findings:
         limit = finding.limit
@@ -51,13 +52,15 @@ def largest_quantity(room: Room, findings: Iterable[Finding], reducible: Decimal
             if budget is None:
                 least = least if finding.holds else ZERO  # no quantity changes what this limit says
             elif limit.inclusive:
-                solve, amount = budget(room, limit.threshold)
-                if solve not in budgets or amount < budgets[solve]:
-                    budgets[solve] = amount
+                solve, amount = budget(here if limit.by_exchange else room, limit.threshold)
+                key = solve, limit.by_exchange
+                if key not in budgets or amount < budgets[key]:
+                    budgets[key] = amount
             else:
-                least = min(least, _quantity_below(room, limit, *budget(room, limit.threshold)))
-    for solve, amount in budgets.items():
-        quantity = solve(room, amount)
+                seen = here if limit.by_exchange else room
+                least = min(least, _quantity_below(seen, limit, *budget(seen, limit.threshold)))
+    for (solve, by_exchange), amount in budgets.items():
+        quantity = solve(here if by_exchange else room, amount)
         if quantity < least:
             least = quantity
     best = max(least, reducible)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from riskcore.case import Case, build_case, reducible_quantity
 from riskcore.decimals import ZERO, floor_to_step, money_down, money_up
-from riskcore.figures import Figures, work_out
+from riskcore.figures import Figures, Part, work_out
 from riskcore.gates import AFTER_PRICES, BEFORE_FIGURES, Refusal, emergency_stop, restricted_symbol, well_formed
 from riskcore.headroom import Room, largest_quantity, quantity_step, within_instrument
 from riskcore.limits import Finding, Gate, as_breach, describe
@@ -165,22 +165,28 @@ def _margin_breach(figures: Figures) -> Breach:
 
 def _candidate(case: Case, figures: Figures) -> Decimal:
     """Solve the limits for the largest quantity; what only reduces a position passes whatever they say."""
-    assert case.state is not None  # figures exist
     reducible = _reducible(case)
     if case.order.reduce_only or not figures.valued or _only_reducing_passes(case, figures):
         return reducible
-    room = Room(
-        state=case.state,
-        exposure=figures.before,
-        leg=figures.leg,
-        beside=figures.beside,
+    room = _room(case, figures, figures.whole)
+    here = None if figures.here is None else _room(case, figures, figures.here)
+    findings = [finding for place, finding in enumerate(figures.findings) if place not in figures.eased]
+    return within_instrument(largest_quantity(room, here or room, findings, reducible), case.instrument)
+
+
+def _room(case: Case, figures: Figures, part: Part) -> Room:
+    leg = part.before.leg
+    assert leg is not None  # an order has one
+    return Room(
+        state=part.before.state,
+        exposure=part.before.exposure,
+        leg=leg,
+        beside=part.before.beside,
         side=case.order.side,
         order=figures.order,
         margin_rate=figures.margin_rate,
         step=quantity_step(case.instrument),
     )
-    findings = [finding for place, finding in enumerate(figures.findings) if place not in figures.eased]
-    return within_instrument(largest_quantity(room, findings, reducible), case.instrument)
 
 
 def _reducible(case: Case) -> Decimal:

@@ -9,7 +9,7 @@ from enum import IntEnum
 
 from msgspec import Struct
 
-from riskcore.book import OnBreach, Operator, Policy, PolicyType, Profile
+from riskcore.book import OnBreach, Operator, Policy, PolicyType, Profile, Scope
 from riskcore.decimals import ONE, ZERO, shown_ratio, tidy
 from riskcore.metrics import (
     MESSAGE_CONTROLS,
@@ -50,6 +50,7 @@ class Limit(Struct, frozen=True, kw_only=True):
     `value` is the metric, of a net exposure the end of its range that the limit is about. `compare` and
     `share` take the value and the threshold and say whether the limit holds and how much of it is used.
     `inclusive`: the limit holds at its bound. `of_account`: the metric has a value without an order.
+    `by_exchange`: it is on what the account has on the exchange of its scope, not on all of the account.
     """
 
     policy: Policy
@@ -62,6 +63,7 @@ class Limit(Struct, frozen=True, kw_only=True):
     bound: Bound
     inclusive: bool
     of_account: bool
+    by_exchange: bool
     blocking: bool
     scalable: bool
 
@@ -114,6 +116,7 @@ def make_limit(policy: Policy, gate: Gate | None = None) -> Limit:
         bound=bound,
         inclusive=policy.operator in (Operator.AT_MOST, Operator.AT_LEAST),
         of_account=metric.kind in (Kind.ACCOUNT, Kind.SYMBOL),
+        by_exchange=policy.scope is Scope.EXCHANGE and metric.kind in (Kind.ACCOUNT, Kind.SYMBOL),
         blocking=policy.type is not PolicyType.SOFT,
         scalable=policy.on_breach is OnBreach.SCALE_DOWN,
     )

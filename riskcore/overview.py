@@ -119,6 +119,13 @@ class _Picture(Struct, frozen=True, kw_only=True):
             return self.whole
         return replace(self.whole, leg=leg, beside=value_beside(leg, self.legs.values()))
 
+    def on(self, exchange: str) -> _Picture:
+        """Return what of the account is on an exchange: legs that name none may be there."""
+        if self.legs is None or self.state is None:
+            return self
+        legs = {key: leg for key, leg in self.legs.items() if leg.exchange in (exchange, "")}
+        return replace(self, legs=legs, whole=Subject(state=self.state, exposure=exposure_of(legs.values())))
+
 
 class _Reading(Struct, frozen=True):
     """A limit, the leg it was held against if it is on one symbol, and what was found, None where nothing was."""
@@ -292,7 +299,9 @@ def _readings(picture: _Picture) -> Iterator[_Reading]:
     profile = book.profiles.get(account.profile)
     policies = [make_limit(policy) for policy in book.book.policies if _is_on(policy, account)]
     for limit in (*policies, *(profile_limits(profile) if profile is not None else ())):
-        if limit.metric.kind is Kind.SYMBOL:
+        if limit.by_exchange:
+            yield from _exchange_readings(limit, picture)
+        elif limit.metric.kind is Kind.SYMBOL:
             yield from _symbol_readings(limit, picture)
         else:
             yield _Reading(limit, "", "", _find(limit, picture, None))
@@ -307,6 +316,17 @@ def _is_on(policy: Policy, account: Account) -> bool:
             return account.profile in policy.scope_ids
         case _:
             return True
+
+
+def _exchange_readings(limit: Limit, picture: _Picture) -> Iterator[_Reading]:
+    """Hold a limit against what the account has on each exchange of its scope."""
+    for exchange in limit.policy.scope_ids:
+        there = picture.on(exchange)
+        if limit.metric.kind is Kind.SYMBOL:
+            for leg in (there.legs or {}).values():
+                yield _Reading(limit, leg.symbol, exchange, _find(limit, there, leg))
+        else:
+            yield _Reading(limit, "", exchange, _find(limit, there, None))
 
 
 def _symbol_readings(limit: Limit, picture: _Picture) -> Iterator[_Reading]:
@@ -325,8 +345,6 @@ def _covers(policy: Policy, leg: Leg) -> bool:
     match policy.scope:
         case Scope.SYMBOL:
             return leg.symbol in policy.scope_ids
-        case Scope.EXCHANGE:
-            return leg.exchange in policy.scope_ids
         case _:
             return True
 

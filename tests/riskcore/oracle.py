@@ -82,6 +82,15 @@ class World:
         sides = {(one.leg, one.buys) for one in left}
         return replace(self, working=left, dearest={s: most for s, most in self.dearest.items() if s in sides})
 
+    def on(self, exchange: str) -> World:
+        """What of the account is on an exchange; what names none may be there."""
+        there = {leg for leg in self.legs() if exchange_of(leg) in (exchange, "")}
+        return replace(
+            self,
+            holdings={leg: held for leg, held in self.holdings.items() if leg in there},
+            working=tuple(one for one in self.working if one.leg in there),
+        )
+
     def legs(self) -> set[str]:
         return set(self.holdings) | {one.leg for one in self.working}
 
@@ -92,6 +101,10 @@ class World:
 
 def symbol_of(leg: str) -> str:
     return leg.partition("|")[0]
+
+
+def exchange_of(leg: str) -> str:
+    return leg.partition("|")[2]
 
 
 @dataclass(frozen=True)
@@ -221,7 +234,10 @@ def strictly_reduces(world: World, order: Working) -> bool:
 
 @dataclass(frozen=True)
 class Rule:
-    """A limit: `blocking` is hard or emergency. `order_control` limits are gate 8, the others 10 and 11."""
+    """A limit: `blocking` is hard or emergency. `order_control` limits are gate 8, the others 10 and 11.
+
+    `exchange`: it is on orders to that exchange, and on what the account has there.
+    """
 
     name: str
     metric: str
@@ -229,6 +245,7 @@ class Rule:
     threshold: Fraction
     blocking: bool = True
     order_control: bool = False
+    exchange: str = ""
 
 
 @dataclass(frozen=True)
@@ -275,15 +292,20 @@ def better(rule: Rule, before: Value, after: Value) -> bool:
 
 def verdict(world: World, order: Working, rules: Iterable[Rule], used_today: Fraction) -> Verdict:
     """Gates 8 to 11 for one order: controls stop at the first, margin and limits are all reported."""
-    before: dict[str, Value] = {}  # worked out where it is needed
-    after = {**picture(world.with_order(order), order.leg), **order_figures(world, order, used_today)}
+    of_order = order_figures(world, order, used_today)
+    after = {**picture(world.with_order(order), order.leg), **of_order}
     reducing = strictly_reduces(world, order)
     breached, warned, controls = set[str](), set[str](), set[str]()
     for rule in rules:
-        value = value_for(rule, after)
+        if rule.exchange and exchange_of(order.leg) not in (rule.exchange, ""):
+            continue
+        part = world.on(exchange_of(order.leg)) if rule.exchange and exchange_of(order.leg) else world
+        value = value_for(
+            rule, {**picture(part.with_order(order), order.leg), **of_order} if part is not world else after
+        )
         if holds(rule, value):
             continue
-        before = before or picture(world, order.leg)
+        before = picture(part, order.leg)
         eased = rule.metric in before and better(rule, value_for(rule, before), value)
         if reducing or eased or not rule.blocking:
             warned.add(rule.name)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+from riskcore.book import Scope
 from riskcore.reasons import Reason
 from riskcore.types import RiskLevel
 from tests.riskcore.builders import (
@@ -16,6 +19,7 @@ from tests.riskcore.builders import (
     position,
     rate,
     reservation,
+    scoped,
     state,
 )
 from tests.riskcore.store import DictStore
@@ -34,6 +38,33 @@ def test_the_largest_quantity_counts_what_the_symbol_has_on_other_exchanges() ->
     held = state(position(4, exchange="ONE"))
     assert check(order(7, exchange="TWO"), under=under, at=held).max_quantity == 6
     assert check(order(6, exchange="TWO"), under=under, at=held).approved
+
+
+ONE = scoped(Scope.EXCHANGE, "ONE")
+
+
+def test_a_limit_of_an_exchange_is_on_what_the_account_has_there() -> None:
+    held = state(position(2, exchange="ONE"), position(9, exchange="TWO"), position(1, "ETHUSDT"))
+    under = compiled(policy("gross_exposure", "<=", 200_000, **ONE))
+    assert check(order(1, exchange="ONE"), under=under, at=held).approved  # 150,000, and 3,000 that may be there
+    refused = check(order(2, exchange="ONE"), under=under, at=held)
+    assert refused.reason is Reason.POLICY_VIOLATION
+    assert refused.violations[0].value == 203_000
+    assert check(order(9, exchange="TWO"), under=under, at=held).approved
+
+
+def test_where_nobody_knows_where_an_order_goes_all_of_the_account_counts() -> None:
+    held = state(position(2, "ETHUSDT", exchange="ONE"), position(9, "ETHUSDT", exchange="TWO"))
+    under = compiled(policy("gross_exposure", "<=", 60_000, **ONE))
+    refused = check(order(1), under=under, at=held)
+    assert [breach.value for breach in refused.violations] == [83_000]
+
+
+def test_the_largest_quantity_goes_by_the_room_on_the_exchange() -> None:
+    held = state(position(2, exchange="ONE"), position(1, exchange="TWO"))
+    for operator, most in (("<=", 3), ("<", "2.999999999999")):
+        under = compiled(policy("position_value", operator, 250_000, **ONE), policy("leverage", "<=", 100))
+        assert check(order(1, exchange="ONE"), under=under, at=held).max_quantity == Decimal(most)
 
 
 def test_a_position_of_nothing_needs_no_price() -> None:

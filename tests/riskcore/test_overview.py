@@ -263,6 +263,26 @@ def test_a_limit_of_an_exchange_is_on_what_is_held_there():
     assert [(each.symbol, each.exchange) for each in of_exchange] == [("BTCUSDT", "X")]
 
 
+def test_a_limit_of_several_exchanges_is_shown_for_each():
+    held = state(position(1, exchange="X"), position(2, exchange="Y"), position(1, "ETHUSDT"))
+
+    found = look(policy("gross_exposure", "<=", 100_000, **scoped(Scope.EXCHANGE, "X", "Y")), state=held)
+
+    of_exchange = [each for each in found.limits if each.policy_id == "gross_exposure"]
+    assert [(each.exchange, each.value, each.holds) for each in of_exchange] == [
+        ("X", 53_000, True),
+        ("Y", 103_000, False),
+    ]
+
+
+def test_a_limit_of_an_exchange_has_no_value_in_an_account_that_cannot_be_valued():
+    limits = policy("gross_exposure", "<=", 1, **scoped(Scope.EXCHANGE, "X"))
+
+    found = look(limits, state=state(position(1, "NEVER-PRICED")))
+
+    assert [each.value for each in found.limits if each.policy_id == "gross_exposure"] == [None]
+
+
 def test_a_limit_on_symbols_is_shown_where_nothing_is_held():
     found = look(policy("position_value", "<=", 100_000), state=state())
 

@@ -12,7 +12,7 @@ from random import Random
 from msgspec import Raw
 from msgspec.structs import replace
 
-from riskcore.book import Book, Parameters, Policy, PolicyType
+from riskcore.book import Book, Parameters, Policy, PolicyType, Scope
 from riskcore.compiled import CompiledBook
 from riskcore.decide import Outcome, decide
 from riskcore.decimals import FINEST
@@ -32,7 +32,7 @@ from riskcore.types import (
     position_key,
 )
 from tests.riskcore import oracle
-from tests.riskcore.builders import NOW, account, as_raw, instrument, policy, profile
+from tests.riskcore.builders import NOW, account, as_raw, instrument, policy, profile, scoped
 
 SYMBOLS = ("AAA", "BBB", "CCC")
 SLIPPAGE = Parameters().market_slippage
@@ -137,7 +137,8 @@ class Scene:
             usual = "<=" if METRICS[metric].larger_is_riskier else ">="
             op = usual if random.random() < 0.7 else random.choice(("<=", "<", ">=", ">", "==", "!="))
             kind = random.choice((PolicyType.HARD, PolicyType.HARD, PolicyType.EMERGENCY, PolicyType.SOFT))
-            made.append(policy(metric, op, threshold, id=f"p{place}", type=kind))
+            scope = scoped(Scope.EXCHANGE, "ONE") if random.random() < 0.25 else {}
+            made.append(policy(metric, op, threshold, id=f"p{place}", type=kind, **scope))
         return tuple(made)
 
     def _state(self) -> AccountState:
@@ -253,6 +254,7 @@ def _rules(book: CompiledBook) -> Iterator[oracle.Rule]:
             threshold=fraction(policy_.threshold),
             blocking=policy_.type is not PolicyType.SOFT,
             order_control=policy_.metric in ORDER_CONTROLS,
+            exchange=policy_.scope_ids[0] if policy_.scope_ids else "",
         )
     for of in book.book.profiles:
         for metric, bound in (
