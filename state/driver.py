@@ -24,22 +24,30 @@ _fetching = threading.Lock()
 _fetching_in: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
 
 
+class Book(Protocol):
+    """A compiled book."""
+
+    @property
+    def version(self) -> int: ...
+
+
 class Books(Protocol):
     """The compiled books that a process keeps."""
 
-    def get(self, version: int) -> object | None:
+    def get(self, version: int) -> Book | None:
         """Return the compiled book, None where the process does not have it."""
         ...
 
-    def put(self, version: int, content: bytes) -> object:
-        """Compile a book's content and keep it. Raises ValueError or msgspec.DecodeError where it is none."""
+    def put(self, version: int, content: bytes) -> Book:
+        """Compile a book's content, keep it, return it. Raises ValueError or msgspec.DecodeError where it is none."""
         ...
 
 
 def run_sync(steps: Generator[Request, Any, ResultT], store: Store, books: Books) -> ResultT:
     """Answer the requests of `steps` from a store, and return what they return.
 
-    Raises StateUnavailable where the store does, or where the book needed is not kept or unreadable.
+    Raises StateUnavailable where the store does, or where the very version of the book that is needed cannot be
+    had.
     """
     reply: object = None
     with contextlib.closing(steps):
@@ -55,7 +63,7 @@ def run_sync(steps: Generator[Request, Any, ResultT], store: Store, books: Books
                 reply = store.commit(request)
             else:
                 assert type(request) is NeedBook
-                reply = books.get(request.version) or _fetch(request.version, store, books)
+                reply = _kept(request.version, books) or _fetch(request.version, store, books)
 
 
 async def run_async(steps: Generator[Request, Any, ResultT], store: AsyncStore, books: Books) -> ResultT:
@@ -74,29 +82,34 @@ async def run_async(steps: Generator[Request, Any, ResultT], store: AsyncStore, 
                 reply = await store.commit(request)
             else:
                 assert type(request) is NeedBook
-                reply = books.get(request.version) or await _fetch_async(request.version, store, books)
+                reply = _kept(request.version, books) or await _fetch_async(request.version, store, books)
 
 
-def _fetch(version: int, store: Store, books: Books) -> object:
+def _kept(version: int, books: Books) -> Book | None:
+    """Return the book that is kept under this version, if it is that version."""
+    book = books.get(version)
+    return book if book is not None and book.version == version else None
+
+
+def _fetch(version: int, store: Store, books: Books) -> Book:
     with _fetching:
-        return books.get(version) or _compiled(version, store.fetch_book(version), books)
+        return _kept(version, books) or _compiled(version, store.fetch_book(version), books)
 
 
-async def _fetch_async(version: int, store: AsyncStore, books: Books) -> object:
+async def _fetch_async(version: int, store: AsyncStore, books: Books) -> Book:
     async with _fetching_in.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-        return books.get(version) or _compiled(version, await store.fetch_book(version), books)
+        return _kept(version, books) or _compiled(version, await store.fetch_book(version), books)
 
 
-def _compiled(version: int, content: bytes | None, books: Books) -> object:
+def _compiled(version: int, content: bytes | None, books: Books) -> Book:
     if content is None:
         raise StateUnavailable(f"book {version} is not in the live state")
     try:
-        books.put(version, content)
+        book = books.put(version, content)
     except (ValueError, msgspec.DecodeError) as error:
         raise StateUnavailable(f"book {version} cannot be read: {error}") from error
-    book = books.get(version)
-    if book is None:
-        raise StateUnavailable(f"what is kept as book {version} is another one")
+    if book.version != version:
+        raise StateUnavailable(f"what is kept as book {version} is book {book.version}")
     return book
 
 

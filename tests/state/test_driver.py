@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 
@@ -19,20 +20,28 @@ from tests.contract.subjects import change, query, restored, view
 LOAD = Load(accounts=(query("a"),))
 
 
+class Compiled(NamedTuple):
+    """A compiled book."""
+
+    version: int
+    text: str
+
+
 class Books:
     """Compiled books, where compiling is decoding, and how often that was done."""
 
     def __init__(self, understand: Callable[[bytes], str] = bytes.decode) -> None:
-        self._compiled: dict[int, str] = {}
+        self.kept: dict[int, Compiled] = {}
         self._understand = understand
         self.compiled = 0
 
-    def get(self, version: int) -> str | None:
-        return self._compiled.get(version)
+    def get(self, version: int) -> Compiled | None:
+        return self.kept.get(version)
 
-    def put(self, version: int, content: bytes) -> None:
+    def put(self, version: int, content: bytes) -> Compiled:
         self.compiled += 1
-        self._compiled[version] = self._understand(content)
+        self.kept[version] = Compiled(version, self._understand(content))
+        return self.kept[version]
 
 
 @pytest.fixture
@@ -63,7 +72,7 @@ def test_each_request_is_sent_its_reply_and_the_result_returned(store, run):
     assert run(steps(), Books()) == "result"
     loaded, book, committed, conflict = seen
     assert isinstance(loaded, Loaded)
-    assert (book, committed) == ("three", Committed())
+    assert (book, committed) == (Compiled(3, "three"), Committed())
     assert conflict.accounts[0].version == 1
 
 
@@ -75,7 +84,7 @@ def test_a_book_is_fetched_and_compiled_once(store, run):
         first = yield NeedBook(3)
         return first, (yield NeedBook(3))
 
-    assert run(steps(), books) == ("three", "three")
+    assert run(steps(), books) == (Compiled(3, "three"),) * 2
     assert books.compiled == 1
 
 
@@ -92,6 +101,35 @@ def test_a_book_that_cannot_be_read_makes_the_state_unavailable(store, run):
     store.publish_book(7, b"\xff")
     with pytest.raises(StateUnavailable, match="book 7 cannot be read"):
         run(needs_book(7), Books())
+
+
+def test_another_version_under_a_books_number_is_not_used_but_fetched(store, run):
+    store.publish_book(7, b"seven")
+    books = Books()
+    books.kept[7] = Compiled(6, "six")
+    assert run(needs_book(7), books) == Compiled(7, "seven")
+
+
+def test_content_of_another_version_makes_the_state_unavailable(store, run):
+    """Whoever compiles it may not look; what is decided names the book asked for."""
+    store.publish_book(7, b"six")
+
+    class Careless(Books):
+        def put(self, version: int, content: bytes) -> Compiled:
+            return super().put(6, content)
+
+    with pytest.raises(StateUnavailable, match="book 7 is book 6"):
+        run(needs_book(7), Careless())
+
+
+def test_a_book_that_a_newer_one_pushes_out_at_once_is_handed_over(store, run):
+    store.publish_book(7, b"seven")
+
+    class Full(Books):
+        def get(self, version: int) -> None:
+            return None
+
+    assert run(needs_book(7), Full()) == Compiled(7, "seven")
 
 
 def test_steps_are_closed_when_the_store_fails(run):
@@ -136,7 +174,7 @@ async def test_tasks_that_need_a_new_book_at_once_fetch_it_once(store):
 
     books = Books()
     found = await asyncio.gather(*(run_async(needs_book(1), SlowStore(store), books) for _ in range(8)))
-    assert (found, fetched, books.compiled) == (["one"] * 8, [1], 1)
+    assert (found, fetched, books.compiled) == ([Compiled(1, "one")] * 8, [1], 1)
 
 
 def count_conflicts_of_threads(store: MemoryStore, turn) -> int:
