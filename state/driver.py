@@ -11,7 +11,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from riskcore.ports import Commit, Load, NeedBook
+from riskcore.ports import Commit, Committed, Load, NeedBook
+from state.pace import Pace
 from state.store import AsyncStore, StateUnavailable, Store
 
 ResultT = TypeVar("ResultT")
@@ -22,6 +23,10 @@ _TURNS = 1024
 # One fetches and compiles a new book; whoever needs it meanwhile waits instead of doing it again.
 _fetching = threading.Lock()
 _fetching_in: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
+
+
+# A process's threads take turns on an account, and so do its tasks, but threads do not with tasks.
+_PACE_OF_THREADS, _PACE_OF_TASKS = Pace(), Pace()
 
 
 class Book(Protocol):
@@ -43,13 +48,17 @@ class Books(Protocol):
         ...
 
 
-def run_sync(steps: Generator[Request, Any, ResultT], store: Store, books: Books) -> ResultT:
+def run_sync(
+    steps: Generator[Request, Any, ResultT], store: Store, books: Books, pace: Pace = _PACE_OF_THREADS
+) -> ResultT:
     """Answer the requests of `steps` from a store, and return what they return.
 
-    Raises StateUnavailable where the store does, or where the very version of the book that is needed cannot be
-    had.
+    `pace` says when to wait for other processes. What a lost commit has loaded ages during a pause, so it is
+    loaded again after one. Raises StateUnavailable where the store does, or where the very version of the book
+    that is needed cannot be had.
     """
     reply: object = None
+    losses = 0
     with contextlib.closing(steps):
         while True:
             try:
@@ -58,17 +67,29 @@ def run_sync(steps: Generator[Request, Any, ResultT], store: Store, books: Books
                 result: ResultT = end.value
                 return result
             if type(request) is Load:
+                if wait_s := pace.before(request):
+                    pace.sleep(wait_s)
                 reply = store.load(request)
             elif type(request) is Commit:
                 reply = store.commit(request)
+                if type(reply) is Committed:
+                    pace.wrote(request, losses)
+                    continue
+                losses += 1
+                if wait_s := pace.after_loss(losses):
+                    pace.sleep(wait_s)
+                    reply = store.load(request.reload)
             else:
                 assert type(request) is NeedBook
                 reply = _kept(request.version, books) or _fetch(request.version, store, books)
 
 
-async def run_async(steps: Generator[Request, Any, ResultT], store: AsyncStore, books: Books) -> ResultT:
+async def run_async(
+    steps: Generator[Request, Any, ResultT], store: AsyncStore, books: Books, pace: Pace = _PACE_OF_TASKS
+) -> ResultT:
     """Do as `run_sync` does, in a task."""
     reply: object = None
+    losses = 0
     with contextlib.closing(steps):
         while True:
             try:
@@ -77,9 +98,18 @@ async def run_async(steps: Generator[Request, Any, ResultT], store: AsyncStore, 
                 result: ResultT = end.value
                 return result
             if type(request) is Load:
+                if wait_s := pace.before(request):
+                    await pace.sleep_in_task(wait_s)
                 reply = await store.load(request)
             elif type(request) is Commit:
                 reply = await store.commit(request)
+                if type(reply) is Committed:
+                    pace.wrote(request, losses)
+                    continue
+                losses += 1
+                if wait_s := pace.after_loss(losses):
+                    await pace.sleep_in_task(wait_s)
+                    reply = await store.load(request.reload)
             else:
                 assert type(request) is NeedBook
                 reply = _kept(request.version, books) or await _fetch_async(request.version, store, books)
