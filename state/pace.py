@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable
 from math import inf
 
 from riskcore.ports import AccountChange, Commit, Load
+from state.requests import counts_as_version
 
 # Accounts are told apart by their hash, so that those which never come again cost nothing; two may share a slot.
 _SLOTS = 1024
@@ -115,4 +116,4 @@ def _slot(account_id: str) -> int:
 
 
 def _version_after(change: AccountChange) -> int:
-    return change.expected_version + (change.state is not None or change.ledger is not None)
+    return change.expected_version + counts_as_version(change)
