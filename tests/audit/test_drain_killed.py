@@ -44,7 +44,11 @@ def journal(target: Store, account_id: str, *entries: bytes) -> None:
 @pytest.fixture
 def three_lanes(request) -> Iterator[Store]:
     """A store with several journals: Redis where the run has it."""
-    found = RedisStore(request.getfixturevalue("clean_redis"), lanes=3) if settings.REDIS_URL else MemoryStore()
+    found = (
+        RedisStore(request.getfixturevalue("clean_redis"), lanes=3, timeout_s=5.0)
+        if settings.REDIS_URL
+        else MemoryStore()
+    )
     yield found
     found.close()
 

@@ -51,7 +51,7 @@ def test_no_addition_of_many_threads_is_lost(store):
 
 @pytest.mark.parametrize("lanes", [1, 3])
 async def test_no_addition_of_many_tasks_is_lost(clean_redis, lanes):
-    store = AsyncRedisStore(clean_redis, lanes=lanes)
+    store = AsyncRedisStore(clean_redis, lanes=lanes, timeout_s=5.0)
     load = Load(accounts=(query(ALPHA),))
 
     async def add() -> None:

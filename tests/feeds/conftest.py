@@ -17,6 +17,6 @@ def store(request) -> Iterator[Store]:
     if request.param == "memory":
         yield MemoryStore()
         return
-    found = RedisStore(request.getfixturevalue("clean_redis"))
+    found = RedisStore(request.getfixturevalue("clean_redis"), timeout_s=5.0)
     yield found
     found.close()

@@ -97,7 +97,7 @@ async def desk(request, nats_server: NatsServer) -> AsyncIterator[Desk]:
         tasks_store = AsyncMemoryStore(store)
     else:
         url = request.getfixturevalue("clean_redis")
-        store, tasks_store = RedisStore(url), AsyncRedisStore(url)
+        store, tasks_store = RedisStore(url, timeout_s=5.0), AsyncRedisStore(url, timeout_s=5.0)
     with_book(store)
     found = Desk(nats_server.url, store, tasks_store, DeadLetters())
     await found.start()

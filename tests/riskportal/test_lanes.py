@@ -63,7 +63,7 @@ def another(empty: World) -> Iterator[Callable[[int], Store]]:
     opened: list[Store] = []
 
     def begin(lanes: int) -> Store:
-        opened.append(RedisStore(empty.url, lanes=lanes))
+        opened.append(RedisStore(empty.url, lanes=lanes, timeout_s=5.0))
         return opened[-1]
 
     yield begin
