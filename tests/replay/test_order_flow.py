@@ -106,7 +106,8 @@ def test_an_account_comes_to_the_same_however_it_is_told(house: House, told: str
         time.sleep(0.2)
     assert found == expected
     if recorded:
-        assert reasons["duplicate_order"] == len(session.outcome.never_open)
+        # A check may overtake the end of its order on the way, which then gives back what was reserved.
+        assert reasons["duplicate_order"] <= len(session.outcome.never_open)
         assert set(reasons) <= {None, "duplicate_order"}
 
 
