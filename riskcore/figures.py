@@ -41,14 +41,14 @@ class Part(Struct, frozen=True):
 class Figures(Struct, frozen=True, kw_only=True):
     """What the limits are held against. Amounts in currency.
 
-    `whole` is the account, `here` what of it is on the order's exchange, None where no limit is about that.
+    `whole` is the account, `here` what of it is on the order's exchange; the same where no limit is about that.
     `findings` has every limit in scope, evaluated with the order; `eased` the places of those broken ones that
     the order makes better. `valued` False: a price is missing that the account cannot be valued without, and
     the values are None.
     """
 
     whole: Part
-    here: Part | None
+    here: Part
     order: OrderFacts
     margin_rate: Decimal
     margin_needed: Decimal
@@ -109,9 +109,9 @@ def work_out(case: Case) -> Figures | Refusal:
     facts = _facts(case, leg.mark)
     after_leg = leg_with_order(leg, order.side, order.quantity, facts.valued_at, rate)
     whole = _part(state, legs.values(), leg, after_leg, facts)
-    here = None
+    here = whole
     if case.book.limits_exchanges:
-        here = _part(state, on_exchange(legs.values(), leg, case.exchange), leg, after_leg, facts)
+        here = _part(state, [one for one in legs.values() if one.may_be_on(case.exchange)], leg, after_leg, facts)
     limits = case.book.limits_for(order, case.account, case.exchange)
     findings = tuple([_evaluate(limit, whole, here, case) for limit in limits])
     reserved = whole.before.exposure.margin_reserved
@@ -140,15 +140,8 @@ def _part(state: AccountState, legs: Collection[Leg], leg: Leg, after_leg: Leg, 
     )
 
 
-def on_exchange(legs: Iterable[Leg], leg: Leg | None, exchange: str) -> list[Leg]:
-    """Return the legs on an exchange, `leg` in any case: those that name none may be there, and so may all be
-    where nobody knows the `exchange` ("").
-    """
-    return [one for one in legs if one is leg or not exchange or one.exchange in (exchange, "")]
-
-
-def _evaluate(limit: Limit, whole: Part, here: Part | None, case: Case) -> Finding:
-    values = here.values if limit.by_exchange and here is not None else whole.values
+def _evaluate(limit: Limit, whole: Part, here: Part, case: Case) -> Finding:
+    values = (here if limit.by_exchange else whole).values
     return evaluate(limit, values[limit.value] if limit.value in values else _counted(limit, case))
 
 
@@ -166,10 +159,11 @@ def _figures_of_reducing(case: Case, leg: Leg) -> Figures:
     facts = _facts(case, leg.mark)
     rate = margin_rate(order, case.instrument, case.parameters)
     limits = case.book.limits_for(order, case.account, case.exchange)
-    alone = Subject(state=case.state, exposure=exposure_of((leg,)), leg=leg, order=facts)
+    subject = Subject(state=case.state, exposure=exposure_of((leg,)), leg=leg, order=facts)
+    alone = Part(subject, subject, dict.fromkeys(_VALUES))
     return Figures(
-        whole=Part(alone, alone, dict.fromkeys(_VALUES)),
-        here=None,
+        whole=alone,
+        here=alone,
         order=facts,
         margin_rate=rate,
         margin_needed=ZERO,
@@ -208,17 +202,12 @@ def _counted(limit: Limit, case: Case) -> Decimal:
     return Decimal(counted_with(limit, case.ledger, case.order, case.exchange, case.inputs.now_us))
 
 
-def _eased(findings: tuple[Finding, ...], whole: Part, here: Part | None) -> frozenset[int]:
+def _eased(findings: tuple[Finding, ...], whole: Part, here: Part) -> frozenset[int]:
     """Find the broken limits that the order makes better: they were broken before it and do not stop it."""
     return frozenset(
         place
         for place, finding in enumerate(findings)
         if not finding.holds
-        and finding.limit.of_account
-        and eases(finding.limit, _before(finding.limit, whole, here), finding.value)
+        and (limit := finding.limit).of_account
+        and eases(limit, limit.value((here if limit.by_exchange else whole).before), finding.value)
     )
-
-
-def _before(limit: Limit, whole: Part, here: Part | None) -> Decimal | None:
-    part = here if limit.by_exchange and here is not None else whole
-    return limit.value(part.before)

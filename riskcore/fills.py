@@ -22,9 +22,10 @@ from riskcore.flow import (
     opened_quantity,
     with_fill,
 )
-from riskcore.intake import KNOWN, NotApplied, Records, Taken, encode_state, intake_steps, read_records, release_entry
+from riskcore.intake import KNOWN, NotApplied, Records, Taken, encode_state, intake_steps, read_records
 from riskcore.ledger import encode_ledger, release, reserve
 from riskcore.ports import AccountChange, AccountQuery, AccountView, Commit, Committed, Load, Loaded
+from riskcore.release import release_entry, released
 from riskcore.types import AccountState, Ledger, OrderTail, Reservation
 
 Steps = Generator[Load | Commit, Loaded | Committed, Taken]
@@ -173,12 +174,6 @@ def _remember_closed(closed: OrderClosed, view: AccountView) -> Taken:
 
 def _without_filled(flow: FlowRecord, order_id: str) -> FlowRecord:
     return replace(flow, filled={name: at_us for name, at_us in flow.filled.items() if name != order_id})
-
-
-def released(ledger: Ledger, reservations: tuple[Reservation, ...]) -> Ledger:
-    """Return the ledger without these reservations. Raises ValueError where one is not in its sums."""
-    with localcontext(EXACT):
-        return release(ledger, reservations)
 
 
 def symbols_of(state: AccountState, ledger: Ledger | None) -> tuple[str, ...]:

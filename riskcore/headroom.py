@@ -49,15 +49,15 @@ def largest_quantity(room: Room, here: Room, findings: Iterable[Finding], reduci
         limit = finding.limit
         if limit.blocking:
             budget = _BUDGETS[limit.bound].get(limit.metric.name)
+            seen = here if limit.by_exchange else room
             if budget is None:
                 least = least if finding.holds else ZERO  # no quantity changes what this limit says
             elif limit.inclusive:
-                solve, amount = budget(here if limit.by_exchange else room, limit.threshold)
+                solve, amount = budget(seen, limit.threshold)
                 key = solve, limit.by_exchange
                 if key not in budgets or amount < budgets[key]:
                     budgets[key] = amount
             else:
-                seen = here if limit.by_exchange else room
                 least = min(least, _quantity_below(seen, limit, *budget(seen, limit.threshold)))
     for (solve, by_exchange), amount in budgets.items():
         quantity = solve(here if by_exchange else room, amount)

@@ -9,10 +9,9 @@ from msgspec import Struct
 
 from riskcore.case import decode_state
 from riskcore.flow import FlowRecord, decode_flow, without_state
-from riskcore.journal import ReleaseEntry
 from riskcore.ledger import decode_ledger
 from riskcore.ports import AccountChange, AccountQuery, AccountView, Commit, Committed, Load, Loaded
-from riskcore.types import AccountState, Ledger, Reservation
+from riskcore.types import AccountState, Ledger
 
 # Tries before a message gives way to the checks that keep changing the account.
 _ATTEMPTS = 64
@@ -105,17 +104,3 @@ def readable_ledger(view: AccountView) -> Ledger | None:
 def encode_state(state: AccountState) -> bytes:
     """Return the state as JSON."""
     return _encoder.encode(state)
-
-
-def release_entry(held: Reservation, *, actor: str, reason: str, now_us: int) -> bytes:
-    """Return the journal entry of a reservation that ends before its time."""
-    return _encoder.encode(
-        ReleaseEntry(
-            decision_id=held.decision_id,
-            account_id=held.account_id,
-            order_id=held.order_id,
-            actor=actor,
-            reason=reason,
-            now_us=now_us,
-        )
-    )

@@ -169,9 +169,9 @@ def _candidate(case: Case, figures: Figures) -> Decimal:
     if case.order.reduce_only or not figures.valued or _only_reducing_passes(case, figures):
         return reducible
     room = _room(case, figures, figures.whole)
-    here = None if figures.here is None else _room(case, figures, figures.here)
+    here = room if figures.here is figures.whole else _room(case, figures, figures.here)
     findings = [finding for place, finding in enumerate(figures.findings) if place not in figures.eased]
-    return within_instrument(largest_quantity(room, here or room, findings, reducible), case.instrument)
+    return within_instrument(largest_quantity(room, here, findings, reducible), case.instrument)
 
 
 def _room(case: Case, figures: Figures, part: Part) -> Room:

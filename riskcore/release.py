@@ -11,7 +11,7 @@ from riskcore.decimals import EXACT
 from riskcore.journal import ReleaseEntry
 from riskcore.ledger import decode_ledger, encode_ledger, release
 from riskcore.ports import AccountChange, AccountQuery, AccountView, Commit, Committed, Load, Loaded
-from riskcore.types import Reservation
+from riskcore.types import Ledger, Reservation
 
 _encoder = msgspec.json.Encoder()
 
@@ -41,7 +41,7 @@ def release_steps(
         reply = yield Commit(
             expect=None,
             changes=(_without(held, reply.accounts[0]),),
-            journal=(_entry(held, actor, reason, reply.now_us),),
+            journal=(release_entry(held, actor=actor, reason=reason, now_us=reply.now_us),),
             reload=load,
         )
         if isinstance(reply, Committed):
@@ -51,8 +51,7 @@ def release_steps(
 
 def _without(held: Reservation, view: AccountView) -> AccountChange:
     try:
-        with localcontext(EXACT):
-            ledger = release(decode_ledger(view.ledger), (held,))
+        ledger = released(decode_ledger(view.ledger), (held,))
     except (msgspec.MsgspecError, ValueError) as error:
         raise NotReleased(f"order_id {held.order_id}: {error}") from None
     return AccountChange(
@@ -60,7 +59,14 @@ def _without(held: Reservation, view: AccountView) -> AccountChange:
     )
 
 
-def _entry(held: Reservation, actor: str, reason: str, now_us: int) -> bytes:
+def released(ledger: Ledger, reservations: tuple[Reservation, ...]) -> Ledger:
+    """Return the ledger without these reservations. Raises ValueError where one is not in its sums."""
+    with localcontext(EXACT):
+        return release(ledger, reservations)
+
+
+def release_entry(held: Reservation, *, actor: str, reason: str, now_us: int) -> bytes:
+    """Return the journal entry of a reservation that ends before its time."""
     return _encoder.encode(
         ReleaseEntry(
             decision_id=held.decision_id,

@@ -17,7 +17,7 @@ from riskcore.book import Parameters
 from riskcore.calendar import day_end_us, week_end_us
 from riskcore.case import decode_state
 from riskcore.decimals import EXACT
-from riskcore.fills import ACTOR, released, symbols_of
+from riskcore.fills import ACTOR, symbols_of
 from riskcore.flow import FlowRecord, Source, decode_flow, encode_flow, margin_with_fills, oldest, with_fills
 from riskcore.intake import (
     KNOWN,
@@ -27,10 +27,10 @@ from riskcore.intake import (
     intake_steps,
     read_records,
     readable_ledger,
-    release_entry,
 )
 from riskcore.ledger import encode_ledger
 from riskcore.ports import AccountChange, AccountQuery, AccountView, Commit, Committed, Load, Loaded
+from riskcore.release import release_entry, released
 from riskcore.types import AccountState, Position, Reservation
 
 Steps = Generator[Load | Commit, Loaded | Committed, Taken]

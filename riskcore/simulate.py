@@ -38,6 +38,10 @@ class Leg(Struct, frozen=True):
     worst_value: Decimal
     margin: Decimal
 
+    def may_be_on(self, exchange: str) -> bool:
+        """Return whether this may be on an exchange ("" where nobody knows which): so may what names none."""
+        return not exchange or self.exchange in (exchange, "")
+
 
 class Exposure(Struct, frozen=True, kw_only=True):
     """The sums over an account's legs, in currency except the counts."""

@@ -1,0 +1,168 @@
+"""An account as it stands without an order, and every limit that may be on it held against that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from riskcore.book import Account, Parameters, Policy, Scope
+from riskcore.case import FOR_EVER_US, decode_state
+from riskcore.compiled import CompiledBook
+from riskcore.figures import value_beside, value_legs
+from riskcore.ledger import decode_ledger, messages_in, release, turnover_today
+from riskcore.limits import Finding, Limit, evaluate, make_limit, profile_limits
+from riskcore.metrics import Kind, Subject
+from riskcore.ports import AccountView
+from riskcore.simulate import Leg, exposure_of
+from riskcore.types import AccountState, Ledger, Price, Reservation
+
+
+class Picture(Struct, frozen=True, kw_only=True):
+    """What an overview is worked out from. `legs` and `whole` None: the account cannot be valued."""
+
+    account: Account
+    book: CompiledBook
+    now_us: int
+    state: AccountState | None
+    ledger: Ledger
+    prices: dict[str, Price]
+    legs: dict[str, Leg] | None
+    whole: Subject | None
+
+    def subject(self, leg: Leg | None) -> Subject | None:
+        """Return the account, looked at by way of one of its legs where there is one."""
+        if leg is None or self.whole is None or self.legs is None:
+            return self.whole
+        return replace(self.whole, leg=leg, beside=value_beside(leg, self.legs.values()))
+
+    def on(self, exchange: str) -> Picture:
+        """Return what of the account is on an exchange: legs that name none may be there."""
+        if self.legs is None or self.state is None:
+            return self
+        legs = {key: leg for key, leg in self.legs.items() if leg.may_be_on(exchange)}
+        return replace(self, legs=legs, whole=Subject(state=self.state, exposure=exposure_of(legs.values())))
+
+
+class Reading(Struct, frozen=True):
+    """A limit, the leg it was held against if it is on one symbol, and what was found, None where nothing was."""
+
+    limit: Limit
+    symbol: str
+    exchange: str
+    finding: Finding | None
+
+
+def take_picture(view: AccountView, book: CompiledBook, now_us: int, expired: tuple[Reservation, ...]) -> Picture:
+    """Return the account of a view, without its `expired` reservations. One that cannot be read has no state.
+
+    Raises KeyError where the book does not have the account, ValueError where `expired` are not in the sums.
+    """
+    try:
+        state = None if view.state is None else decode_state(view.state)
+        ledger = decode_ledger(view.ledger)
+    except msgspec.MsgspecError:
+        state, ledger, expired = None, Ledger(), ()
+    ledger = release(ledger, expired)
+    legs = None if state is None else _patient_legs(state, ledger, view.prices, book.parameters, now_us)
+    return Picture(
+        account=book.accounts[view.account_id],
+        book=book,
+        now_us=now_us,
+        state=state,
+        ledger=ledger,
+        prices=view.prices,
+        legs=legs,
+        whole=None if state is None or legs is None else Subject(state=state, exposure=exposure_of(legs.values())),
+    )
+
+
+def _patient_legs(
+    state: AccountState, ledger: Ledger, prices: dict[str, Price], parameters: Parameters, now_us: int
+) -> dict[str, Leg] | None:
+    """Value the legs: for a picture, which says so, an old price is better than none."""
+    legs = value_legs(state, ledger, prices, now_us, replace(parameters, price_max_age_us=FOR_EVER_US))
+    return None if isinstance(legs, str) else legs
+
+
+def readings_of(picture: Picture) -> Iterator[Reading]:
+    """Hold every limit that may be on the account against it; one on a symbol's figure for each symbol."""
+    account, book = picture.account, picture.book
+    profile = book.profiles.get(account.profile)
+    policies = [make_limit(policy) for policy in book.book.policies if _is_on(policy, account)]
+    for limit in (*policies, *(profile_limits(profile) if profile is not None else ())):
+        if limit.by_exchange:
+            yield from _exchange_readings(limit, picture)
+        elif limit.metric.kind is Kind.SYMBOL:
+            yield from _symbol_readings(limit, picture)
+        else:
+            yield Reading(limit, "", "", _find(limit, picture, None))
+
+
+def _is_on(policy: Policy, account: Account) -> bool:
+    """Return whether the policy may be on an order of the account. Its strategies are not known beforehand."""
+    match policy.scope:
+        case Scope.ACCOUNT:
+            return account.id in policy.scope_ids
+        case Scope.PROFILE:
+            return account.profile in policy.scope_ids
+        case _:
+            return True
+
+
+def _exchange_readings(limit: Limit, picture: Picture) -> Iterator[Reading]:
+    """Hold a limit against what the account has on each exchange of its scope."""
+    for exchange in limit.policy.scope_ids:
+        there = picture.on(exchange)
+        if limit.metric.kind is Kind.SYMBOL:
+            for leg in (there.legs or {}).values():
+                yield Reading(limit, leg.symbol, exchange, _find(limit, there, leg))
+        else:
+            yield Reading(limit, "", exchange, _find(limit, there, None))
+
+
+def _symbol_readings(limit: Limit, picture: Picture) -> Iterator[Reading]:
+    policy = limit.policy
+    legs = [leg for leg in (picture.legs or {}).values() if _covers(policy, leg)]
+    for leg in legs:
+        yield Reading(limit, leg.symbol, leg.exchange, _find(limit, picture, leg))
+    if policy.scope is Scope.SYMBOL:
+        for symbol in sorted(set(policy.scope_ids) - {leg.symbol for leg in legs}):
+            yield Reading(limit, symbol, "", _find(limit, picture, None))
+    elif not legs:
+        yield Reading(limit, "", "", _find(limit, picture, None))
+
+
+def _covers(policy: Policy, leg: Leg) -> bool:
+    match policy.scope:
+        case Scope.SYMBOL:
+            return leg.symbol in policy.scope_ids
+        case _:
+            return True
+
+
+def _find(limit: Limit, picture: Picture, leg: Leg | None) -> Finding | None:
+    """Evaluate a limit as far as that goes without an order."""
+    subject = picture.subject(leg)
+    match limit.metric.kind:
+        case Kind.COUNTED:
+            return evaluate(limit, Decimal(_counted(limit, picture)))
+        case Kind.ORDER if limit.metric.name == "daily_notional":
+            return evaluate(limit, turnover_today(picture.ledger, picture.now_us))
+        case Kind.ORDER:
+            return None
+        case _:
+            return None if subject is None else evaluate(limit, limit.value(subject))
+
+
+def _counted(limit: Limit, picture: Picture) -> int:
+    """Return what a counting limit has in its window now; of several windows (one a strategy) the fullest."""
+    ledger, now_us, name = picture.ledger, picture.now_us, limit.policy.id
+    if limit.metric.name == "consecutive_rejects":
+        recent = now_us - ledger.last_reject_us <= limit.policy.window_s * 1_000_000
+        return ledger.consecutive_rejects if recent else 0
+    windows = [window for key, window in ledger.rates.items() if key == name or key.startswith(f"{name}:")]
+    return max((messages_in(window, now_us) for window in windows), default=0)
