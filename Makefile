@@ -20,7 +20,7 @@ run: ## Run everything in one process, with a simulated market (needs no server 
 test: ## Run all tests on private PostgreSQL, Redis and NATS servers, installing what is missing
 	@scripts/test.sh $(ARGS)
 
-bench: ## Measure order checks over every door beside a floor, the drain of the journal, and the stop
+bench: ## Measure order checks over every door beside a floor, the drain of the journal, the stop and a hostile client
 	@scripts/need.sh python3-venv postgresql redis-server nats-server chromium wrk
 	@scripts/setup_venv.sh dev
 	@exec $(PYTHON) -m bench $(ARGS)

@@ -1,6 +1,6 @@
 """Open-loop load: so many checks a second whatever the server does, each timed from when it was due.
 
-    python -m bench.open_loop HOST PORT RATE SECONDS CONNECTIONS      (the API key on standard input)
+    python -m bench.open_loop HOST PORT RATE SECONDS CONNECTIONS ACCOUNTS      (the API key on standard input)
 
 A client that waits for its answer before it asks again stops asking while the server is slow, and so leaves out
 of its figures just what it should measure (coordinated omission). Here an order that is due while all connections
@@ -68,10 +68,15 @@ class _Line:
         if not data:
             raise ConnectionError("the server hung up")
         self._received += data
-        head, found, body = self._received.partition(_HEAD_END)
-        if not found or len(body) < _length(head):
-            return None
-        return int(head[9:12]), body
+        return whole_answer(self._received)
+
+
+def whole_answer(received: bytes) -> tuple[int, bytes] | None:
+    """Return status and body of an HTTP answer, None where it is not whole yet. Raises ValueError without a length."""
+    head, found, body = received.partition(_HEAD_END)
+    if not found or len(body) < _length(head):
+        return None
+    return int(head[9:12]), body
 
 
 def _length(head: bytes) -> int:
@@ -85,13 +90,13 @@ def _length(head: bytes) -> int:
 class Run:
     """One run against a server."""
 
-    def __init__(self, host: str, port: int, key: str, connections: int) -> None:
+    def __init__(self, host: str, port: int, key: str, connections: int, accounts: int) -> None:
         self._lines = [_Line(host, port) for _ in range(connections)]
         self._head = (
             f"POST /risk/check HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n"
             "Content-Type: application/json\r\nContent-Length: "
         ).encode()
-        self._accounts = world.account_ids()
+        self._accounts = world.account_ids(accounts)
         self._idle = deque(self._lines)
         self._busy: set[_Line] = set()
         self._waiting: deque[tuple[bytes, float]] = deque()
@@ -180,8 +185,8 @@ def percentile_us(ordered: list[float], share: float) -> int:
 
 def main() -> None:
     """Run what the arguments say and write the result as JSON."""
-    host, port, rate, seconds, connections = sys.argv[1:6]
-    run = Run(host, int(port), sys.stdin.readline().strip(), int(connections))
+    host, port, rate, seconds, connections, accounts = sys.argv[1:7]
+    run = Run(host, int(port), sys.stdin.readline().strip(), int(connections), int(accounts))
     sys.stdout.write(msgspec.json.encode(run.run(float(rate), float(seconds))).decode())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
@@ -12,14 +13,15 @@ from typing import Self
 import msgspec
 from msgspec import Struct
 
-from bench import batch, stop, world
+from bench import batch, hostile, stop, world
 from bench.doors import ASGI, FLOOR, NATS, WSGI, door
 from bench.drain import Drained
+from bench.hostile import Others, Refusals
 from bench.installation import Installation
 from bench.machine import Cores, on_core, pin
 from bench.open_loop import Latencies
 from bench.processes import Process
-from bench.results import BatchRow, OpenRow, Results, Row
+from bench.results import BatchRow, HostileRow, OpenRow, Results, Row
 from bench.stages import Stage
 from bench.world import NotWhatWasAsked, World
 from bench.wrk import Load, NatsLoad, Run
@@ -32,9 +34,12 @@ HOT_CONNECTIONS = 32
 OPEN_RATE = 1000
 STOP_RATE = 300
 OPEN_CONNECTIONS = 32
+HOSTILE_RATE = 300
+HOSTILE_CONNECTIONS = 8
 
 _MEGABYTE = 1e6
 _GRACE_S = 60.0
+_PAUSE_S = 0.01
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -48,6 +53,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     batches: int
     stops: int
     stop_s: float
+    hostile_s: float
 
 
 class Bench:
@@ -180,12 +186,42 @@ class Bench:
         self._say("the stop")
         self._world.reset()
         doors = [self._doors[kind] for kind in (ASGI, WSGI)]
-        with self._started("bench.open_loop", *self._rate_of(doors[0], STOP_RATE, self._plan.stop_s)) as load:
-            assert load.stdin is not None
-            load.stdin.write(f"{self._world.key}\n".encode())
-            load.stdin.flush()
+        with self._load(self._rate_of(doors[0], STOP_RATE, self._plan.stop_s)):
             self._results.stop = stop.measure(doors, self._world, stops=self._plan.stops)
         self._world.settle()
+
+    def hostile(self) -> None:
+        """What one hostile client is answered, and what it does to the checks of the others."""
+        for kind in (ASGI, WSGI):
+            self._say(f"a hostile client, {kind}")
+            server = self._doors[kind]
+            hostile.refuses_all(server, self._world)
+            alone, _ = self._others(server, beside=False)
+            beside, refusals = self._others(server, beside=True)
+            others = Others(alone=alone, beside=beside)
+            self._results.hostile.append(HostileRow(door=kind, refusals=refusals, others=others))
+
+    def _others(self, server: Process, *, beside: bool) -> tuple[Latencies, list[Refusals]]:
+        """Return what other clients' checks took, and how the hostile client's were refused meanwhile, if it is there.
+
+        Raises NotWhatWasAsked unless each check of the others was approved, and nothing else was decided.
+        """
+        self._world.reset()
+        run = self._rate_of(
+            server, HOSTILE_RATE, self._plan.hostile_s, HOSTILE_CONNECTIONS, accounts=world.ACCOUNTS - 1
+        )
+        with self._load(run) as load:
+            while not self._world.store.journal_length(0) and load.poll() is None:
+                time.sleep(_PAUSE_S)
+            refusals = hostile.refusals(server, self._world, while_=lambda: load.poll() is None) if beside else []
+            content, _ = load.communicate(timeout=self._plan.hostile_s + _GRACE_S)
+        self._world.settle()
+        latencies, tally = msgspec.json.decode(content, type=Latencies), self._world.tally()
+        if latencies.unanswered or latencies.approved != latencies.answered:
+            raise NotWhatWasAsked(f"{server.name}: {latencies.unanswered} unanswered, or not: {latencies.example}")
+        if (tally.decided, tally.approved) != (latencies.approved, latencies.approved):
+            raise NotWhatWasAsked(f"{server.name}: {latencies.approved} checks were answered, but there are {tally}")
+        return latencies, refusals
 
     # ------------------------------------------------------------------------------------------ processes
     def _run(self, core: int, module: str, *arguments: str, sent: str = "") -> bytes:
@@ -203,9 +239,25 @@ class Bench:
         return done.stdout
 
     @staticmethod
-    def _rate_of(server: Process, rate: int, seconds: float) -> tuple[str, ...]:
+    def _rate_of(
+        server: Process,
+        rate: int,
+        seconds: float,
+        connections: int = OPEN_CONNECTIONS,
+        *,
+        accounts: int = world.ACCOUNTS,
+    ) -> tuple[str, ...]:
         """Return the arguments of the open loop against a server."""
-        return HOST, str(server.port), str(rate), str(seconds), str(OPEN_CONNECTIONS)
+        return HOST, str(server.port), str(rate), str(seconds), str(connections), str(accounts)
+
+    @contextmanager
+    def _load(self, run: tuple[str, ...]) -> Iterator[subprocess.Popen[bytes]]:
+        """Run the open loop with these arguments beside the block."""
+        with self._started("bench.open_loop", *run, output=subprocess.PIPE) as load:
+            assert load.stdin is not None
+            load.stdin.write(f"{self._world.key}\n".encode())
+            load.stdin.flush()
+            yield load
 
     @contextmanager
     def _draining(self) -> Iterator[None]:
@@ -216,13 +268,15 @@ class Bench:
                 raise NotWhatWasAsked("the drain ended by itself")
 
     @contextmanager
-    def _started(self, module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    def _started(
+        self, module: str, *arguments: str, output: int = subprocess.DEVNULL
+    ) -> Iterator[subprocess.Popen[bytes]]:
         """Run a module of ours beside the load until the block ends."""
         with subprocess.Popen(
             on_core(self._cores.client, [sys.executable, "-m", module, *arguments]),
             env=self._installation.environment,
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=output,
         ) as process:
             try:
                 yield process

@@ -10,6 +10,7 @@ from msgspec import Struct
 from bench.batch import Batches
 from bench.doors import FLOOR, TITLES
 from bench.drain import Drained
+from bench.hostile import Others, Refusals
 from bench.open_loop import Latencies
 from bench.stages import Stage
 from bench.stop import Stops
@@ -44,6 +45,14 @@ class BatchRow(Struct, frozen=True, kw_only=True):
     batches: Batches
 
 
+class HostileRow(Struct, frozen=True, kw_only=True):
+    """One door with one hostile client: what that was answered, and what the others waited."""
+
+    door: str
+    refusals: list[Refusals]
+    others: Others
+
+
 class Results(Struct, kw_only=True):
     """All that was measured; what was left out is empty."""
 
@@ -56,6 +65,7 @@ class Results(Struct, kw_only=True):
     stages: list[Stage] = []
     drain: Drained | None = None
     stop: Stops | None = None
+    hostile: list[HostileRow] = []
 
 
 # In a page, what stands between these is the figures of the last run that was written into it.
@@ -86,6 +96,9 @@ def text(results: Results, *, markdown: bool) -> str:
     others = [*_of_drain(results.drain), *_of_stop(results.stop)]
     if others:
         parts += ["### Journal and stop", *others]
+    if results.hostile:
+        parts += ["### A hostile client, asked to be answered within 100 ms", draw(_hostile(results.hostile))]
+        parts += ["### The checks of other clients beside it", draw(_others(results.hostile))]
     return "\n\n".join(parts)
 
 
@@ -179,6 +192,45 @@ def _batch(rows: Iterable[BatchRow]) -> list[Sequence[str]]:
 
 def _stages(stages: Iterable[Stage]) -> list[Sequence[str]]:
     return [("stage", "CPU us"), *((stage.name, f"{stage.us:.1f}") for stage in stages)]
+
+
+def _hostile(rows: Iterable[HostileRow]) -> list[Sequence[str]]:
+    table: list[Sequence[str]] = [("body", "server", "status", "names", "times", "median ms", "longest ms")]
+    for row in rows:
+        table += [
+            (
+                found.name,
+                TITLES[row.door],
+                f"{found.status}",
+                found.named,
+                f"{found.times}",
+                f"{found.middle_ms:.2f}",
+                f"{found.longest_ms:.2f}",
+            )
+            for found in row.refusals
+        ]
+    return table
+
+
+def _others(rows: Iterable[HostileRow]) -> list[Sequence[str]]:
+    table: list[Sequence[str]] = [
+        ("server", "hostile client", "orders/s", "answered 200", "p50 ms", "p99 ms", "longest ms", "queued")
+    ]
+    for row in rows:
+        for there, found in (("no", row.others.alone), ("yes", row.others.beside)):
+            table.append(
+                (
+                    TITLES[row.door],
+                    there,
+                    f"{found.answered / found.seconds:,.0f}",
+                    f"{found.approved:,} of {found.answered + found.unanswered:,}",
+                    f"{found.p50_us / 1e3:.2f}",
+                    f"{found.p99_us / 1e3:.2f}",
+                    f"{found.longest_us / 1e3:.2f}",
+                    f"{found.queued}",
+                )
+            )
+    return table
 
 
 def _plain(table: list[Sequence[str]]) -> str:

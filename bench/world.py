@@ -165,6 +165,11 @@ class World:
             before = now
             time.sleep(_QUIET_S)
 
+    def content(self) -> dict[str, bytes | None]:
+        """Return everything that is in the live state, by its key, as Redis would dump it."""
+        with self._redis.connect() as client:
+            return {key: client.dump(key) for key in client.scan_iter(count=1000)}
+
     def tally(self) -> Tally:
         """Return what was decided since the reset, by what the decisions have left in the accounts."""
         query = tuple(AccountQuery(account_id=account_id) for account_id in account_ids())
