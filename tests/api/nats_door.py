@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
@@ -44,11 +43,9 @@ class NatsDoor:
         return self._runner.run(work)
 
     async def ask(self, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        started = time.perf_counter()
         reply = await self.client.request(SUBJECTS[path], body, timeout=ANSWER_S, headers=dict(headers))
-        took = time.perf_counter() - started
         said = {name.lower(): value for name, value in (reply.headers or {}).items()}
-        return Answer(int(said.get(STATUS_HEADER.lower(), "200")), said, reply.data, took)
+        return Answer(int(said.get(STATUS_HEADER.lower(), "200")), said, reply.data)
 
     async def _open(self, url: str, bounds: dict[str, int]) -> None:
         self.connection = Connection(url, name="tested gateway")

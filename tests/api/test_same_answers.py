@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from bench.hostile_bodies import NUMBERS, with_price
 from tests.api.nats_door import NatsDoor
-from tests.api.test_check_doors import HOSTILE_NUMBERS, with_price, without_time
+from tests.api.test_check_doors import without_time
 from tests.api.world import BATCH, CHECK, AsgiDoor, Door, WsgiDoor, bearer, order, put_keys, record
 
 DOORS = ("wsgi", "asgi", "nats")
@@ -41,9 +42,9 @@ def test_the_same_order_of_different_accounts_gets_the_same_decision(ready, door
     assert found[0] == found[1] == found[2]
 
 
-@pytest.mark.parametrize("price", HOSTILE_NUMBERS.values(), ids=HOSTILE_NUMBERS)
+@pytest.mark.parametrize("price", NUMBERS.values(), ids=NUMBERS)
 def test_a_hostile_order_is_refused_with_the_same_problem(ready, doors, price):
-    answers = [door.post(CHECK, with_price(price)) for door in doors.values()]
+    answers = [door.post(CHECK, with_price(order(), price)) for door in doors.values()]
     assert {answer.status for answer in answers} == {400}
     assert len({answer.body for answer in answers}) == 1
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from io import BytesIO
 from typing import Any, Protocol
@@ -104,7 +103,6 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: bytes
-    took_s: float = field(default=0.0, compare=False)
 
     @property
     def json(self) -> Any:
@@ -181,10 +179,9 @@ class WsgiDoor:
             said["headers"] = {name.lower(): value for name, value in found}
             return lambda _data: None
 
-        started = time.perf_counter()
         parts = self._application(environ(method, path, body, headers, measured=measured), start_response)
         content = b"".join(parts)
-        return Answer(said["status"], said["headers"], content, time.perf_counter() - started)
+        return Answer(said["status"], said["headers"], content)
 
 
 class AsgiDoor:
@@ -216,11 +213,9 @@ class AsgiDoor:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        started = time.perf_counter()
         await self._application({"type": "http", "method": "POST", "path": path, "headers": raw}, receive, send)
-        took = time.perf_counter() - started
         found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        return Answer(sent[0]["status"], found, b"".join(each["body"] for each in sent[1:]), took)
+        return Answer(sent[0]["status"], found, b"".join(each["body"] for each in sent[1:]))
 
     async def _close(self) -> None:
         from state.wiring import async_store
