@@ -8,6 +8,8 @@ touch them on Redis Cluster. What follows the prefix:
 | `control` | hash | `generation`, `epoch`, `book` (version), `stops` (JSON), `lanes` (count) | until flushed |
 |           |      | `claim`: for how many lanes it is being restored, `COUNT:NAME` | until restored |
 | `prices` | hash | symbol -> `"SYM":["price",received_us,sent_us]`, a member of a JSON object | for ever |
+| `bars:START` | hash | symbol -> `open high low close first_us last_us` of a minute; first lane only | 24 hours |
+| `bar-minutes` | hash | START of each minute that has bars -> of how many symbols; first lane only | until forgotten |
 | `accounts` | set | the id of every account ever written in this lane | for ever |
 | `account:ID` | hash | `version`, `state` (JSON), `symbols` (one a line), `ledger` and `flow` (JSON) | for ever |
 | `reservations:ID` | hash | order_id -> reservation (JSON) | until removed by a commit |
@@ -19,7 +21,8 @@ touch them on Redis Cluster. What follows the prefix:
 | `books` | hash | version -> content (JSON); first lane only | the last 50 versions |
 | `keys` | string | the API keys that doors admit; first lane only | until replaced |
 
-ID is an account's id and LEN its length in bytes, without which two ids could run into one key.
+ID is an account's id and LEN its length in bytes, without which two ids could run into one key. START is in
+microseconds since the epoch.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ from riskcore.types import Reservation, position_key
 
 CONTROL = "control"
 PRICES = "prices"
+BARS = "bars:"
+BAR_MINUTES = "bar-minutes"
 ACCOUNTS = "accounts"
 ACCOUNT = "account:"
 RESERVATIONS = "reservations:"
@@ -61,6 +66,8 @@ def lua_names() -> str:
     names = {
         "CONTROL": CONTROL,
         "PRICES": PRICES,
+        "BARS": BARS,
+        "BAR_MINUTES": BAR_MINUTES,
         "ACCOUNTS": ACCOUNTS,
         "ACCOUNT": ACCOUNT,
         "RESERVATIONS": RESERVATIONS,

@@ -22,6 +22,7 @@ from riskcore.ports import (
 from riskcore.types import Price, Reservation
 from state.keys import BOOKS_KEPT, own_member
 from state.memory_account import MemoryAccount
+from state.memory_bars import MemoryBars
 from state.requests import exact_price, lane_of_commit, lane_of_load
 from state.store import ANSWER_LIFE_S, StopsMoved
 
@@ -106,6 +107,7 @@ class MemoryStore:
         self._handing_out = threading.Lock()  # taken before the other one
         self._accounts: dict[str, MemoryAccount] = {}
         self._prices: dict[str, Price] = {}
+        self._bars = MemoryBars(self._lock)
         self._books: dict[int, bytes] = {}
         self._keys: bytes | None = None
         self._generation = ""
@@ -191,12 +193,17 @@ class MemoryStore:
                 before = self._prices.get(symbol)
                 if before is None or not sent_at_us or sent_at_us >= before.sent_at_us:
                     self._prices[symbol] = Price(price, now_us, sent_at_us)
+                    self._bars.put(symbol, price, now_us)
                     written += 1
         return written
 
     def prices(self, symbols: Iterable[str]) -> dict[str, Price]:
         with self._lock:
             return self._known_prices(symbols)
+
+    @property
+    def bars(self) -> MemoryBars:
+        return self._bars
 
     def account_ids(self) -> tuple[str, ...]:
         with self._lock:

@@ -24,6 +24,7 @@ from riskcore.ports import (
     Stop,
 )
 from riskcore.types import OrderTail, Price, Reservation
+from state.bars import bar_price
 from state.keys import own_member, own_price, own_suffix
 from state.redis_wire import Argument
 from state.requests import counts_as_version, exact_price
@@ -235,16 +236,14 @@ def decode_stops(text: bytes | None) -> tuple[Stop, ...] | None:
         return None
 
 
-def encode_price(symbol: str, text: str, sent_at_us: int) -> tuple[Argument, Argument, Argument]:
-    """Return the arguments that write one price; the script adds the receipt between the last two.
+def encode_price(symbol: str, text: str, sent_at_us: int) -> tuple[Argument, ...]:
+    """Return the arguments that write one price; the script adds the receipt after the second.
 
     Raises ValueError where `text` is not a finite decimal or the stamp is out of range.
     """
-    return (
-        symbol,
-        f"{_json.encode(symbol).decode()}:[{_json.encode(exact_price(text, sent_at_us)).decode()},",
-        sent_at_us,
-    )
+    price = exact_price(text, sent_at_us)
+    head = f"{_json.encode(symbol).decode()}:[{_json.encode(price).decode()},"
+    return symbol, head, sent_at_us, bar_price(price)
 
 
 def decode_prices(records: Iterable[bytes | None]) -> dict[str, Price]:

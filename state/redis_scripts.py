@@ -27,6 +27,7 @@ class Script:
 LOAD = Script("load")
 COMMIT = Script("commit")
 PUT_PRICES = Script("put_prices")
+FORGET_BARS = Script("forget_bars")
 SET_STOPS = Script("set_stops")
 FOLLOW_STOPS = Script("follow_stops")
 PUBLISH = Script("publish")

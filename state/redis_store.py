@@ -9,7 +9,9 @@ from typing import Any
 from riskcore.ports import Commit, Committed, Control, Load, Loaded, Stop
 from riskcore.types import Price, Reservation
 from state import keys
+from state.bars import BARS_LIFE_S
 from state.keys import own_suffix
+from state.redis_bars import RedisBars
 from state.redis_codec import (
     decode_committed,
     decode_loaded,
@@ -46,6 +48,7 @@ class RedisStore:
         self._checks = RedisConnections(url, timeout_s=timeout_s)
         self._bulk = RedisConnections(url, timeout_s=BULK_TIMEOUT_S)
         self._prefixes = [keys.prefix(lane) for lane in range(lanes)]
+        self._bars = RedisBars(self._bulk.execute, self._run)
         self._control = RedisControl(lanes, self._checks.execute, self._run, self.journal_lanes)
 
     @property
@@ -90,7 +93,8 @@ class RedisStore:
         written = 0
         for first in range(0, len(records), _PRICES_AT_ONCE):
             arguments = [part for record in records[first : first + _PRICES_AT_ONCE] for part in record]
-            written += max(self._run(PUT_PRICES, lane, arguments) for lane in range(self.lanes))
+            lives = (BARS_LIFE_S, *[0] * (self.lanes - 1))  # bars are kept in the first lane
+            written += max(self._run(PUT_PRICES, lane, (life, *arguments)) for lane, life in enumerate(lives))
         return written
 
     def prices(self, symbols: Iterable[str]) -> dict[str, Price]:
@@ -98,6 +102,10 @@ class RedisStore:
         if not wanted:
             return {}
         return decode_prices(self._checks.execute("HMGET", self._key(keys.PRICES), *wanted, harmless=True))
+
+    @property
+    def bars(self) -> RedisBars:
+        return self._bars
 
     def account_ids(self) -> tuple[str, ...]:
         return tuple(sorted(self._account_ids()))

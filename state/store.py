@@ -7,6 +7,7 @@ from typing import Protocol
 
 from riskcore.ports import Commit, Committed, Control, Load, Loaded, Stop
 from riskcore.types import Price, Reservation
+from state.bars import PriceBars
 
 # Earlier answers are kept this long (SPEC 3: at least 24 hours).
 ANSWER_LIFE_S = 24 * 60 * 60
@@ -118,6 +119,11 @@ class Store(Protocol):
 
     def prices(self, symbols: Iterable[str]) -> dict[str, Price]:
         """Return those of the symbols' prices that are known."""
+        ...
+
+    @property
+    def bars(self) -> PriceBars:
+        """Return the bars that the prices make, until they are fetched."""
         ...
 
     def account_ids(self) -> tuple[str, ...]:
