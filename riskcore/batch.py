@@ -17,6 +17,7 @@ from riskcore.journal import DecisionEntry, Inputs, decode_entry
 from riskcore.ledger import encode_ledger
 from riskcore.ports import AccountChange, AccountView, Answer, Commit, Control, Load, Loaded
 from riskcore.reasons import TRANSIENT, Reason
+from riskcore.routing import Routed
 from riskcore.types import Order, Reservation, Side, TradingState, position_key
 
 NewId = Callable[[int], str]
@@ -132,23 +133,17 @@ class _Working:
 
 
 class Batch:
-    """Some orders of one lane, decided in order and with cumulative effect on what was loaded.
-
-    `exchanges` has, for each order, the exchange of the leg that it changes, `keys` the position keys of the
-    account's own open orders that it may meet.
-    """
+    """Some orders of one lane, decided in order and with cumulative effect on what was loaded."""
 
     def __init__(
         self,
-        orders: tuple[Order, ...],
-        exchanges: tuple[str, ...],
-        keys: tuple[tuple[str, ...], ...],
+        routed: tuple[Routed, ...],
         loaded: Loaded,
         control: Control,
         book: CompiledBook,
         new_id: NewId,
     ) -> None:
-        self.orders, self.exchanges, self.keys = orders, exchanges, keys
+        self.routed = routed
         # In the second pass of an atomic batch, the blocks of the first, which sank it.
         self._sank: dict[int, Answered] | None = None
         self.loaded, self.control, self.book, self.new_id = loaded, control, book, new_id
@@ -160,7 +155,7 @@ class Batch:
 
     def decide(self) -> tuple[Answered, ...]:
         """Decide every order by itself."""
-        return tuple(self._answer(place) for place in range(len(self.orders)))
+        return tuple(self._answer(place) for place in range(len(self.routed)))
 
     def decide_all_or_none(self) -> tuple[Answered, ...]:
         """Approve every order or none: one block turns every approval into a refusal.
@@ -177,7 +172,7 @@ class Batch:
 
     def refuse_all(self, reason: Reason) -> tuple[Answered, ...]:
         """Block every order for a reason outside the rules."""
-        return tuple(self._decide(place, forced=reason) for place in range(len(self.orders)))
+        return tuple(self._decide(place, forced=reason) for place in range(len(self.routed)))
 
     def journal(self) -> tuple[bytes, ...]:
         """Return the entries of the decisions that are new."""
@@ -193,7 +188,7 @@ class Batch:
         return Commit(expect=None, changes=(), journal=self.journal(), reload=reload)
 
     def _answer(self, place: int) -> Answered:
-        order = self.orders[place]
+        order = self.routed[place].order
         first = None if order.what_if else self.accounts[order.account_id].answers.get(order.order_id)
         if first is None:
             return self._decide(place)
@@ -203,7 +198,7 @@ class Batch:
 
     def _repeat(self, place: int, first: Answer) -> Answered:
         """Give the first answer again; but an approval only while it still holds what it reserved."""
-        order = self.orders[place]
+        order = self.routed[place].order
         earlier = _approval_decoder.decode(first.decision)
         ended = self._ended(place) if earlier.approved else None
         if ended is not None:
@@ -215,12 +210,12 @@ class Batch:
 
     def _ended(self, place: int) -> Reason | None:
         """Return why the approval of an order no longer holds, None where it does."""
-        order = self.orders[place]
+        order = self.routed[place].order
         account = self.accounts[order.account_id]
         held = account.held(order, self.loaded.now_us)
         if held is None:
             return Reason.RESERVATION_ENDED
-        exchange = home_exchange(order, self.book.accounts.get(order.account_id)) or self.exchanges[place]
+        exchange = home_exchange(order, self.book.accounts.get(order.account_id)) or self.routed[place].exchange
         match trading_state_for(order, exchange, self.control.stops):
             case TradingState.ACTIVE:
                 return None
@@ -231,12 +226,12 @@ class Batch:
 
     def _still_reduces(self, place: int, held: Reservation) -> bool:
         """Return whether what is open of an approved order strictly reduces, its reservation left out of account."""
-        order = replace(self.orders[place], quantity=held.quantity)
+        order = replace(self.routed[place].order, quantity=held.quantity)
         inputs = self._inputs(order, self.accounts[order.account_id], place, duplicate=False, forced=None)
         return build_case(replace(inputs, expired=(*inputs.expired, held)), self.book).reducing
 
     def _decide(self, place: int, *, duplicate: bool = False, forced: Reason | None = None) -> Answered:
-        order = self.orders[place]
+        order = self.routed[place].order
         account = self.accounts[order.account_id]
         inputs = self._inputs(order, account, place, duplicate=duplicate, forced=forced)
         outcome = decide(inputs, self.book)
@@ -280,7 +275,7 @@ class Batch:
             prices=account.view.prices,
             stops=self.control.stops,
             expired=account.expired,
-            own_price=account.own_price(order, self.keys[place]),
+            own_price=account.own_price(order, self.routed[place].keys),
             duplicate=duplicate,
             forced=forced,
             tail=account.view.tails.get(order.order_id),

@@ -37,9 +37,10 @@ class Case(Struct, frozen=True, kw_only=True):
     """An order beside its account.
 
     `account` None: officers do not know it. `state` None: none was ever reported. `readable` False: a
-    record of the account cannot be understood, so nothing may be approved on it. `exchange` is where the order
-    goes, as stops and limits see it ("": nobody knows). `key` is the leg that it would change, and `position`
-    what is held there; `leg_exchange` is empty where a report named none, wherever the order goes.
+    record of the account cannot be understood, so nothing may be approved on it. `state_age_us` is very large
+    without a state. `exchange` is where the order goes, as stops and limits see it ("": nobody knows). `key` is
+    the leg that it would change, and `position` what is held there; `leg_exchange` is empty where a report named
+    none, wherever the order goes.
     """
 
     order: Order
@@ -48,6 +49,7 @@ class Case(Struct, frozen=True, kw_only=True):
     account: Account | None
     instrument: Instrument | None
     state: AccountState | None
+    state_age_us: int
     ledger: Ledger
     readable: bool
     exchange: str
@@ -74,12 +76,10 @@ def build_case(inputs: Inputs, book: CompiledBook, *, workable: bool = True) -> 
     key, leg_exchange = find_leg(order.symbol, home, state.positions if state is not None else {})
     exchange = home or leg_exchange
     position = state.positions.get(key) if state is not None else None
-    fresh = state is not None and age_us(state.received_at_us, state.sent_at_us, inputs.now_us, book.parameters) <= (
-        book.parameters.state_max_age_us
-    )
+    state_age_us = FOR_EVER_US if state is None else age_of(state, inputs.now_us, book.parameters)
     reducing = (
-        fresh
-        and position is not None
+        position is not None
+        and state_age_us <= book.parameters.state_max_age_us
         and strictly_reduces(position.quantity, order.side, order.quantity, _same_side_open(order, ledger, key))
     )
     return Case(
@@ -89,6 +89,7 @@ def build_case(inputs: Inputs, book: CompiledBook, *, workable: bool = True) -> 
         account=account,
         instrument=book.instruments.get(order.symbol),
         state=state,
+        state_age_us=state_age_us,
         ledger=ledger,
         readable=readable,
         exchange=exchange,
@@ -178,6 +179,11 @@ def reducible_quantity(case: Case) -> Decimal:
     return max(ZERO, abs(position.quantity) - _same_side_open(case.order, case.ledger, case.key))
 
 
+def age_of(state: AccountState, now_us: int, parameters: Parameters) -> int:
+    """Return how old an account state is, in microseconds (`age_us`)."""
+    return age_us(state.received_at_us, state.sent_at_us, now_us, parameters)
+
+
 def age_us(received_at_us: int, sent_at_us: int, now_us: int, parameters: Parameters) -> int:
     """Return how old a report is, in microseconds.
 
@@ -194,20 +200,19 @@ def age_us(received_at_us: int, sent_at_us: int, now_us: int, parameters: Parame
 
 
 def current_mark(
-    position: Position | None, state: AccountState, price: Price | None, now_us: int, parameters: Parameters
+    position: Position | None, price: Price | None, *, state_age_us: int, now_us: int, parameters: Parameters
 ) -> Decimal | None:
-    """Return the fresher of the price feed and the state's own mark; None where neither is fresh enough."""
+    """Return the fresher of the price feed and the mark of the state, which is so old; None where neither is fresh."""
     best: Decimal | None = None
     best_age = parameters.price_max_age_us
     if price is not None and price.price > ZERO:
         age = age_us(price.received_at_us, price.sent_at_us, now_us, parameters)
         if age <= best_age:
             best, best_age = price.price, age
-    if position is not None and position.mark_price > ZERO:
-        age = age_us(state.received_at_us, state.sent_at_us, now_us, parameters)
-        if age < best_age or (best is None and age == best_age):
-            best = position.mark_price
-    return best
+    if position is None or position.mark_price <= ZERO:
+        return best
+    fresher = state_age_us < best_age or (best is None and state_age_us == best_age)
+    return position.mark_price if fresher else best
 
 
 def trading_state_for(order: Order, exchange: str, stops: tuple[Stop, ...]) -> TradingState:

@@ -9,14 +9,14 @@ from msgspec import Struct
 
 from riskcore.book import Parameters
 from riskcore.bookkeeping import counted_with
-from riskcore.case import Case, current_mark, margin_rate, reference_price, valuation_price
+from riskcore.case import Case, age_of, current_mark, margin_rate, reference_price, valuation_price
 from riskcore.decimals import ZERO
 from riskcore.gates import Refusal
 from riskcore.ledger import turnover_today
 from riskcore.limits import Finding, Gate, Limit, eases, evaluate
 from riskcore.metrics import METRICS, Kind, OrderFacts, Subject, Value, net_high, net_low
 from riskcore.reasons import Reason
-from riskcore.simulate import NO_ORDERS, Leg, exposure_of, leg_with_order, make_leg, replace_leg
+from riskcore.simulate import NO_ORDERS, Leg, exposure_of, held_leg, leg_with_order, make_leg, replace_leg
 from riskcore.types import AccountState, Ledger, Price
 
 # Each formula once: two names of one metric, and all limits on it, share its value.
@@ -63,20 +63,27 @@ def value_legs(
 ) -> dict[str, Leg] | str:
     """Return every leg with something held or an open order, by position key; or the symbol that has no fresh mark."""
     legs = {}
+    state_age_us = age_of(state, now_us, parameters)
     for key, position in state.positions.items():
-        if not position.quantity and key not in ledger.open:
-            continue  # nothing is held: a price of it is not needed
-        mark = current_mark(position, state, prices.get(position.symbol), now_us, parameters)
+        opened = ledger.open.get(key)
+        if opened is None:
+            if not position.quantity:
+                continue  # nothing is held: a price of it is not needed
+            opened = NO_ORDERS
+        mark = current_mark(
+            position, prices.get(position.symbol), state_age_us=state_age_us, now_us=now_us, parameters=parameters
+        )
         if mark is None:
             return position.symbol
-        opened = ledger.open.get(key) or NO_ORDERS
-        legs[key] = make_leg(position.symbol, position.exchange, position, opened, mark)
+        legs[key] = held_leg(position, opened, mark)
     for key, opened in ledger.open.items():
         if key not in legs:
-            mark = current_mark(None, state, prices.get(opened.symbol), now_us, parameters)
+            mark = current_mark(
+                None, prices.get(opened.symbol), state_age_us=state_age_us, now_us=now_us, parameters=parameters
+            )
             if mark is None:
                 return opened.symbol
-            legs[key] = make_leg(opened.symbol, opened.exchange, None, opened, mark)
+            legs[key] = make_leg(opened.symbol, opened.exchange, ZERO, ZERO, opened, mark)
     return legs
 
 
@@ -85,14 +92,19 @@ def _order_leg(case: Case, legs: dict[str, Leg]) -> Leg | str:
     leg = legs.get(case.key)
     if leg is not None:
         return leg
-    assert case.state is not None  # gate 5 has passed
-    price = case.inputs.prices.get(case.order.symbol)
-    mark = current_mark(case.position, case.state, price, case.inputs.now_us, case.parameters)
+    mark = current_mark(
+        case.position,
+        case.inputs.prices.get(case.order.symbol),
+        state_age_us=case.state_age_us,
+        now_us=case.inputs.now_us,
+        parameters=case.parameters,
+    )
     if mark is None:
         return case.order.symbol
-    return make_leg(
-        case.order.symbol, case.leg_exchange, case.position, case.ledger.open.get(case.key) or NO_ORDERS, mark
-    )
+    opened = case.ledger.open.get(case.key) or NO_ORDERS
+    if case.position is not None:
+        return held_leg(case.position, opened, mark)
+    return make_leg(case.order.symbol, case.leg_exchange, ZERO, ZERO, opened, mark)
 
 
 def work_out(case: Case) -> Figures | Refusal:
@@ -113,7 +125,7 @@ def work_out(case: Case) -> Figures | Refusal:
     if case.book.limits_exchanges:
         here = _part(state, [one for one in legs.values() if one.may_be_on(case.exchange)], leg, after_leg, facts)
     limits = case.book.limits_for(order, case.account, case.exchange)
-    findings = tuple([_evaluate(limit, whole, here, case) for limit in limits])
+    findings = tuple([evaluate(limit, _value_of(limit, whole, here, case)) for limit in limits])
     reserved = whole.before.exposure.margin_reserved
     return Figures(
         whole=whole,
@@ -140,9 +152,10 @@ def _part(state: AccountState, legs: Collection[Leg], leg: Leg, after_leg: Leg, 
     )
 
 
-def _evaluate(limit: Limit, whole: Part, here: Part, case: Case) -> Finding:
-    values = (here if limit.by_exchange else whole).values
-    return evaluate(limit, values[limit.value] if limit.value in values else _counted(limit, case))
+def _value_of(limit: Limit, whole: Part, here: Part, case: Case) -> Decimal | None:
+    if limit.counted:
+        return _counted(limit, case)
+    return (here if limit.by_exchange else whole).values[limit.value]
 
 
 def _without_price(symbol: str) -> Refusal:

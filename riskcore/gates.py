@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from riskcore.book import Restriction
 from riskcore.calendar import moment
-from riskcore.case import Case, age_us, has_price
+from riskcore.case import Case, has_price
 from riskcore.decimals import ZERO, is_multiple
 from riskcore.reasons import Reason
 from riskcore.types import OrderType, TradingState
@@ -104,7 +104,7 @@ def fresh_state(case: Case) -> Refusal | None:
     if not state.received_at_us:
         text = f"of account {state.account_id} positions and P&L have not both been reported"
         return Refusal(Reason.STALE_ACCOUNT_STATE, text)
-    age = age_us(state.received_at_us, state.sent_at_us, case.inputs.now_us, case.parameters)
+    age = case.state_age_us
     most = case.parameters.state_max_age_us
     if age > most:
         shown = f"{age / 1_000_000:.1f} s old, at most {most / 1_000_000:g} s is accepted"

@@ -43,26 +43,26 @@ def largest_quantity(room: Room, here: Room, findings: Iterable[Finding], reduci
     `here` is the room as limits by exchange see it. `reducible` is what passes whatever the limits say, because
     it only reduces the position; 0 if nothing.
     """
-    budgets: dict[tuple[Solve, bool], Decimal] = {(margin_room, False): room.state.equity - room.state.margin_used}
     least = INFINITY
+    of_whole: dict[Solve, Decimal] = {margin_room: room.state.equity - room.state.margin_used}
+    of_here: dict[Solve, Decimal] = {}
     for finding in findings:
         limit = finding.limit
-        if limit.blocking:
-            budget = _BUDGETS[limit.bound].get(limit.metric.name)
-            seen = here if limit.by_exchange else room
-            if budget is None:
-                least = least if finding.holds else ZERO  # no quantity changes what this limit says
-            elif limit.inclusive:
-                solve, amount = budget(seen, limit.threshold)
-                key = solve, limit.by_exchange
-                if key not in budgets or amount < budgets[key]:
-                    budgets[key] = amount
-            else:
-                least = min(least, _quantity_below(seen, limit, *budget(seen, limit.threshold)))
-    for (solve, by_exchange), amount in budgets.items():
-        quantity = solve(here if by_exchange else room, amount)
-        if quantity < least:
-            least = quantity
+        if not limit.blocking:
+            continue
+        budget = _BUDGETS[limit.bound].get(limit.metric.name)
+        if budget is None:
+            least = least if finding.holds else ZERO  # no quantity changes what this limit says
+            continue
+        seen, amounts = (here, of_here) if limit.by_exchange else (room, of_whole)
+        solve, amount = budget(seen, limit.threshold)
+        if not limit.inclusive:
+            least = min(least, _quantity_below(seen, limit, solve, amount))
+        elif amount < amounts.get(solve, INFINITY):
+            amounts[solve] = amount
+    for seen, amounts in ((room, of_whole), (here, of_here)):
+        for solve, amount in amounts.items():
+            least = min(least, solve(seen, amount))
     best = max(least, reducible)
     return floor_to_step(best, room.step) if best > ZERO else ZERO
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from msgspec import Struct
@@ -170,7 +171,9 @@ def _candidate(case: Case, figures: Figures) -> Decimal:
         return reducible
     room = _room(case, figures, figures.whole)
     here = room if figures.here is figures.whole else _room(case, figures, figures.here)
-    findings = [finding for place, finding in enumerate(figures.findings) if place not in figures.eased]
+    findings: Iterable[Finding] = figures.findings
+    if figures.eased:
+        findings = (finding for place, finding in enumerate(figures.findings) if place not in figures.eased)
     return within_instrument(largest_quantity(room, here, findings, reducible), case.instrument)
 
 

@@ -51,6 +51,7 @@ class Limit(Struct, frozen=True, kw_only=True):
     `share` take the value and the threshold and say whether the limit holds and how much of it is used.
     `inclusive`: the limit holds at its bound. `of_account`: the metric has a value without an order.
     `by_exchange`: it is on what the account has on the exchange of its scope, not on all of the account.
+    `counted`: its value is a count over its own window.
     """
 
     policy: Policy
@@ -64,6 +65,7 @@ class Limit(Struct, frozen=True, kw_only=True):
     inclusive: bool
     of_account: bool
     by_exchange: bool
+    counted: bool
     blocking: bool
     scalable: bool
 
@@ -117,6 +119,7 @@ def make_limit(policy: Policy, gate: Gate | None = None) -> Limit:
         inclusive=policy.operator in (Operator.AT_MOST, Operator.AT_LEAST),
         of_account=metric.kind in (Kind.ACCOUNT, Kind.SYMBOL),
         by_exchange=policy.scope is Scope.EXCHANGE and metric.kind in (Kind.ACCOUNT, Kind.SYMBOL),
+        counted=metric.kind is Kind.COUNTED,
         blocking=policy.type is not PolicyType.SOFT,
         scalable=policy.on_breach is OnBreach.SCALE_DOWN,
     )

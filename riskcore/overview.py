@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal, localcontext
+from functools import partial
 from itertools import repeat
 
 from msgspec import Struct
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 
 from riskcore.answer import binding_finding, risk_level, state_at
 from riskcore.book import Account
-from riskcore.case import age_us, current_mark
+from riskcore.case import age_of, current_mark
 from riskcore.compiled import CompiledBook
 from riskcore.decimals import EXACT, shown_ratio, tidy
 from riskcore.limits import Bound, Finding, Limit
@@ -132,7 +133,7 @@ def _account_overview(
 ) -> AccountOverview:
     state, parameters = picture.state, picture.book.parameters
     stale, missing = _bad_prices(picture)
-    age = None if state is None else age_us(state.received_at_us, state.sent_at_us, picture.now_us, parameters)
+    age = None if state is None else age_of(state, picture.now_us, parameters)
     known = picture.whole is not None
     return AccountOverview(
         account_id=picture.account.id,
@@ -184,11 +185,11 @@ def _bad_prices(picture: Picture) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return (), ()
     parameters = picture.book.parameters
     patient = replace(parameters, price_max_age_us=_FOR_EVER_US)
+    mark = partial(current_mark, state_age_us=age_of(state, picture.now_us, parameters), now_us=picture.now_us)
     for symbol, held in _held_symbols(state, picture.ledger):
         price = picture.prices.get(symbol)
-        if current_mark(held, state, price, picture.now_us, parameters) is None:
-            none = current_mark(held, state, price, picture.now_us, patient) is None
-            (missing if none else stale).add(symbol)
+        if mark(held, price, parameters=parameters) is None:
+            (missing if mark(held, price, parameters=patient) is None else stale).add(symbol)
     return tuple(sorted(stale)), tuple(sorted(missing))
 
 

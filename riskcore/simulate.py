@@ -22,8 +22,9 @@ NO_ORDERS = OpenOrders(symbol="")
 class Leg(Struct, frozen=True):
     """One symbol on one exchange in one account, all open orders included.
 
-    `high` and `low` are the signed positions after all buys and after all sells; the values are at the
-    mark, in currency. `margin` is the initial margin that the open orders' worst case would need.
+    `high` and `low` are the signed positions after all buys and after all sells. The values, all at the mark,
+    are in currency: of those two, of the larger of them (`worst_value`), and what the position has gained.
+    `margin` is the initial margin that the open orders' worst case would need.
     """
 
     symbol: str
@@ -34,8 +35,10 @@ class Leg(Struct, frozen=True):
     opened: OpenOrders
     high: Decimal
     low: Decimal
-    worst_quantity: Decimal
+    high_value: Decimal
+    low_value: Decimal
     worst_value: Decimal
+    unrealized_pnl: Decimal
     margin: Decimal
 
     def may_be_on(self, exchange: str) -> bool:
@@ -56,17 +59,47 @@ class Exposure(Struct, frozen=True, kw_only=True):
     open_orders: int
 
 
-def make_leg(symbol: str, exchange: str, position: Position | None, opened: OpenOrders, mark: Decimal) -> Leg:
-    """Return the leg of one symbol. `mark` in currency per unit, > 0."""
-    quantity, entry = (position.quantity, position.entry_price) if position is not None else (ZERO, ZERO)
+# The legs valued last, by the identity of their position, which is kept with them: as long as nothing of a leg
+# has moved, the account's next order finds the same position, the same open orders and an equal mark.
+_REMEMBERED = 65_536
+_legs: dict[int, tuple[Position, Leg]] = {}
+
+
+def held_leg(position: Position, opened: OpenOrders, mark: Decimal) -> Leg:
+    """Return the leg of a position. `mark` in currency per unit, > 0."""
+    kept = _legs.get(id(position))
+    if kept is not None:
+        known, leg = kept
+        if known is position and leg.opened is opened and leg.mark == mark:
+            return leg
+    leg = make_leg(position.symbol, position.exchange, position.quantity, position.entry_price, opened, mark)
+    if len(_legs) >= _REMEMBERED:
+        _legs.clear()
+    _legs[id(position)] = position, leg
+    return leg
+
+
+def make_leg(
+    symbol: str, exchange: str, quantity: Decimal, entry_price: Decimal, opened: OpenOrders, mark: Decimal
+) -> Leg:
+    """Return the leg of one symbol. `entry_price` and `mark` in currency per unit, the mark > 0."""
+    gained = quantity * (mark - entry_price)
     if not opened.buy_count and not opened.sell_count:
-        worst = abs(quantity)
-        return Leg(symbol, exchange, quantity, entry, mark, opened, quantity, quantity, worst, worst * mark, ZERO)
+        value = quantity * mark
+        return Leg(
+            symbol, exchange, quantity, entry_price, mark, opened,
+            quantity, quantity, value, value, abs(value), gained, ZERO,
+        )  # fmt: skip
     high = quantity + opened.buy_quantity
     low = quantity - opened.sell_quantity
-    worst = max(abs(high), abs(low))
+    high_value, low_value = high * mark, low * mark
+    # `high` is never below `low`, so the one farther from zero is above zero in the first case, below in the other.
+    worst_value = high_value if high_value > -low_value else -low_value
     margin = open_margin(quantity, opened)
-    return Leg(symbol, exchange, quantity, entry, mark, opened, high, low, worst, worst * mark, margin)
+    return Leg(
+        symbol, exchange, quantity, entry_price, mark, opened,
+        high, low, high_value, low_value, worst_value, gained, margin,
+    )  # fmt: skip
 
 
 def open_margin(quantity: Decimal, opened: OpenOrders) -> Decimal:
@@ -95,8 +128,7 @@ def side_margin(quantity: Decimal, margin: Decimal, unit_margin: Decimal, closab
 def leg_with_order(leg: Leg, side: Side, quantity: Decimal, valued_at: Decimal, margin_rate: Decimal) -> Leg:
     """Return the leg with one more open order of `quantity` (`valued_at` in currency per unit)."""
     opened = with_open(leg.opened, side, quantity, valued_at, margin_rate)
-    position = Position(symbol=leg.symbol, quantity=leg.quantity, entry_price=leg.entry_price)
-    return make_leg(leg.symbol, leg.exchange, position, opened, leg.mark)
+    return make_leg(leg.symbol, leg.exchange, leg.quantity, leg.entry_price, opened, leg.mark)
 
 
 def exposure_of(legs: Iterable[Leg]) -> Exposure:
@@ -104,11 +136,11 @@ def exposure_of(legs: Iterable[Leg]) -> Exposure:
     gross = high = low = margin = unrealized = pending = ZERO
     positions = orders = 0
     for leg in legs:
-        mark, opened = leg.mark, leg.opened
+        opened = leg.opened
         gross += leg.worst_value
-        high += leg.high * mark
-        low += leg.low * mark
-        unrealized += leg.quantity * (mark - leg.entry_price)
+        high += leg.high_value
+        low += leg.low_value
+        unrealized += leg.unrealized_pnl
         positions += 1
         if opened.buy_count or opened.sell_count:
             margin += leg.margin
@@ -137,12 +169,12 @@ def replace_leg(total: Exposure, before: Leg, after: Leg) -> Exposure:
     )
     return Exposure(
         gross=total.gross - before.worst_value + after.worst_value,
-        net_high=total.net_high + (after.high - before.high) * after.mark,
-        net_low=total.net_low + (after.low - before.low) * after.mark,
+        net_high=total.net_high - before.high_value + after.high_value,
+        net_low=total.net_low - before.low_value + after.low_value,
         margin_reserved=total.margin_reserved - before.margin + after.margin,
         unrealized_pnl=total.unrealized_pnl,
         pending_notional=total.pending_notional + pending,
-        open_positions=total.open_positions + bool(after.worst_quantity) - bool(before.worst_quantity),
+        open_positions=total.open_positions + bool(after.worst_value) - bool(before.worst_value),
         open_orders=total.open_orders + orders,
     )
 

@@ -120,7 +120,7 @@ class AccountState(Struct, frozen=True, kw_only=True):
     week_end_us: int = 0
 
 
-class OpenOrders(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class OpenOrders(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """The sums over an account's reservations in one symbol on one exchange, each side by itself.
 
     `..._margin` is the initial margin in currency if the whole side opened new exposure, `..._unit_margin` the

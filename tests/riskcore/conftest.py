@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from riskcore import case, ledger
+from riskcore import case, ledger, simulate
 
 
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> None:
     """Forget the records that other tests decoded: what a test reaches must not depend on their order."""
     case._states.clear()
+    simulate._legs.clear()
     ledger._ledgers.clear()

@@ -5,8 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
-from riskcore.simulate import strictly_reduces
+from riskcore import simulate
+from riskcore.ledger import with_open
+from riskcore.simulate import NO_ORDERS, held_leg, strictly_reduces
+from riskcore.types import OpenOrders, Position
 from tests.riskcore.builders import (
     BUY,
     SELL,
@@ -164,3 +168,31 @@ def test_an_order_strictly_reduces_if_nothing_of_its_side_can_flip_the_position(
     held, side, quantity, open_same_side, reduces
 ) -> None:
     assert strictly_reduces(D(held), side, D(quantity), D(open_same_side)) is reduces
+
+
+class TestRememberedLegs:
+    """A leg is valued once for as long as nothing of it moves."""
+
+    held = Position(symbol="BTCUSDT", quantity=D(2), entry_price=D(90), mark_price=D(100))
+
+    def test_the_same_position_at_the_same_mark_is_the_same_leg(self) -> None:
+        leg = held_leg(self.held, NO_ORDERS, D(100))
+        assert held_leg(self.held, NO_ORDERS, D("100.0")) is leg
+
+    def test_another_mark_or_other_open_orders_are_another_leg(self) -> None:
+        held_leg(self.held, NO_ORDERS, D(100))
+        assert held_leg(self.held, NO_ORDERS, D(110)).worst_value == 220
+        opened = with_open(OpenOrders(symbol="BTCUSDT"), BUY, D(3), D(100), D("0.1"))
+        assert held_leg(self.held, opened, D(110)).worst_value == 550
+        assert held_leg(self.held, NO_ORDERS, D(110)).worst_value == 220
+
+    def test_an_equal_position_that_is_another_one_is_valued_by_itself(self) -> None:
+        first = held_leg(self.held, NO_ORDERS, D(100))
+        second = held_leg(replace(self.held, quantity=D(-2)), NO_ORDERS, D(100))
+        assert (first.high_value, second.high_value) == (D(200), D(-200))
+
+    def test_no_more_are_kept_than_fit(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(simulate, "_REMEMBERED", 2)
+        others = [replace(self.held, quantity=D(number)) for number in range(5)]
+        assert [held_leg(other, NO_ORDERS, D(100)).high_value for other in others] == [0, 100, 200, 300, 400]
+        assert len(simulate._legs) <= 2
