@@ -32,26 +32,27 @@ def approved(site: Site) -> float:
     return sum(float(line.split()[-1]) for line in lines if line.startswith("risk_orders_approved_total"))
 
 
-def test_the_command_is_the_same_process_and_ends_in_good_order(site):
-    environment = site.house.installation.environment
-    with Process("run_gateway", [sys.executable, "manage.py", "run_gateway"], environment, says="connected to") as made:
-        assert b"riskportal.serve" in Path(f"/proc/{made.pid}/cmdline").read_bytes()
+@pytest.mark.parametrize("role", ["gateway", "feeds"])
+def test_the_command_is_the_same_process_and_ends_in_good_order(site, role):
+    environment, command = site.house.installation.environment, f"run_{role}"
+    with Process(command, [sys.executable, "manage.py", command], environment, says="connected to") as made:
+        assert f"riskportal.serve\0{role}\0".encode() in Path(f"/proc/{made.pid}/cmdline").read_bytes()
         made.begin_to_stop()
         assert made.wait() == 0
 
 
 @pytest.mark.parametrize("missing", ["REDIS_URL", "NATS_URL"])
-def test_without_its_servers_being_named_it_does_not_start(site, missing):
-    environment = {**site.house.installation.environment, missing: ""}
-    for command in (["manage.py", "run_gateway"], ["-m", "riskportal.serve", "gateway"]):
-        done = subprocess.run(
-            [sys.executable, *command],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 1
-        assert f"{missing} is not set" in done.stderr
+@pytest.mark.parametrize("role", ["gateway", "feeds"])
+@pytest.mark.parametrize("command", [["manage.py", "run_{role}"], ["-m", "riskportal.serve", "{role}"]])
+def test_without_its_servers_being_named_it_does_not_start(site, command, role, missing):
+    done = subprocess.run(
+        [sys.executable, *(part.format(role=role) for part in command)],
+        cwd=ROOT,
+        env={**site.house.installation.environment, missing: ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"{missing} is not set" in done.stderr

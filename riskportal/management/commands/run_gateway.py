@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from typing import Any
-
-from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from riskportal.management.role_command import RoleCommand
 
 
-class Command(BaseCommand):
+class Command(RoleCommand):
     help = (
         "Answers order checks over NATS (risk.check.order, risk.check.batch) until it is told to end. "
         "The same as: python -m riskportal.serve gateway"
     )
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        if settings.EMBEDDED:
-            raise CommandError("REDIS_URL is not set: an embedded process keeps its live state to itself")
-        if not settings.NATS_URL:
-            raise CommandError("NATS_URL is not set, and the gateway answers over NATS alone")
-        # In the place of this process, which has loaded its metrics before it could be told where they are kept.
-        os.chdir(settings.BASE_DIR)
-        os.execv(sys.executable, [sys.executable, "-m", "riskportal.serve", "gateway"])  # noqa: S606 - no shell wanted
+    role = "gateway"
