@@ -28,7 +28,8 @@ from state.redis_scripts import COMMIT, FORGET, JOURNAL_LIFE, KEEP_BOOK, LOAD, P
 from state.redis_wire import BULK_TIMEOUT_S, TIMEOUT_S, Argument, Refused, pack
 from state.requests import lane_of_commit, lane_of_load
 
-_PRICES_AT_ONCE = 500
+# Checks wait while a script runs: some three milliseconds for so many on a slow machine.
+_PRICES_AT_ONCE = 250
 
 
 class RedisStore:

@@ -1,14 +1,20 @@
 -- ARGV[1]: for how many seconds this lane keeps the bars that prices make, 0 where it keeps none. Then for each
--- price its symbol, the head of its record (up to the receipt), sent_at_us, and the price in plain digits, empty
--- where it makes no bar. Writes those that were not sent before the one that is there. Replies how many.
+-- price its symbol, once, the head of its record (up to the receipt), sent_at_us, and the price in plain digits,
+-- empty where it makes no bar; at most 1000 prices. Writes those that were not sent before the one that is there.
+-- Replies how many.
 local now = now_text()
 local seconds = tonumber(string.sub(now, 1, -7))
 local minute = string.format('%d000000', seconds - seconds % 60)
 local bars = lane .. BARS .. minute
 local life = tonumber(ARGV[1])
 
--- Numbers in digits compare as text: first the longer whole part, then what comes first in the alphabet.
+-- Doubles that differ, differ the same way as the numbers do. Where they do not, the digits tell, compared as text:
+-- first the longer whole part, then what comes later in the alphabet.
 local function is_above(left, right)
+  local double, other_double = tonumber(left), tonumber(right)
+  if double and other_double and double ~= other_double then
+    return double > other_double
+  end
   local whole, rest = string.match(left, '^(%d*)%.?(%d*)')
   local other_whole, other_rest = string.match(right, '^(%d*)%.?(%d*)')
   if #whole ~= #other_whole then
@@ -20,12 +26,11 @@ local function is_above(left, right)
   return rest > other_rest
 end
 
--- Takes a price into the bar of its symbol. Returns whether that has changed.
-local function grow(symbol, price)
-  local bar = redis.call('HGET', bars, symbol)
+-- The bar with one more price, nil where that changes nothing.
+local function grown(bar, price)
   local open, high, low, close, first = string.match(bar or '', '^(%S+) (%S+) (%S+) (%S+) (%d+)')
   if price == close then
-    return false
+    return nil
   end
   if not open then
     open, high, low, first = price, price, price, now
@@ -34,25 +39,37 @@ local function grow(symbol, price)
   elseif is_above(low, price) then
     low = price
   end
-  redis.call('HSET', bars, symbol, table.concat({ open, high, low, price, first, now }, ' '))
-  return true
+  return table.concat({ open, high, low, price, first, now }, ' ')
 end
 
-local written = 0
-local grown = false
+local symbols = {}
 for i = 2, #ARGV, 4 do
-  local sent = ARGV[i + 2]
-  local before = redis.call('HGET', lane .. PRICES, ARGV[i])
-  local before_sent = before and string.match(before, ',(%d+)%]$')
+  symbols[#symbols + 1] = ARGV[i]
+end
+local known = read_fields(lane .. PRICES, symbols)
+local known_bars = life > 0 and read_fields(bars, symbols) or {}
+local new, new_bars = {}, {}
+for i = 1, #symbols do
+  local at = 4 * i - 2
+  local sent, price = ARGV[at + 2], ARGV[at + 3]
+  local before_sent = known[i] and string.match(known[i], ',(%d+)%]$')
   if sent == '0' or not before_sent or tonumber(sent) >= tonumber(before_sent) then
-    redis.call('HSET', lane .. PRICES, ARGV[i], ARGV[i + 1] .. now .. ',' .. sent .. ']')
-    written = written + 1
-    if life > 0 and ARGV[i + 3] ~= '' then
-      grown = grow(ARGV[i], ARGV[i + 3]) or grown
+    new[#new + 1] = symbols[i]
+    new[#new + 1] = ARGV[at + 1] .. now .. ',' .. sent .. ']'
+    local bar = life > 0 and price ~= '' and grown(known_bars[i], price)
+    if bar then
+      new_bars[#new_bars + 1] = symbols[i]
+      new_bars[#new_bars + 1] = bar
     end
   end
 end
-if grown and redis.call('HSET', lane .. BAR_MINUTES, minute, redis.call('HLEN', bars)) == 1 then
-  redis.call('EXPIRE', bars, life)
+if #new > 0 then
+  redis.call('HSET', lane .. PRICES, unpack(new))
 end
-return written
+if #new_bars > 0 then
+  redis.call('HSET', bars, unpack(new_bars))
+  if redis.call('HSET', lane .. BAR_MINUTES, minute, redis.call('HLEN', bars)) == 1 then
+    redis.call('EXPIRE', bars, life)
+  end
+end
+return #new / 2
