@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
@@ -14,10 +13,9 @@ from riskcore.compiled import CompiledBook
 from riskcore.overview import AccountOverview, overview
 from riskcore.ports import AccountQuery, AccountView, Control, Load, Stop
 from riskcore.types import Reservation
+from state.many import load_many
 from state.store import EXPIRED_LIMIT, StateUnavailable, Store
 
-# Accounts of one load: their states travel together.
-_TOGETHER = 100
 _ATTEMPTS = 5
 
 
@@ -43,16 +41,10 @@ def in_force_now(store: Store) -> InForce:
 
 def overviews(store: Store, of: InForce, account_ids: Iterable[str]) -> Iterator[AccountOverview]:
     """Yield accounts as they stand, in the order of lanes; those that the book does not have are left out."""
-    lanes: dict[int, list[str]] = {}
-    for account_id in account_ids:
-        if account_id in of.book.accounts:
-            lanes.setdefault(store.lane_of(account_id), []).append(account_id)
-    for of_lane in lanes.values():
-        rest = iter(of_lane)
-        while some := tuple(islice(rest, _TOGETHER)):
-            loaded = store.load(Load(accounts=tuple(AccountQuery(account_id=each) for each in some)))
-            for view in loaded.accounts:
-                yield _overview(store, of, view, loaded.now_us)
+    known = (AccountQuery(account_id=each) for each in account_ids if each in of.book.accounts)
+    for loaded in load_many(store, known):
+        for view in loaded.accounts:
+            yield _overview(store, of, view, loaded.now_us)
 
 
 def _overview(store: Store, of: InForce, view: AccountView, now_us: int) -> AccountOverview:
@@ -70,16 +62,8 @@ def _overview(store: Store, of: InForce, view: AccountView, now_us: int) -> Acco
     raise StateUnavailable(f"account {view.account_id} changed at every attempt to read it")
 
 
-def holders(store: Store, account_ids: Sequence[str], order_id: str) -> list[Reservation]:
+def holders(store: Store, account_ids: Iterable[str], order_id: str) -> list[Reservation]:
     """Return the reservations of an order_id in these accounts."""
-    found: list[Reservation] = []
-    lanes: dict[int, list[str]] = {}
-    for account_id in account_ids:
-        lanes.setdefault(store.lane_of(account_id), []).append(account_id)
-    for of_lane in lanes.values():
-        rest = iter(of_lane)
-        while some := tuple(islice(rest, _TOGETHER)):
-            queries = tuple(AccountQuery(account_id=each, reservations=(order_id,)) for each in some)
-            for view in store.load(Load(accounts=queries)).accounts:
-                found += view.reservations.values()
-    return found
+    queries = (AccountQuery(account_id=each, reservations=(order_id,)) for each in account_ids)
+    views = (view for loaded in load_many(store, queries) for view in loaded.accounts)
+    return [held for view in views for held in view.reservations.values()]

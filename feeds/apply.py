@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
 import msgspec
 
@@ -22,14 +21,13 @@ from riskcore.ports import AccountChange, AccountQuery, AccountView, Commit, Com
 from riskcore.report import AccountReport, merge, report_steps
 from riskcore.types import AccountState
 from state.driver import run_sync
+from state.many import load_many
 from state.store import StateUnavailable, Store
 
 logger = logging.getLogger(__name__)
 
 _encoder = msgspec.json.Encoder()
 
-# Accounts of one load: their states travel together.
-_TOGETHER = 100
 _ATTEMPTS = 64
 
 
@@ -174,12 +172,5 @@ def _continued(reported: AccountState, baseline: AccountState, parameters: Param
 
 
 def _views(store: Store, account_ids: Iterable[str]) -> Iterator[AccountView]:
-    """Read accounts, some of one lane at a time."""
-    lanes: dict[int, list[str]] = {}
-    for account_id in account_ids:
-        lanes.setdefault(store.lane_of(account_id), []).append(account_id)
-    for of_lane in lanes.values():
-        rest = iter(of_lane)
-        while some := tuple(islice(rest, _TOGETHER)):
-            queries = tuple(AccountQuery(account_id=account_id) for account_id in some)
-            yield from store.load(Load(accounts=queries)).accounts
+    for loaded in load_many(store, (AccountQuery(account_id=each) for each in account_ids)):
+        yield from loaded.accounts
