@@ -9,8 +9,7 @@ import pytest
 
 from bus.nats import Connection
 from devtools.nats_server import NatsServer
-
-PATIENCE_S = 20.0
+from tests.support.patience import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +69,3 @@ async def listener(connect) -> Listener:
     async with asyncio.timeout(PATIENCE_S):
         await connection.until_up()
     return found
-
-
-async def eventually(look: Callable[[], object], what: str) -> None:
-    """Look until it is true, without holding up the loop."""
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while not look():  # noqa: ASYNC110 - there is no event for everything that a test waits for
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"not within {PATIENCE_S:.0f} s: {what}") from None

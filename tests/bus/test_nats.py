@@ -14,7 +14,8 @@ import pytest
 from bus.nats import Connection, reconnects
 from devtools.nats_server import NatsServer
 from devtools.ports import HOST
-from tests.bus.conftest import PATIENCE_S, Listener, eventually
+from tests.bus.conftest import Listener
+from tests.support.patience import PATIENCE_S, eventually
 
 
 async def up(connection: Connection) -> None:

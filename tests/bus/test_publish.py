@@ -18,7 +18,7 @@ from bus import publish as bus
 from bus.events import BookPublished
 from bus.publish import Publisher, failures
 from devtools.nats_server import NatsServer
-from tests.bus.conftest import eventually
+from tests.support.patience import eventually
 
 ROOT = Path(__file__).parents[2]
 

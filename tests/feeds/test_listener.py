@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
@@ -28,10 +28,9 @@ from state.memory_store import MemoryStore
 from state.redis_store import AsyncRedisStore, RedisStore
 from state.store import AsyncStore, StateUnavailable, Store
 from tests.riskcore import builders
+from tests.support.patience import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-PATIENCE_S = 20.0
 
 
 def now_ms() -> int:
@@ -72,15 +71,6 @@ class Desk:
         content = self.view().state
         held = None if content is None else decode_state(content).positions.get(key)
         return None if held is None else held.quantity
-
-
-async def eventually(look: Callable[[], object], what: str) -> None:
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while not look():  # noqa: ASYNC110 - there is no event for everything that a test waits for
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"not within {PATIENCE_S:.0f} s: {what}") from None
 
 
 def with_book(store: Store) -> None:

@@ -1,0 +1,19 @@
+"""Waiting for what comes about by itself, on however slow a machine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+# Far longer than anything takes that comes about at all.
+PATIENCE_S = 20.0
+
+
+async def eventually(look: Callable[[], object], what: str) -> None:
+    """Look until it is true, without holding up the loop."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not look():  # noqa: ASYNC110 - there is no event for everything that a test waits for
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"not within {PATIENCE_S:.0f} s: {what}") from None
