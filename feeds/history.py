@@ -3,6 +3,7 @@
 Which days count: those on which *all* of the symbols have a close, and of these the latest. So a return may span some
 days (a weekend, for a symbol that trades on it beside one that does not), and none is made up. A symbol that would take
 the others' days away is left out and named: it has no closes, its closes ended, or it has far fewer than the others.
+A day that is made of the prices received counts once it is over: its last price so far is no close.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from enum import StrEnum
 from functools import reduce
 
 import numpy as np
-from django.db.models import Max
+from django.db.models import Max, QuerySet
+from django.utils import timezone
 
 from feeds.models import EquityPoint, Interval, PriceBar
 from riskcore.calendar import microseconds
@@ -25,6 +27,9 @@ from riskcore.volatility import Times
 
 # A symbol without a close for longer than this has ended: it is delisted, or its feed has stopped.
 ENDED_AFTER = timedelta(days=7)
+
+# A day's last prices are written so long after it at most, unless something is down.
+_LAST_WRITTEN_AFTER = timedelta(minutes=5)
 
 
 class LeftOut(StrEnum):
@@ -105,9 +110,16 @@ def do_keep_equity(points: Iterable[EquityPoint]) -> None:
     EquityPoint.objects.bulk_create(points, batch_size=2_000, ignore_conflicts=True)
 
 
+def _days_of(symbols: Collection[str]) -> QuerySet[PriceBar]:
+    """Return the symbols' bars of a day, without those that still grow."""
+    over = timezone.now() - timedelta(days=1) - _LAST_WRITTEN_AFTER
+    bars = PriceBar.objects.filter(symbol__in=symbols, interval=Interval.DAY)
+    return bars.exclude(first_at__isnull=False, start__gt=over)
+
+
 def _newest(symbols: Collection[str], until: date | None) -> dict[str, datetime]:
     """Return the start of each symbol's latest bar, of those that have one."""
-    bars = PriceBar.objects.filter(symbol__in=symbols, interval=Interval.DAY)
+    bars = _days_of(symbols)
     if until is not None:
         bars = bars.filter(start__lte=datetime.combine(until, time(), UTC))
     return dict(bars.order_by().values_list("symbol").annotate(last=Max("start")))
@@ -116,7 +128,7 @@ def _newest(symbols: Collection[str], until: date | None) -> dict[str, datetime]
 def _closes(symbols: Collection[str], first: datetime, last: datetime) -> dict[str, dict[date, float]]:
     """Return closes by symbol and date, of two dates or between them."""
     found: dict[str, dict[date, float]] = {symbol: {} for symbol in sorted(symbols)}
-    bars = PriceBar.objects.filter(symbol__in=symbols, interval=Interval.DAY, start__range=(first, last))
+    bars = _days_of(symbols).filter(start__range=(first, last))
     for symbol, start, close in bars.order_by().values_list("symbol", "start", "close"):
         found[symbol][start.date()] = float(close)
     return found

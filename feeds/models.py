@@ -47,7 +47,8 @@ class PriceBar(models.Model):
 
     `start` is its first moment; of a day midnight UTC of its date, wherever the market is. `close` may be adjusted for
     splits and dividends, and then open, high and low are empty. `volume` in units of the symbol. Written by
-    `feeds.price_import`.
+    `feeds.price_import`, and by `feeds.bars` from the prices received: then `first_at` and `last_at` say when the first
+    and the last of them were. One without them is somebody's word, which no price received changes.
     """
 
     symbol = models.CharField(max_length=32)
@@ -58,6 +59,8 @@ class PriceBar(models.Model):
     low = models.DecimalField(max_digits=_DIGITS, decimal_places=_PLACES, null=True)
     close = models.DecimalField(max_digits=_DIGITS, decimal_places=_PLACES)
     volume = models.DecimalField(max_digits=_DIGITS, decimal_places=_PLACES, null=True)
+    first_at = models.DateTimeField(null=True)
+    last_at = models.DateTimeField(null=True)
 
     class Meta:
         default_permissions = ("view",)
@@ -78,6 +81,11 @@ class PriceBar(models.Model):
             models.CheckConstraint(condition=Q(high__gte=F("low")), name="feeds_pricebar_high_low"),
             models.CheckConstraint(condition=Q(low__lte=F("open")), name="feeds_pricebar_low_open"),
             models.CheckConstraint(condition=Q(low__lte=F("close")), name="feeds_pricebar_low_close"),
+            models.CheckConstraint(
+                condition=Q(first_at__isnull=True, last_at__isnull=True)
+                | Q(first_at__isnull=False, last_at__isnull=False, first_at__lte=F("last_at")),
+                name="feeds_pricebar_received",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -106,7 +106,8 @@ def _write(bars: Sequence[Bar], interval: Interval) -> None:
         batch_size=_TOGETHER,
         update_conflicts=True,
         unique_fields=["symbol", "interval", "start"],
-        update_fields=_PRICES,
+        # What a file says is not changed any more by prices that are received.
+        update_fields=[*_PRICES, "first_at", "last_at"],
     )
 
 

@@ -9,7 +9,8 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from feeds import apply
+from feeds import apply, bars
+from feeds.models import Interval
 from feeds.retention import trim_history as trim
 from state.store import StateUnavailable
 from state.wiring import store
@@ -24,6 +25,15 @@ def keep_baselines() -> None:
         apply.keep_baselines(store())
     except (StateUnavailable, OperationalError, InterfaceError) as error:
         logger.warning("baselines are not kept for now: %s", error)
+
+
+@shared_task(name="feeds.keep_bars", ignore_result=True)
+def keep_bars() -> None:
+    """Keep the bars that prices made. Every five seconds: embedded, so much of the running minute may be lost."""
+    try:
+        bars.keep_bars(store(), length=Interval(settings.RISK_PRICE_BARS), running=settings.EMBEDDED)
+    except (StateUnavailable, OperationalError, InterfaceError) as error:
+        logger.warning("bars are not kept for now: %s", error)
 
 
 @shared_task(name="feeds.trim_history", ignore_result=True)

@@ -28,6 +28,7 @@ def schedule() -> dict[str, dict[str, Any]]:
         "drain-journal": _every(1.0, "audit.drain_journal"),
         "publish-keys": _every(1.0, "api.publish_keys"),
         "keep-baselines": _every(30.0, "feeds.keep_baselines"),
+        "keep-bars": _every(5.0, "feeds.keep_bars"),
         "trim-history": _every(3600.0, "feeds.trim_history"),
         "refresh-book": _every(settings.RISK_POLICY_REFRESH.total_seconds(), "policies.refresh_book"),
     }
