@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterable
 
 from django.db import Error as DatabaseFailure
 from nats.aio.msg import Msg
@@ -17,8 +16,8 @@ from feeds.apply import NoBook, apply_prices, book_for_reports
 from feeds.books import CompiledBooks
 from feeds.dead_letters import DeadLetters
 from feeds.intake import Intake, Outcome, intake_of, steps_of
+from feeds.last_prices import LastPrices
 from feeds.malformed import Malformed
-from feeds.messages import PriceReport
 from feeds.published import ACCOUNT_SUBJECTS, TICKS, AccountMessage, read_message, read_tick
 from riskcore.compiled import CompiledBook
 from riskcore.intake import NotApplied
@@ -38,33 +37,6 @@ _PRICES_EVERY_S = 0.01
 _BOOK_EVERY_S = 1.0
 _LETTERS_EVERY_S = 0.5
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
-
-
-class LastPrices:
-    """The last price of each symbol that is not written yet: of many ticks in a moment only the newest matters."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[str, PriceReport] = {}
-
-    def put(self, report: PriceReport) -> bool:
-        """Take a tick over; return whether it is not older than the one that waits."""
-        known = self._waiting.get(report.symbol)
-        if known is not None and report.sent_at_us and report.sent_at_us < known.sent_at_us:
-            return False
-        self._waiting[report.symbol] = report
-        return True
-
-    def take(self) -> list[PriceReport]:
-        """Return what waits, which then waits no more."""
-        taken, self._waiting = list(self._waiting.values()), {}
-        return taken
-
-    def put_back(self, reports: Iterable[PriceReport]) -> None:
-        """Let prices wait again that could not be written, where no newer ones came meanwhile."""
-        self._waiting = {report.symbol: report for report in reports} | self._waiting
-
-    def __len__(self) -> int:
-        return len(self._waiting)
 
 
 class Listener:
@@ -137,12 +109,13 @@ class Listener:
                 await asyncio.sleep(_LONGEST_PAUSE_S)
 
     async def _write_prices(self) -> bool:
-        reports = self._prices.take()
+        rounds = self._prices.take()
         try:
-            await asyncio.to_thread(apply_prices, self._thread_store, reports)
+            for reports in rounds:
+                await asyncio.to_thread(apply_prices, self._thread_store, reports)
         except StateUnavailable as error:
             logger.warning("prices are not written for now: %s", error)
-            self._prices.put_back(reports)
+            self._prices.put_back(rounds)
             return False
         return True
 

@@ -15,8 +15,7 @@ from bus.nats import Connection
 from devtools.nats_server import NatsServer
 from feeds.books import CompiledBooks
 from feeds.dead_letters import DeadLetters
-from feeds.listener import LastPrices, Listener
-from feeds.messages import PriceReport
+from feeds.listener import Listener
 from feeds.models import DeadLetter
 from riskcore.book import encode_book
 from riskcore.case import decode_state
@@ -251,20 +250,3 @@ class Away(AsyncMemoryStore):
             self.tried += 1
             raise StateUnavailable("away")
         return await super().load(load)
-
-
-def test_of_many_ticks_the_newest_waits() -> None:
-    prices = LastPrices()
-    assert prices.put(PriceReport("A", Decimal(1), 5))
-    assert not prices.put(PriceReport("A", Decimal(2), 4))
-    assert prices.put(PriceReport("A", Decimal(3), 5))
-    assert prices.put(PriceReport("A", Decimal(4), 0))
-    assert prices.take() == [PriceReport("A", Decimal(4), 0)]
-    assert len(prices) == 0
-
-
-def test_prices_that_could_not_be_written_wait_unless_newer_ones_came() -> None:
-    prices = LastPrices()
-    prices.put(PriceReport("A", Decimal(2), 5))
-    prices.put_back([PriceReport("A", Decimal(1), 4), PriceReport("B", Decimal(1), 4)])
-    assert {one.symbol: one.price for one in prices.take()} == {"A": 2, "B": 1}
