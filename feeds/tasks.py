@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from feeds import apply, bars
+from feeds import apply, bars, equity
 from feeds.models import Interval
 from feeds.retention import trim_history as trim
 from state.store import StateUnavailable
@@ -34,6 +34,15 @@ def keep_bars() -> None:
         bars.keep_bars(store(), length=Interval(settings.RISK_PRICE_BARS), running=settings.EMBEDDED)
     except (StateUnavailable, OperationalError, InterfaceError) as error:
         logger.warning("bars are not kept for now: %s", error)
+
+
+@shared_task(name="feeds.keep_equity", ignore_result=True)
+def keep_equity() -> None:
+    """Keep what every account's equity is, as often as the settings say."""
+    try:
+        equity.keep_equity(store(), settings.RISK_EQUITY_INTERVAL)
+    except (StateUnavailable, OperationalError, InterfaceError) as error:
+        logger.warning("the equity of accounts is not kept for now: %s", error)
 
 
 @shared_task(name="feeds.trim_history", ignore_result=True)

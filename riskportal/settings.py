@@ -121,6 +121,9 @@ RISK_POLICY_REFRESH = env.duration("RISK_POLICY_REFRESH", "30s", least="1s", mos
 # How long the bars are that are made of the prices received, besides those of a day.
 RISK_PRICE_BARS = env.choice("RISK_PRICE_BARS", "1m", ("1m", "1h", "1d"))
 
+# How often the equity of every account is kept.
+RISK_EQUITY_INTERVAL = env.duration("RISK_EQUITY_INTERVAL", "60s", least="1s", most="1h")
+
 # How long history is kept, in days; 0: for ever.
 RISK_PRICE_HISTORY_DAYS = env.whole("RISK_PRICE_HISTORY_DAYS", 0, least=0, most=36_500)
 RISK_EQUITY_HISTORY_DAYS = env.whole("RISK_EQUITY_HISTORY_DAYS", 30, least=0, most=36_500)
