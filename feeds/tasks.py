@@ -52,6 +52,7 @@ def trim_history() -> None:
         gone = trim(
             timezone.now(),
             price_days=settings.RISK_PRICE_HISTORY_DAYS,
+            intraday_days=settings.RISK_INTRADAY_HISTORY_DAYS,
             equity_days=settings.RISK_EQUITY_HISTORY_DAYS,
         )
     except (OperationalError, InterfaceError) as error:

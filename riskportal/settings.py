@@ -126,6 +126,7 @@ RISK_EQUITY_INTERVAL = env.duration("RISK_EQUITY_INTERVAL", "60s", least="1s", m
 
 # How long history is kept, in days; 0: for ever.
 RISK_PRICE_HISTORY_DAYS = env.whole("RISK_PRICE_HISTORY_DAYS", 0, least=0, most=36_500)
+RISK_INTRADAY_HISTORY_DAYS = env.whole("RISK_INTRADAY_HISTORY_DAYS", 30, least=0, most=36_500)
 RISK_EQUITY_HISTORY_DAYS = env.whole("RISK_EQUITY_HISTORY_DAYS", 30, least=0, most=36_500)
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from django.db import DatabaseError, OperationalError, connection, transaction
 
-from feeds import tasks
+from feeds import retention, tasks
 from feeds.models import EquityPoint, PriceBar
 from feeds.retention import Trimmed, trim_history
 
@@ -20,9 +20,9 @@ AMOUNTS = [*PRICES, ("feeds_pricebar", "volume"), ("feeds_equitypoint", "equity"
 NOT_NUMBERS = ["'NaN'", "'Infinity'", "'-Infinity'", "'inf'"]
 
 
-def bar(days_ago: float = 0, **values: object) -> PriceBar:
+def bar(days_ago: float = 0, interval: str = "1d", **values: object) -> PriceBar:
     prices = {"open": "10", "high": "12", "low": "9", "close": "11", "volume": "5"} | values
-    return PriceBar.objects.create(symbol="ACME", interval="1d", start=NOW - timedelta(days=days_ago), **prices)
+    return PriceBar.objects.create(symbol="ACME", interval=interval, start=NOW - timedelta(days=days_ago), **prices)
 
 
 def point(days_ago: float = 0) -> EquityPoint:
@@ -130,19 +130,32 @@ def test_a_row_says_what_it_is(row):
 def test_what_is_older_than_the_days_is_removed():
     for days in (9, 10, 11):
         bar(days), point(days)
-    assert trim_history(NOW, price_days=10, equity_days=9) == Trimmed(bars=1, points=2)
-    assert (PriceBar.objects.count(), EquityPoint.objects.count()) == (2, 1)
+        bar(days, interval="1m"), bar(days, interval="1h")
+    assert trim_history(NOW, price_days=10, intraday_days=9, equity_days=8) == Trimmed(bars=1 + 4, points=3)
+    assert sorted(PriceBar.objects.values_list("interval", flat=True)) == ["1d", "1d", "1h", "1m"]
+    assert EquityPoint.objects.count() == 0
+
+
+@pytest.mark.parametrize("together", [1, 2, 3, 100])
+def test_it_is_removed_some_at_a_time(monkeypatch, together):
+    monkeypatch.setattr(retention, "_TOGETHER", together)
+    for days in (1, 11, 12, 13, 14):
+        bar(days), point(days)
+    assert trim_history(NOW, price_days=10, intraday_days=10, equity_days=10) == Trimmed(bars=4, points=4)
+    assert (PriceBar.objects.count(), EquityPoint.objects.count()) == (1, 1)
 
 
 def test_no_days_keep_everything():
-    bar(30_000), point(30_000)
-    assert trim_history(NOW, price_days=0, equity_days=0) == Trimmed()
-    assert (PriceBar.objects.count(), EquityPoint.objects.count()) == (1, 1)
+    bar(30_000), bar(30_000, interval="1m"), point(30_000)
+    assert trim_history(NOW, price_days=0, intraday_days=0, equity_days=0) == Trimmed()
+    assert (PriceBar.objects.count(), EquityPoint.objects.count()) == (2, 1)
 
 
 def test_the_task_goes_by_the_settings(settings):
     settings.RISK_PRICE_HISTORY_DAYS, settings.RISK_EQUITY_HISTORY_DAYS = 20_000, 10_000
-    PriceBar.objects.create(symbol="ACME", interval="1d", start=datetime(1970, 1, 2, tzinfo=UTC), close=1)
+    settings.RISK_INTRADAY_HISTORY_DAYS = 10_000
+    for interval in ("1d", "1m"):
+        PriceBar.objects.create(symbol="ACME", interval=interval, start=datetime(1970, 1, 2, tzinfo=UTC), close=1)
     EquityPoint.objects.create(account_id="desk-1", at=datetime(1970, 1, 2, tzinfo=UTC), equity=1)
     bar(), point()
     tasks.trim_history()
@@ -158,5 +171,6 @@ def test_the_task_outlives_an_outage_of_the_database(monkeypatch, caplog):
     assert "the server is away" in caplog.text
 
 
-def test_prices_are_kept_for_ever_by_default_and_equity_for_a_month(settings):
-    assert (settings.RISK_PRICE_HISTORY_DAYS, settings.RISK_EQUITY_HISTORY_DAYS) == (0, 30)
+def test_days_are_kept_for_ever_by_default_and_what_is_within_them_for_a_month(settings):
+    assert settings.RISK_PRICE_HISTORY_DAYS == 0
+    assert (settings.RISK_INTRADAY_HISTORY_DAYS, settings.RISK_EQUITY_HISTORY_DAYS) == (30, 30)
