@@ -8,7 +8,8 @@ from datetime import date
 
 from feeds.history import load_history
 from riskcore.backtest import Breaches, Rolled, judge, roll
-from riskcore.var import PERCENTS, Floats, Method
+from riskcore.types import VarMethod
+from riskcore.var import PERCENTS, Floats
 
 
 class CannotTest(Exception):
@@ -38,7 +39,7 @@ class Backtest:
 
 
 def backtest(
-    weights: Mapping[str, float], *, days: int, window: int, methods: Sequence[Method], until: date | None = None
+    weights: Mapping[str, float], *, days: int, window: int, methods: Sequence[VarMethod], until: date | None = None
 ) -> Backtest:
     """Estimate every day's VaR from the `window` days before it, and hold it against what that day brought.
 
@@ -85,7 +86,7 @@ _WHY = {
 }
 
 
-def _tested(pnl: Floats, window: int, method: Method) -> Tested:
+def _tested(pnl: Floats, window: int, method: VarMethod) -> Tested:
     rolled = roll(pnl, window=window, method=method)
     return Tested(
         rolled=rolled,

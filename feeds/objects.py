@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 from msgspec import Raw
 
-from feeds.malformed import FieldError, Malformed, Wrong, not_json
+from feeds.malformed import MOST_ERRORS, FieldError, Malformed, Wrong, not_json
 
 # A field's parser raises Wrong, or Malformed where it is itself made of fields.
 Parser: TypeAlias = Callable[[bytes], Any]
@@ -45,6 +45,8 @@ def read_fields(
     errors: list[FieldError] = []
     quotes = 2 * len(members)
     for name, member in members.items():
+        if len(errors) >= MOST_ERRORS:
+            return values, errors  # what else is wrong would not be told
         raw = bytes(member)
         quotes += 2 if raw[0] == 34 else raw.count(b'"')
         parse = fields.get(name)
@@ -80,6 +82,8 @@ def read_list(raw: bytes, parse: Callable[[bytes], ItemT], *, most: int, least: 
     values: list[ItemT] = []
     errors: list[FieldError] = []
     for place, item in enumerate(items):
+        if len(errors) >= MOST_ERRORS:
+            break  # what else is wrong would not be told
         try:
             values.append(parse(bytes(item)))
         except Wrong as wrong:

@@ -13,6 +13,7 @@ from riskcore.figures import Figures
 from riskcore.judge import Judgement
 from riskcore.limits import Finding
 from riskcore.metrics import METRICS, Kind
+from riskcore.tail import MEASURES
 from riskcore.types import AccountState, BindingLimit, Decision, Reservation, ReservationRef, RiskLevel, Verdict
 
 # The metrics a decision shows: of the account and of the order's symbol, with the order in them.
@@ -119,7 +120,11 @@ def risk_level(binding: Finding | None, warning: Decimal, critical: Decimal) -> 
 
 def _shown_metrics(figures: Figures) -> dict[str, Decimal | None]:
     values = figures.whole.values
-    return {metric.name: None if (value := values[metric.value]) is None else metric.show(value) for metric in _SHOWN}
+    shown = {metric.name: None if (value := values[metric.value]) is None else metric.show(value) for metric in _SHOWN}
+    tail = figures.whole.after.tail
+    if tail is None or not any(finding.limit.metric.kind is Kind.TAIL for finding in figures.findings):
+        return shown
+    return shown | {name: None if (share := tail.share(name)) is None else shown_ratio(share) for name in MEASURES}
 
 
 def _utilisations(figures: Figures) -> dict[str, Decimal | None]:

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from riskcore.var import LEAST_DAYS, Floats, Method, tail_risk
+from riskcore.types import VarMethod
+from riskcore.var import LEAST_DAYS, Floats, tail_risk
 
 Flags = npt.NDArray[np.bool_]
 
@@ -60,7 +61,7 @@ class Rolled(Struct, frozen=True, kw_only=True, eq=False):
     `fallbacks`: on how many days the method gave way to historical simulation.
     """
 
-    method: Method
+    method: VarMethod
     losses: Floats
     var_95: Floats
     var_99: Floats
@@ -71,7 +72,7 @@ class Rolled(Struct, frozen=True, kw_only=True, eq=False):
         return self.losses > {95: self.var_95, 99: self.var_99}[percent]
 
 
-def roll(pnl: Floats, *, window: int, method: Method) -> Rolled:
+def roll(pnl: Floats, *, window: int, method: VarMethod) -> Rolled:
     """Estimate VaR for every day from the `window` days before it, and from nothing else.
 
     Parameters

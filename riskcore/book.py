@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from riskcore.decimals import ZERO
 from riskcore.types import OrderType, Side
@@ -146,8 +147,27 @@ class Parameters(Struct, frozen=True, kw_only=True):
     day_roll_minute: int = 0
 
 
+class Returns(Struct, frozen=True, kw_only=True):
+    """Daily returns of some symbols on days that all of them have, for value at risk (`scenarios`).
+
+    `version` is a hash that names the content. `since` and `until` are the dates of the first and the last return.
+    `values` has one little-endian double for each symbol and day, a symbol's together, the oldest day first:
+    statistics, not money.
+    """
+
+    version: str
+    symbols: tuple[str, ...]
+    days: int
+    since: str
+    until: str
+    values: bytes
+
+
 class Book(Struct, frozen=True, kw_only=True):
-    """One published version of everything officers manage. Only enabled policies are in it."""
+    """One published version of everything officers manage, and of what else a check goes by.
+
+    Only enabled policies are in it. `returns` is left out where there is no history of prices.
+    """
 
     version: int
     parameters: Parameters
@@ -156,6 +176,7 @@ class Book(Struct, frozen=True, kw_only=True):
     accounts: tuple[Account, ...] = ()
     restrictions: tuple[Restriction, ...] = ()
     instruments: tuple[Instrument, ...] = ()
+    returns: Returns | UnsetType = UNSET
 
 
 _encoder = msgspec.json.Encoder(order="sorted")
@@ -172,6 +193,10 @@ def decode_book(content: bytes) -> Book:
     return _decoder.decode(content)
 
 
-def content_hash(book: Book) -> str:
-    """Return the SHA-256 (hex) of all that the book says, its number apart: equal rules, equal hash."""
-    return hashlib.sha256(_encoder.encode(msgspec.structs.replace(book, version=0))).hexdigest()
+def content_hash(content: bytes) -> str:
+    """Return the SHA-256 (hex) of all that a book's JSON says, its number apart: equal rules, equal hash.
+
+    It is of the JSON and not of what this version of the program reads in it. Raises msgspec.DecodeError.
+    """
+    said = msgspec.json.decode(content, type=dict[str, Any])
+    return hashlib.sha256(_encoder.encode({**said, "version": 0})).hexdigest()

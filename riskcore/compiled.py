@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from riskcore.book import Account, Book, Instrument, Operator, Policy, Profile, Restriction, Scope
+from typing import TYPE_CHECKING
+
+from msgspec import UnsetType
+
+from riskcore.book import Account, Book, Instrument, Operator, Policy, Profile, Restriction, Returns, Scope
 from riskcore.decimals import ZERO
 from riskcore.limits import Bound, Limit, make_limit, profile_limits
+from riskcore.tail import MEASURES
 from riskcore.types import Order
+
+if TYPE_CHECKING:
+    from riskcore.scenarios import PreparedReturns
 
 # Combinations of account, exchange, strategy and symbol kept ready; beyond it they are worked out again.
 _COMBINATIONS = 65_536
@@ -14,8 +22,8 @@ _COMBINATIONS = 65_536
 class CompiledBook:
     """One version of the book, compiled once in a process. Read-only to its users.
 
-    Raises ValueError where a policy cannot be evaluated, or exposure would need no margin: such a book must not
-    be published.
+    Raises ValueError where a policy cannot be evaluated, exposure would need no margin, or the history of prices is
+    none: such a book must not be published.
     """
 
     def __init__(self, book: Book) -> None:
@@ -31,6 +39,9 @@ class CompiledBook:
         self.forbids_one_value = any(policy.operator is Operator.NOT_EQUAL for policy in book.policies)
         # Whether any policy is on what an account has on one exchange.
         self.limits_exchanges = any(policy.scope is Scope.EXCHANGE for policy in book.policies)
+        # Whether any policy is on value at risk or expected shortfall, and the history that they go by.
+        self.limits_tail = any(policy.metric in MEASURES for policy in book.policies)
+        self.returns = _prepared(book.returns)
         self.restrictions: dict[str, list[Restriction]] = {}
         for restriction in book.restrictions:
             self.restrictions.setdefault(restriction.symbol, []).append(restriction)
@@ -80,6 +91,14 @@ class CompiledBook:
         # Of several limits on one metric the tightest wins: the first of equals in priority is the tightest.
         limits.sort(key=lambda limit: (limit.gate, limit.policy.priority, limit.metric.name, _looseness(limit)))
         return tuple(limits)
+
+
+def _prepared(returns: Returns | UnsetType) -> PreparedReturns | None:
+    if isinstance(returns, UnsetType):
+        return None
+    from riskcore.scenarios import prepare_published  # loads numpy: only where there is something for it to do
+
+    return prepare_published(returns)
 
 
 def _looseness(limit: Limit) -> object:

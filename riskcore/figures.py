@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from decimal import Decimal
 
 from msgspec import Struct
@@ -17,12 +17,16 @@ from riskcore.limits import Finding, Gate, Limit, eases, evaluate
 from riskcore.metrics import METRICS, Kind, OrderFacts, Subject, Value, net_high, net_low
 from riskcore.reasons import Reason
 from riskcore.simulate import NO_ORDERS, Leg, exposure_of, held_leg, leg_with_order, make_leg, replace_leg
+from riskcore.tail import Tail
 from riskcore.types import AccountState, Ledger, Price
 
 # Each formula once: two names of one metric, and all limits on it, share its value.
 _VALUES = tuple(
     dict.fromkeys(
-        [*(metric.value for metric in METRICS.values() if metric.kind is not Kind.COUNTED), net_high, net_low]
+        [
+            *(metric.value for metric in METRICS.values() if metric.kind not in (Kind.COUNTED, Kind.TAIL)),
+            *(net_high, net_low),
+        ]
     )
 )
 
@@ -30,7 +34,8 @@ _VALUES = tuple(
 class Part(Struct, frozen=True):
     """An account, or what of it is on one exchange, without an order and with it.
 
-    `values` has every metric's value with the order, by the metric's function.
+    `values` has every metric's value with the order, by the metric's function; those of Kind.TAIL are worked out
+    where a limit asks for them.
     """
 
     before: Subject
@@ -120,12 +125,12 @@ def work_out(case: Case) -> Figures | Refusal:
     rate = margin_rate(order, case.instrument, case.parameters)
     facts = _facts(case, leg.mark)
     after_leg = leg_with_order(leg, order.side, order.quantity, facts.valued_at, rate)
-    whole = _part(state, legs.values(), leg, after_leg, facts)
+    whole = _part(case, list(legs.values()), leg, after_leg, facts)
     here = whole
     if case.book.limits_exchanges:
-        here = _part(state, [one for one in legs.values() if one.may_be_on(case.exchange)], leg, after_leg, facts)
+        here = _part(case, [one for one in legs.values() if one.may_be_on(case.exchange)], leg, after_leg, facts)
     limits = case.book.limits_for(order, case.account, case.exchange)
-    findings = tuple([evaluate(limit, _value_of(limit, whole, here, case)) for limit in limits])
+    findings = tuple([_find(limit, here if limit.by_exchange else whole, case) for limit in limits])
     reserved = whole.before.exposure.margin_reserved
     return Figures(
         whole=whole,
@@ -139,23 +144,38 @@ def work_out(case: Case) -> Figures | Refusal:
     )
 
 
-def _part(state: AccountState, legs: Collection[Leg], leg: Leg, after_leg: Leg, order: OrderFacts) -> Part:
+def _part(case: Case, legs: list[Leg], leg: Leg, after_leg: Leg, order: OrderFacts) -> Part:
     """Return what some legs come to, without the order and with it: `after_leg` in the place of `leg`."""
-    before, beside = exposure_of(legs), value_beside(leg, legs)
+    state = case.state
+    assert state is not None  # gate 5 has passed
+    exposure, beside = exposure_of(legs), value_beside(leg, legs)
+    before = Subject(state=state, exposure=exposure, leg=leg, beside=beside, tail=_tail(case, legs))
     after = Subject(
-        state=state, exposure=replace_leg(before, leg, after_leg), leg=after_leg, beside=beside, order=order
+        state=state,
+        exposure=replace_leg(exposure, leg, after_leg),
+        leg=after_leg,
+        beside=beside,
+        order=order,
+        tail=_tail(case, [*(one for one in legs if one is not leg), after_leg]),
     )
-    return Part(
-        Subject(state=state, exposure=before, leg=leg, beside=beside),
-        after,
-        {value: value(after) for value in _VALUES},
-    )
+    return Part(before, after, {value: value(after) for value in _VALUES})
 
 
-def _value_of(limit: Limit, whole: Part, here: Part, case: Case) -> Decimal | None:
-    if limit.counted:
-        return _counted(limit, case)
-    return (here if limit.by_exchange else whole).values[limit.value]
+def _tail(case: Case, legs: list[Leg]) -> Tail | None:
+    if not case.book.limits_tail:
+        return None
+    assert case.state is not None  # gate 5 has passed
+    return Tail(case.book.returns, legs, case.state.equity)
+
+
+def _find(limit: Limit, part: Part, case: Case) -> Finding:
+    match limit.metric.kind:
+        case Kind.COUNTED:
+            return evaluate(limit, _counted(limit, case))
+        case Kind.TAIL:
+            return evaluate(limit, limit.value(part.after), part.after)
+        case _:
+            return evaluate(limit, part.values[limit.value])
 
 
 def _without_price(symbol: str) -> Refusal:

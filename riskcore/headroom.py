@@ -13,14 +13,18 @@ from msgspec import Struct
 
 from riskcore.book import Instrument, Operator
 from riskcore.decimals import FINEST, INFINITY, ZERO, floor_to_step
-from riskcore.limits import Finding, Limit
-from riskcore.metrics import OrderFacts
+from riskcore.limits import Bound, Finding, Limit
+from riskcore.metrics import Kind, OrderFacts
 from riskcore.simulate import Exposure, Leg
+from riskcore.tail import Tail
 from riskcore.types import AccountState, Side
 
 
 class Room(Struct, frozen=True, kw_only=True):
-    """An account just before an order, and the order whose quantity is sought (`beside` as in Subject)."""
+    """An account just before an order, and the order whose quantity is sought (`beside` as in Subject).
+
+    `tail` is that of the account with the order.
+    """
 
     state: AccountState
     exposure: Exposure
@@ -30,6 +34,7 @@ class Room(Struct, frozen=True, kw_only=True):
     order: OrderFacts
     margin_rate: Decimal
     step: Decimal
+    tail: Tail | None
 
     @property
     def used_today(self) -> Decimal:
@@ -46,9 +51,13 @@ def largest_quantity(room: Room, here: Room, findings: Iterable[Finding], reduci
     least = INFINITY
     of_whole: dict[Solve, Decimal] = {margin_room: room.state.equity - room.state.margin_used}
     of_here: dict[Solve, Decimal] = {}
+    of_tail: list[Limit] = []
     for finding in findings:
         limit = finding.limit
         if not limit.blocking:
+            continue
+        if limit.metric.kind is Kind.TAIL and limit.bound is Bound.CAP:
+            of_tail.append(limit)
             continue
         budget = _BUDGETS[limit.bound].get(limit.metric.name)
         if budget is None:
@@ -63,8 +72,25 @@ def largest_quantity(room: Room, here: Room, findings: Iterable[Finding], reduci
     for seen, amounts in ((room, of_whole), (here, of_here)):
         for solve, amount in amounts.items():
             least = min(least, solve(seen, amount))
+    for limit in of_tail:
+        if least > ZERO:
+            least = min(least, _tail_room(here if limit.by_exchange else room, limit, least))
     best = max(least, reducible)
     return floor_to_step(best, room.step) if best > ZERO else ZERO
+
+
+def _tail_room(room: Room, limit: Limit, most: Decimal) -> Decimal:
+    """Return the quantity up to `most` that a limit on value at risk has room for, a little less than all of it."""
+    assert room.tail is not None  # a book with such a limit makes it
+    return room.tail.largest_quantity(
+        limit.metric.name,
+        limit.threshold,
+        symbol=room.leg.symbol,
+        mark=room.leg.mark,
+        side=room.side,
+        quantity=room.order.quantity,
+        most=most,
+    )
 
 
 def _quantity_below(room: Room, limit: Limit, solve: Solve, amount: Decimal) -> Decimal:

@@ -189,6 +189,7 @@ def _room(case: Case, figures: Figures, part: Part) -> Room:
         order=figures.order,
         margin_rate=figures.margin_rate,
         step=quantity_step(case.instrument),
+        tail=part.after.tail,
     )
 
 

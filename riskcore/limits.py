@@ -18,6 +18,7 @@ from riskcore.metrics import (
     WINDOWED,
     Kind,
     Metric,
+    Subject,
     Value,
     margin_ratio,
     net_exposure,
@@ -51,7 +52,6 @@ class Limit(Struct, frozen=True, kw_only=True):
     `share` take the value and the threshold and say whether the limit holds and how much of it is used.
     `inclusive`: the limit holds at its bound. `of_account`: the metric has a value without an order.
     `by_exchange`: it is on what the account has on the exchange of its scope, not on all of the account.
-    `counted`: its value is a count over its own window.
     """
 
     policy: Policy
@@ -65,19 +65,24 @@ class Limit(Struct, frozen=True, kw_only=True):
     inclusive: bool
     of_account: bool
     by_exchange: bool
-    counted: bool
     blocking: bool
     scalable: bool
 
 
 class Finding(Struct, frozen=True):
-    """One limit evaluated. `value` None: not defined. `utilisation` None: breached beyond measure."""
+    """One limit evaluated. `value` None: not defined, perhaps for a reason that `unknown` says.
+
+    `utilisation` None: breached beyond measure.
+    """
 
     limit: Limit
     value: Decimal | None
     holds: bool
     utilisation: Decimal | None
+    unknown: str = ""
 
+
+_OF_ACCOUNT = (Kind.ACCOUNT, Kind.SYMBOL, Kind.TAIL)
 
 _BOUND = {
     Operator.AT_MOST: Bound.CAP,
@@ -117,9 +122,8 @@ def make_limit(policy: Policy, gate: Gate | None = None) -> Limit:
         share=_share_of(metric, policy.operator, bound),
         bound=bound,
         inclusive=policy.operator in (Operator.AT_MOST, Operator.AT_LEAST),
-        of_account=metric.kind in (Kind.ACCOUNT, Kind.SYMBOL),
-        by_exchange=policy.scope is Scope.EXCHANGE and metric.kind in (Kind.ACCOUNT, Kind.SYMBOL),
-        counted=metric.kind is Kind.COUNTED,
+        of_account=metric.kind in _OF_ACCOUNT,
+        by_exchange=policy.scope is Scope.EXCHANGE and metric.kind in _OF_ACCOUNT,
         blocking=policy.type is not PolicyType.SOFT,
         scalable=policy.on_breach is OnBreach.SCALE_DOWN,
     )
@@ -156,10 +160,14 @@ def profile_limits(profile: Profile) -> tuple[Limit, ...]:
     )
 
 
-def evaluate(limit: Limit, value: Decimal | None) -> Finding:
-    """Return whether the limit holds for this value of its metric, and its utilisation."""
+def evaluate(limit: Limit, value: Decimal | None, subject: Subject | None = None) -> Finding:
+    """Return whether the limit holds for this value of its metric, and its utilisation.
+
+    `subject` is what the value is of, as far as it may say why there is none.
+    """
     if value is None:
-        return Finding(limit, None, False, None)
+        tail = subject.tail if subject is not None and limit.metric.kind is Kind.TAIL else None
+        return Finding(limit, None, False, None, tail.unknown if tail is not None else "")
     return Finding(limit, value, limit.compare(value, limit.threshold), limit.share(value, limit.threshold))
 
 
@@ -211,7 +219,7 @@ def describe(finding: Finding) -> str:
     """Return the finding as a sentence for people."""
     policy = finding.limit.policy
     shown = (
-        "undefined (equity is not above zero)"
+        f"undefined ({finding.unknown or 'equity is not above zero'})"
         if finding.value is None
         else f"{finding.limit.metric.show(finding.value):f}"
     )

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from riskcore.decimals import INFINITY, ZERO, shown_ratio, tidy
 from riskcore.simulate import Exposure, Leg
+from riskcore.tail import Tail
 from riskcore.types import AccountState
 
 
@@ -36,7 +37,8 @@ class OrderFacts(Struct, frozen=True, kw_only=True):
 class Subject(Struct, frozen=True, kw_only=True):
     """What a limit is evaluated on: an account, one of its legs where there is one, an order where there is one.
 
-    `beside` is the worst-case value of the leg's symbol on the account's other exchanges, in currency.
+    `beside` is the worst-case value of the leg's symbol on the account's other exchanges, in currency. `tail` is
+    there where anything asks for value at risk.
     """
 
     state: AccountState
@@ -44,18 +46,21 @@ class Subject(Struct, frozen=True, kw_only=True):
     leg: Leg | None = None
     beside: Decimal = ZERO
     order: OrderFacts | None = None
+    tail: Tail | None = None
 
 
 class Kind(StrEnum):
     """What a metric is a figure of.
 
-    An ORDER metric has no value before the order. A COUNTED one has a value only over a limit's own window.
+    An ORDER metric has no value before the order. A COUNTED one has a value only over a limit's own window. A TAIL
+    one is of the account, and worked out only where a limit or a reader asks for it.
     """
 
     ACCOUNT = "account"
     SYMBOL = "symbol"
     ORDER = "order"
     COUNTED = "counted"
+    TAIL = "tail"
 
 
 class Unit(StrEnum):
@@ -215,6 +220,13 @@ def _counted(_subject: Subject) -> Decimal:
     raise ValueError("a counted metric has a value only over a limit's own window")
 
 
+def _tail_measure(measure: str) -> Value:
+    def value(subject: Subject) -> Decimal | None:
+        return subject.tail.share(measure) if subject.tail is not None else None
+
+    return value
+
+
 # Titles that do not follow from the name.
 _TITLES = {
     "drawdown_daily": "Daily drawdown",
@@ -223,6 +235,10 @@ _TITLES = {
     "daily_pnl": "Daily P&L",
     "weekly_pnl": "Weekly P&L",
     "unrealized_pnl": "Unrealised P&L",
+    "var_95": "Value at risk, 95 %",
+    "var_99": "Value at risk, 99 %",
+    "es_95": "Expected shortfall, 95 %",
+    "es_99": "Expected shortfall, 99 %",
 }
 _SHOW: dict[Unit, Show] = {Unit.LEVERAGE: shown_ratio, Unit.FRACTION: shown_ratio, Unit.COUNT: Decimal}
 
@@ -251,6 +267,10 @@ def _metric(
 
 def _floor(value: Value, unit: Unit, description: str) -> Metric:
     return _metric(value, unit, Kind.ACCOUNT, description, larger_is_riskier=False)
+
+
+def _tail(measure: str, description: str) -> Metric:
+    return _metric(_tail_measure(measure), Unit.FRACTION, Kind.TAIL, description, name=measure)
 
 
 def _count(name: str, description: str) -> Metric:
@@ -293,6 +313,10 @@ METRICS: dict[str, Metric] = {
         _metric(daily_notional, Unit.CURRENCY, Kind.ORDER, "Notional approved this trading day with this order."),
         _metric(drawdown_daily, Unit.FRACTION, Kind.ACCOUNT, _DAY_LOSS, name="daily_loss"),
         _metric(drawdown_weekly, Unit.FRACTION, Kind.ACCOUNT, _WEEK_LOSS, name="weekly_loss"),
+        _tail("var_95", "One-day loss / equity that 5 % of past days exceed, open orders at worst."),
+        _tail("var_99", "One-day loss / equity that 1 % of past days exceed, open orders at worst."),
+        _tail("es_95", "Mean one-day loss / equity on the worst 5 % of past days, open orders at worst."),
+        _tail("es_99", "Mean one-day loss / equity on the worst 1 % of past days, open orders at worst."),
         _count("order_rate", "Orders asked for within the window."),
         _count("repeated_orders", "Identical orders in a row, each within the window of the one before."),
         _count("consecutive_rejects", "Blocked orders in a row, the last of them within the window."),

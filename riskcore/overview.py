@@ -21,9 +21,10 @@ from riskcore.metrics import METRICS, Kind, concentration, position_loss
 from riskcore.picture import Picture, Reading, readings_of, take_picture
 from riskcore.ports import AccountView, Stop, StopScope
 from riskcore.simulate import Leg
+from riskcore.tail import ValueAtRisk
 from riskcore.types import AccountState, Ledger, Position, Reservation, RiskLevel, TradingState
 
-_OF_ACCOUNT = tuple(metric for metric in METRICS.values() if metric.kind is Kind.ACCOUNT)
+_OF_ACCOUNT = tuple(metric for metric in METRICS.values() if metric.kind in (Kind.ACCOUNT, Kind.TAIL))
 _FOR_EVER_US = 2**62
 _SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
 
@@ -74,7 +75,7 @@ class AccountOverview(Struct, frozen=True, kw_only=True):
 
     `fresh`: a check would be decided on its state and prices. `stale_prices` and `missing_prices` are symbols;
     figures are worked out with a stale price, and not at all (empty `metrics`, `risk_level` UNKNOWN) where one
-    is missing or no state was ever reported.
+    is missing or no state was ever reported. `value_at_risk` None: as then.
     """
 
     account_id: str
@@ -92,6 +93,7 @@ class AccountOverview(Struct, frozen=True, kw_only=True):
     daily_start_equity: Decimal | None
     weekly_start_equity: Decimal | None
     metrics: dict[str, Decimal | None]
+    value_at_risk: ValueAtRisk | None
     positions: tuple[PositionOverview, ...]
     limits: tuple[LimitOverview, ...]
     binding_limit: LimitOverview | None
@@ -151,6 +153,7 @@ def _account_overview(
         daily_start_equity=None if state is None else tidy(state.daily_start_equity),
         weekly_start_equity=None if state is None else tidy(state.weekly_start_equity),
         metrics=_metrics(picture),
+        value_at_risk=_value_at_risk(picture),
         positions=tuple(map(_position_overview, (picture.legs or {}).values(), repeat(picture))),
         limits=limits,
         binding_limit=binding_limit,
@@ -207,6 +210,13 @@ def _metrics(picture: Picture) -> dict[str, Decimal | None]:
         return {}
     values = {metric: metric.value(subject) for metric in _OF_ACCOUNT}
     return {metric.name: None if value is None else metric.show(value) for metric, value in values.items()}
+
+
+def _value_at_risk(picture: Picture) -> ValueAtRisk | None:
+    if picture.whole is None:
+        return None
+    assert picture.whole.tail is not None  # every picture has one
+    return picture.whole.tail.shown()
 
 
 def _position_overview(leg: Leg, picture: Picture) -> PositionOverview:

@@ -18,6 +18,7 @@ from riskcore.limits import Finding, Limit, evaluate, make_limit, profile_limits
 from riskcore.metrics import Kind, Subject
 from riskcore.ports import AccountView
 from riskcore.simulate import Leg, exposure_of
+from riskcore.tail import Tail
 from riskcore.types import AccountState, Ledger, Price, Reservation
 
 
@@ -44,7 +45,7 @@ class Picture(Struct, frozen=True, kw_only=True):
         if self.legs is None or self.state is None:
             return self
         legs = {key: leg for key, leg in self.legs.items() if leg.may_be_on(exchange)}
-        return replace(self, legs=legs, whole=Subject(state=self.state, exposure=exposure_of(legs.values())))
+        return replace(self, legs=legs, whole=_whole(self.state, legs, self.book))
 
 
 class Reading(Struct, frozen=True):
@@ -76,8 +77,13 @@ def take_picture(view: AccountView, book: CompiledBook, now_us: int, expired: tu
         ledger=ledger,
         prices=view.prices,
         legs=legs,
-        whole=None if state is None or legs is None else Subject(state=state, exposure=exposure_of(legs.values())),
+        whole=None if state is None or legs is None else _whole(state, legs, book),
     )
+
+
+def _whole(state: AccountState, legs: dict[str, Leg], book: CompiledBook) -> Subject:
+    tail = Tail(book.returns, list(legs.values()), state.equity)
+    return Subject(state=state, exposure=exposure_of(legs.values()), tail=tail)
 
 
 def _patient_legs(
@@ -155,7 +161,7 @@ def _find(limit: Limit, picture: Picture, leg: Leg | None) -> Finding | None:
         case Kind.ORDER:
             return None
         case _:
-            return None if subject is None else evaluate(limit, limit.value(subject))
+            return None if subject is None else evaluate(limit, limit.value(subject), subject)
 
 
 def _counted(limit: Limit, picture: Picture) -> int:

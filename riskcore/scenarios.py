@@ -1,46 +1,72 @@
-"""What today's positions would have made on past days: prepared once, so that an order costs one addition.
+"""What today's positions would have made on past days, from returns that are prepared once for all of them.
 
-The matrix of returns is made once per refresh, an account's P&L once per state of the account; the P&L with an order
-is that plus one column. `var` says what the figures mean.
+Open orders are taken at their worst, and that day by day: on each day, of what may be held of a symbol, what would have
+lost more. So the P&L of no combination of fills is below this one on any day. `var` says what the figures mean.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
-from riskcore.var import Floats, Method, TailRisk, tail_risk
+from riskcore import tail_room
+from riskcore.book import Returns
+from riskcore.types import VarMethod
+from riskcore.var import Floats, TailRisk, tail_risk
 
 
 class Scenarios(Struct, frozen=True, kw_only=True, eq=False):
     """P&L of an account's positions on past days.
 
-    `pnl` has shape (days,), in currency, the oldest day first. `uncovered` holds positions without history by symbol,
-    with their value in currency: they are not in `pnl`.
+    `pnl` has shape (days,), in currency, the oldest day first. `uncovered` names the symbols, sorted, whose positions
+    have no history: they are not in `pnl`. `returns` are those it was made of.
     """
 
     pnl: Floats
-    uncovered: Mapping[str, float]
+    uncovered: tuple[str, ...]
+    returns: PreparedReturns
 
-    def risk(self, method: Method = Method.HISTORICAL) -> TailRisk:
+    def risk(self, method: VarMethod = VarMethod.HISTORICAL) -> TailRisk:
         """Return VaR and ES in currency."""
-        return tail_risk(self.pnl, method, tuple(sorted(self.uncovered)))
+        return tail_risk(self.pnl, method, self.uncovered)
+
+    def largest_quantity(
+        self,
+        measure: str,
+        cap: float,
+        *,
+        symbol: str,
+        unit_value: float,
+        quantity: float,
+        most: float,
+    ) -> float:
+        """Return the largest quantity, up to `most` > 0, of an order with a measure at most `cap`; below 0 for none.
+
+        The order is in the P&L with its `quantity`. `unit_value` is what a unit of it is worth in currency, below 0 for
+        one that is sold; `symbol` has a history. `tail_room` has the measures.
+        """
+        slopes = np.maximum(0.0, -unit_value * self.returns.columns[self.returns.place[symbol]])
+        losses = -self.pnl - slopes * quantity
+        return tail_room.largest_quantity(losses, slopes, measure=measure, cap=cap, most=most)
 
 
 class PreparedReturns(Struct, frozen=True, kw_only=True, eq=False):
     """Daily returns of some symbols on days on which all of them have one. Made by `prepare`.
 
     `columns` has shape (symbols, days) and is read-only: a symbol's returns lie together. `place` is a symbol's row in
-    it. `version` names the content: equal versions have equal returns.
+    it. `version` names the content: equal versions have equal returns. `until` is the date of the last day, empty
+    where nobody said.
     """
 
     symbols: tuple[str, ...]
     columns: Floats
     place: Mapping[str, int]
     version: str
+    until: str = ""
 
     @property
     def days(self) -> int:
@@ -52,21 +78,30 @@ class PreparedReturns(Struct, frozen=True, kw_only=True, eq=False):
         `values` has the signed value of each position, quantity times mark in currency. Raises ValueError where one is
         not finite.
         """
-        pnl = np.zeros(self.days)
-        uncovered: dict[str, float] = {}
-        for symbol in sorted(values):  # the order of additions is part of the result's last bits
-            _add(self, pnl, uncovered, symbol, values[symbol])
-        return Scenarios(pnl=pnl, uncovered=uncovered)
+        # The order of additions is part of the result's last bits.
+        return self.worst_of((symbol, values[symbol], values[symbol]) for symbol in sorted(values))
 
-    def with_order(self, base: Scenarios, symbol: str, value_change: float) -> Scenarios:
-        """Return `base` with the value of one position changed by `value_change`, in currency.
+    def worst_of(self, values: Iterable[tuple[str, float, float]]) -> Scenarios:
+        """Return what legs would have made at worst, each day's worst by itself.
 
-        It may differ in the last bits from `pnl_of` of the changed values. A position without history that comes to
-        exactly 0 is no longer uncovered. Raises ValueError where the change is not finite.
+        `values` has the symbol of each leg and the least and the most that its signed value may come to, in currency.
+        Their order is part of the last bits. Raises ValueError where one is not finite.
         """
-        pnl, uncovered = base.pnl.copy(), dict(base.uncovered)
-        _add(self, pnl, uncovered, symbol, value_change)
-        return Scenarios(pnl=pnl, uncovered=uncovered)
+        pnl = np.zeros(self.days)
+        uncovered = set()
+        for symbol, low, high in values:
+            if not (math.isfinite(low) and math.isfinite(high)):
+                raise ValueError(f"the value of {symbol} is not finite")
+            number = self.place.get(symbol)
+            if number is None:
+                if low or high:
+                    uncovered.add(symbol)
+            elif low == high:
+                pnl += high * self.columns[number]
+            else:
+                column = self.columns[number]
+                pnl += np.minimum(low * column, high * column)
+        return Scenarios(pnl=pnl, uncovered=tuple(sorted(uncovered)), returns=self)
 
 
 def prepare(symbols: Sequence[str], returns: Floats, version: str) -> PreparedReturns:
@@ -98,14 +133,10 @@ def prepare(symbols: Sequence[str], returns: Floats, version: str) -> PreparedRe
     return PreparedReturns(symbols=tuple(symbols), columns=columns, place=place, version=version)
 
 
-def _add(prepared: PreparedReturns, pnl: Floats, uncovered: dict[str, float], symbol: str, value: float) -> None:
-    """Add a position to `pnl` or, where it has no history, to `uncovered`, both in place."""
-    if not math.isfinite(value):
-        raise ValueError(f"the value of {symbol} is not finite")
-    number = prepared.place.get(symbol)
-    if number is not None:
-        pnl += value * prepared.columns[number]
-        return
-    total = uncovered.pop(symbol, 0.0) + value
-    if total != 0:
-        uncovered[symbol] = total
+def prepare_published(returns: Returns) -> PreparedReturns:
+    """Return the returns of a book. Raises ValueError where they are none."""
+    values = np.frombuffer(returns.values, dtype="<f8")
+    if values.size != returns.days * len(returns.symbols):
+        raise ValueError(f"{values.size} returns are not {len(returns.symbols)} symbols on {returns.days} days")
+    table = values.reshape(len(returns.symbols), returns.days)
+    return replace(prepare(returns.symbols, table.T, returns.version), until=returns.until)

@@ -49,6 +49,15 @@ class RiskLevel(StrEnum):
     CRITICAL = "CRITICAL"
 
 
+class VarMethod(StrEnum):
+    """How value at risk is worked out (`var`). HISTORICAL supposes no distribution; limits go by it."""
+
+    HISTORICAL = "historical"
+    PARAMETRIC = "parametric"
+    CORNISH_FISHER = "cornish_fisher"
+    EWMA = "ewma"
+
+
 class Order(Struct, frozen=True, kw_only=True):
     """One order that an OMS asks about.
 

@@ -41,7 +41,6 @@ Too little to go by
 from __future__ import annotations
 
 import math
-from enum import StrEnum
 from functools import lru_cache
 from itertools import accumulate
 from operator import mul
@@ -50,6 +49,8 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 from msgspec.structs import replace
+
+from riskcore.types import VarMethod
 
 Floats = npt.NDArray[np.float64]
 
@@ -62,15 +63,6 @@ _Z = {95: 1.6448536269514722, 99: 2.3263478740408408}
 _DENSITY = {95: 0.10313564037537139, 99: 0.02665214220345808}
 
 
-class Method(StrEnum):
-    """How the tail is worked out. HISTORICAL is the default, and supposes no distribution."""
-
-    HISTORICAL = "historical"
-    PARAMETRIC = "parametric"
-    CORNISH_FISHER = "cornish_fisher"
-    EWMA = "ewma"
-
-
 class TailRisk(Struct, frozen=True, kw_only=True):
     """VaR and ES over one day: losses >= 0, in currency, or as fractions of equity from `over_equity`.
 
@@ -79,7 +71,7 @@ class TailRisk(Struct, frozen=True, kw_only=True):
     and are in none of the figures, which are then too small.
     """
 
-    method: Method
+    method: VarMethod
     observations: int
     ready: bool
     var_95: float = 0.0
@@ -115,7 +107,7 @@ def tail_count(days: int, percent: int) -> int:
     return max(1, days * (100 - percent) // 100)
 
 
-def tail_risk(pnl: Floats, method: Method = Method.HISTORICAL, uncovered: tuple[str, ...] = ()) -> TailRisk:
+def tail_risk(pnl: Floats, method: VarMethod = VarMethod.HISTORICAL, uncovered: tuple[str, ...] = ()) -> TailRisk:
     """Return VaR and ES of one day.
 
     Parameters
@@ -164,14 +156,14 @@ def _as_losses(var: float, es: float) -> _Tail:
     return var, max(var, es)
 
 
-def _tails(pnl: Floats, method: Method) -> tuple[list[_Tail], bool]:
+def _tails(pnl: Floats, method: VarMethod) -> tuple[list[_Tail], bool]:
     """Return VaR and ES at 95 and 99 percent, and whether another method had to give them."""
-    if method is Method.HISTORICAL:
+    if method is VarMethod.HISTORICAL:
         return _historical(pnl), False
-    if method is Method.PARAMETRIC:
+    if method is VarMethod.PARAMETRIC:
         mean, deviation = _mean_and_deviation(pnl)
         return [_normal(mean, deviation, percent) for percent in PERCENTS], False
-    if method is Method.EWMA:
+    if method is VarMethod.EWMA:
         deviation = math.sqrt(ewma_variance(pnl))
         return [_normal(0.0, deviation, percent) for percent in PERCENTS], False
     found = _cornish_fisher(pnl)

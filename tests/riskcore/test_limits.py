@@ -198,7 +198,7 @@ def test_the_bounds_of_a_profile_are_limits_like_any_other() -> None:
 def test_a_limit_knows_whether_its_metric_needs_an_order() -> None:
     for name, metric in METRICS.items():
         limit = make_limit(policy(name, "<=", 1, window_s=1))
-        assert limit.of_account is (metric.kind in (Kind.ACCOUNT, Kind.SYMBOL))
+        assert limit.of_account is (metric.kind in (Kind.ACCOUNT, Kind.SYMBOL, Kind.TAIL))
         assert Operator(limit.policy.operator) is Operator.AT_MOST
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from riskcore.scenarios import PreparedReturns, Scenarios, prepare
-from riskcore.var import Floats, Method, tail_risk
+from riskcore.book import Returns
+from riskcore.scenarios import PreparedReturns, Scenarios, prepare, prepare_published
+from riskcore.types import VarMethod
+from riskcore.var import Floats, tail_risk
+from tests.riskcore.builders import compiled
 from tests.riskcore.properties import examples
 
 DAYS = 120
@@ -29,21 +34,6 @@ def close_to(pnl: Floats, expected: Floats) -> bool:
 
 def test_pnl_is_the_value_of_each_position_times_its_return() -> None:
     assert close_to(PREPARED.pnl_of(VALUES).pnl, RETURNS @ np.asarray(list(VALUES.values())))
-
-
-def test_an_order_adds_its_value_times_the_return_of_its_symbol() -> None:
-    base = PREPARED.pnl_of(VALUES)
-    after = PREPARED.with_order(base, "BBB", 5_000.0)
-    assert close_to(after.pnl, PREPARED.pnl_of({**VALUES, "BBB": -15_000.0}).pnl)
-
-
-def test_an_order_leaves_its_base_as_it_was() -> None:
-    base = PREPARED.pnl_of({**VALUES, "XYZ": 1.0})
-    before = base.pnl.copy()
-    PREPARED.with_order(base, "BBB", 5_000.0)
-    PREPARED.with_order(base, "XYZ", -1.0)
-    assert (base.pnl == before).all()
-    assert base.uncovered == {"XYZ": 1.0}
 
 
 def test_positions_in_another_order_have_the_same_pnl_to_the_bit() -> None:
@@ -67,8 +57,8 @@ def test_they_say_how_many_days_they_have() -> None:
     assert PREPARED.days == DAYS
 
 
-@pytest.mark.parametrize("method", list(Method))
-def test_risk_is_that_of_the_pnl(method: Method) -> None:
+@pytest.mark.parametrize("method", list(VarMethod))
+def test_risk_is_that_of_the_pnl(method: VarMethod) -> None:
     scenarios = PREPARED.pnl_of(VALUES)
     assert scenarios.risk(method) == tail_risk(scenarios.pnl, method)
 
@@ -79,18 +69,7 @@ def test_a_position_without_history_is_named_not_zero() -> None:
 
 
 def test_a_position_of_no_value_needs_no_history() -> None:
-    assert PREPARED.pnl_of({"XYZ": 0.0}).uncovered == {}
-
-
-def test_an_order_without_history_is_named() -> None:
-    base = PREPARED.pnl_of(VALUES)
-    assert PREPARED.with_order(base, "XYZ", 100.0).risk().uncovered == ("XYZ",)
-
-
-def test_an_order_that_closes_a_position_without_history_leaves_nothing_uncovered() -> None:
-    base = PREPARED.pnl_of({"XYZ": 100.0})
-    assert PREPARED.with_order(base, "XYZ", -40.0).uncovered == {"XYZ": 60.0}
-    assert PREPARED.with_order(base, "XYZ", -100.0).uncovered == {}
+    assert PREPARED.pnl_of({"XYZ": 0.0}).uncovered == ()
 
 
 @pytest.mark.parametrize("symbol", ["AAA", "XYZ"])
@@ -99,7 +78,7 @@ def test_a_value_that_is_not_a_number_is_refused(symbol: str, wrong: float) -> N
     with pytest.raises(ValueError, match=symbol):
         PREPARED.pnl_of({symbol: wrong})
     with pytest.raises(ValueError, match=symbol):
-        PREPARED.with_order(PREPARED.pnl_of({}), symbol, wrong)
+        PREPARED.worst_of([(symbol, wrong, 0.0)])
 
 
 @pytest.mark.parametrize(
@@ -125,28 +104,60 @@ def test_no_history_at_all_is_not_ready() -> None:
     assert (risk.ready, risk.uncovered) == (False, tuple(VALUES))
 
 
-@given(BOOKS, SYMBOLS, AMOUNTS)
+# ----------------------------------------------------------------------------- what may be held, at its worst
+
+
+def test_each_day_has_the_worst_of_what_may_be_held() -> None:
+    pnl = PREPARED.worst_of([("AAA", -1_000.0, 5_000.0)]).pnl
+    assert close_to(pnl, np.where(RETURNS[:, 0] < 0, 5_000.0, -1_000.0) * RETURNS[:, 0])
+
+
+@given(BOOKS, BOOKS, st.fixed_dictionaries(dict.fromkeys(VALUES, st.floats(0, 1))))
 @examples(200)
-def test_an_order_comes_to_what_the_changed_positions_do(book: dict[str, float], symbol: str, change: float) -> None:
-    with_order = PREPARED.with_order(PREPARED.pnl_of(book), symbol, change)
-    assert close_to(with_order.pnl, PREPARED.pnl_of({**book, symbol: book[symbol] + change}).pnl)
-
-
-@given(BOOKS)
-@examples(200)
-def test_the_opposite_of_every_position_takes_all_risk_away(book: dict[str, float]) -> None:
-    scenarios = PREPARED.pnl_of(book)
-    for symbol, value in book.items():
-        scenarios = PREPARED.with_order(scenarios, symbol, -value)
-    assert scenarios.risk().es_99 == pytest.approx(0, abs=1e-6)
-
-
-@given(SYMBOLS, AMOUNTS, st.floats(0, 1), st.sampled_from(list(Method)))
-@examples(200)
-def test_an_order_against_the_only_position_never_adds_risk(
-    symbol: str, value: float, share: float, method: Method
+def test_nothing_that_may_be_held_makes_less_on_any_day(
+    one: dict[str, float], other: dict[str, float], shares: dict[str, float]
 ) -> None:
-    base = PREPARED.pnl_of({symbol: value})
-    less = PREPARED.with_order(base, symbol, -value * share).risk(method)
-    assert less.var_99 <= base.risk(method).var_99 * (1 + 1e-9) + 1e-6
-    assert less.es_95 <= base.risk(method).es_95 * (1 + 1e-9) + 1e-6
+    ranges = [(symbol, min(one[symbol], other[symbol]), max(one[symbol], other[symbol])) for symbol in VALUES]
+    held = {symbol: low + (high - low) * shares[symbol] for symbol, low, high in ranges}
+    worst, actual = PREPARED.worst_of(ranges), PREPARED.pnl_of(held)
+    assert (worst.pnl <= actual.pnl + 1e-6).all()
+    assert worst.risk().var_99 >= actual.risk().var_99 - 1e-6
+
+
+def test_a_leg_without_history_is_named_if_anything_may_be_held() -> None:
+    assert PREPARED.worst_of([("XYZ", 0.0, 1.0), ("NEW", -1.0, 0.0), ("OLD", 0.0, 0.0)]).uncovered == ("NEW", "XYZ")
+
+
+# ------------------------------------------------------------------------------------------- as a book has them
+
+PUBLISHED = Returns(
+    version="v1",
+    symbols=tuple(VALUES),
+    days=DAYS,
+    since="2026-01-01",
+    until="2026-04-30",
+    values=RETURNS.T.astype("<f8").tobytes(),
+)
+
+
+def test_what_a_book_has_is_what_was_prepared() -> None:
+    prepared = prepare_published(PUBLISHED)
+    assert (prepared.columns == PREPARED.columns).all()
+    assert (prepared.version, prepared.until, prepared.symbols) == ("v1", "2026-04-30", tuple(VALUES))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"days": DAYS - 1}, "are not 3 symbols"),
+        ({"symbols": ("AAA", "BBB")}, "are not 2 symbols"),
+        ({"symbols": ("AAA", "BBB", "BBB")}, "twice"),
+        ({"values": PUBLISHED.values[:-1]}, "buffer size"),
+        ({"values": PUBLISHED.values[:-8]}, "are not 3 symbols"),
+        ({"values": np.full((3, DAYS), np.nan).tobytes()}, "finite"),
+        ({"values": np.full((3, DAYS), -1.5).tobytes()}, "-1"),
+    ],
+)
+def test_a_book_whose_returns_are_none_is_refused(wrong: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        compiled(returns=replace(PUBLISHED, **wrong))

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from riskcore.var import DECAY, Floats, Method, TailRisk, ewma_variance, is_monotone, tail_count, tail_risk
+from riskcore.types import VarMethod
+from riskcore.var import DECAY, Floats, TailRisk, ewma_variance, is_monotone, tail_count, tail_risk
 from tests.riskcore.properties import examples
 
-METHODS = list(Method)
+METHODS = list(VarMethod)
 # Every definition of a sample quantile that NumPy has, the nine of Hyndman and Fan among them.
 QUANTILES = (
     *("inverted_cdf", "averaged_inverted_cdf", "closest_observation", "interpolated_inverted_cdf", "hazen"),
@@ -89,7 +90,7 @@ def test_a_next_day_is_worse_no_more_often_than_the_level_says(percent: int) -> 
 def test_parametric_is_the_normal_distribution_of_the_sample() -> None:
     pnl = days(500)
     mean, deviation = pnl.mean(), pnl.std(ddof=1)
-    risk = tail_risk(pnl, Method.PARAMETRIC)
+    risk = tail_risk(pnl, VarMethod.PARAMETRIC)
     for percent in (95, 99):
         assert risk.var(percent) == pytest.approx(-stats.norm.ppf(1 - percent / 100, mean, deviation), rel=1e-12)
         beyond = stats.norm.expect(lambda x: x, loc=mean, scale=deviation, ub=-risk.var(percent), conditional=True)
@@ -102,7 +103,7 @@ def test_ewma_is_the_normal_distribution_of_the_latest_days() -> None:
     for each in pnl[1:]:
         variance = DECAY * variance + (1 - DECAY) * each**2
     # The recursion gives its first day a weight of 0.94^499, which is 4e-14.
-    risk = tail_risk(pnl, Method.EWMA)
+    risk = tail_risk(pnl, VarMethod.EWMA)
     for percent in (95, 99):
         z = stats.norm.ppf(percent / 100)
         assert risk.var(percent) == pytest.approx(z * math.sqrt(variance), rel=1e-10)
@@ -130,7 +131,7 @@ def expansion(z: float, skewness: float, kurtosis: float) -> float:
 def test_cornish_fisher_is_the_expansion_in_skewness_and_kurtosis() -> None:
     pnl = days(500, tails=12)
     skewness, kurtosis = float(stats.skew(pnl)), float(stats.kurtosis(pnl))
-    risk = tail_risk(pnl, Method.CORNISH_FISHER)
+    risk = tail_risk(pnl, VarMethod.CORNISH_FISHER)
     assert not risk.fallback
     for percent in (95, 99):
         share = 1 - percent / 100
@@ -157,20 +158,20 @@ def test_cornish_fisher_does_not_hold_where_the_expansion_falls_everywhere() -> 
 
 def test_where_cornish_fisher_does_not_hold_historical_simulation_is_returned_and_said() -> None:
     pnl = days(500, tails=2.5)
-    risk = tail_risk(pnl, Method.CORNISH_FISHER)
-    assert (risk.fallback, risk.method) == (True, Method.CORNISH_FISHER)
+    risk = tail_risk(pnl, VarMethod.CORNISH_FISHER)
+    assert (risk.fallback, risk.method) == (True, VarMethod.CORNISH_FISHER)
     assert figures(risk) == figures(tail_risk(pnl))
 
 
 def test_cornish_fisher_of_a_loss_that_is_always_the_same_is_that_loss() -> None:
-    assert figures(tail_risk(np.full(50, -7.0), Method.CORNISH_FISHER)) == [7.0] * 4
+    assert figures(tail_risk(np.full(50, -7.0), VarMethod.CORNISH_FISHER)) == [7.0] * 4
 
 
 def test_cornish_fisher_holds_for_amounts_whose_powers_no_double_holds() -> None:
     pnl = days(200, tails=12)
-    scaled = tail_risk(pnl * 2.0**300, Method.CORNISH_FISHER)
+    scaled = tail_risk(pnl * 2.0**300, VarMethod.CORNISH_FISHER)
     assert figures(scaled) == pytest.approx(
-        [each * 2.0**300 for each in figures(tail_risk(pnl, Method.CORNISH_FISHER))]
+        [each * 2.0**300 for each in figures(tail_risk(pnl, VarMethod.CORNISH_FISHER))]
     )
 
 
@@ -178,26 +179,26 @@ def test_cornish_fisher_holds_for_amounts_whose_powers_no_double_holds() -> None
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_nineteen_days_are_too_few(method: Method) -> None:
+def test_nineteen_days_are_too_few(method: VarMethod) -> None:
     risk = tail_risk(days(19), method)
     assert (risk.ready, risk.observations, figures(risk)) == (False, 19, [0.0] * 4)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_twenty_days_are_enough(method: Method) -> None:
+def test_twenty_days_are_enough(method: VarMethod) -> None:
     risk = tail_risk(days(20), method)
     assert (risk.ready, risk.observations) == (True, 20)
     assert min(figures(risk)) > 0
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_no_positions_risk_nothing(method: Method) -> None:
+def test_no_positions_risk_nothing(method: VarMethod) -> None:
     risk = tail_risk(np.zeros(500), method)
     assert (risk.ready, figures(risk)) == (True, [0.0] * 4)
 
 
-@pytest.mark.parametrize("method", [Method.HISTORICAL, Method.PARAMETRIC, Method.CORNISH_FISHER])
-def test_a_gain_on_the_worst_days_is_no_credit(method: Method) -> None:
+@pytest.mark.parametrize("method", [VarMethod.HISTORICAL, VarMethod.PARAMETRIC, VarMethod.CORNISH_FISHER])
+def test_a_gain_on_the_worst_days_is_no_credit(method: VarMethod) -> None:
     assert figures(tail_risk(days(500, tails=12) / 1_000 + 50, method)) == [0.0] * 4
 
 
@@ -249,7 +250,7 @@ def test_the_order_check_does_not_import_numpy() -> None:
 
 @given(PNL, ANY_METHOD)
 @examples(300)
-def test_99_percent_is_never_below_95_and_shortfall_never_below_var(pnl: Floats, method: Method) -> None:
+def test_99_percent_is_never_below_95_and_shortfall_never_below_var(pnl: Floats, method: VarMethod) -> None:
     risk = tail_risk(pnl, method)
     close = 1 - 1e-9
     assert risk.var_99 >= risk.var_95 * close >= 0
@@ -260,14 +261,14 @@ def test_99_percent_is_never_below_95_and_shortfall_never_below_var(pnl: Floats,
 
 @given(PNL, ANY_METHOD, st.integers(-8, 8))
 @examples(300)
-def test_positions_twice_as_large_risk_twice_as_much(pnl: Floats, method: Method, doublings: int) -> None:
+def test_positions_twice_as_large_risk_twice_as_much(pnl: Floats, method: VarMethod, doublings: int) -> None:
     scale = 2.0**doublings
     assert figures(tail_risk(pnl * scale, method)) == [each * scale for each in figures(tail_risk(pnl, method))]
 
 
-@given(PNL, st.sampled_from([Method.HISTORICAL, Method.PARAMETRIC]), st.integers(1, 10**6))
+@given(PNL, st.sampled_from([VarMethod.HISTORICAL, VarMethod.PARAMETRIC]), st.integers(1, 10**6))
 @examples(300)
-def test_money_that_is_certain_takes_away_as_much_risk(pnl: Floats, method: Method, certain: int) -> None:
+def test_money_that_is_certain_takes_away_as_much_risk(pnl: Floats, method: VarMethod, certain: int) -> None:
     without, with_it = figures(tail_risk(pnl, method)), figures(tail_risk(pnl + certain, method))
     for before, after in zip(without, with_it, strict=True):
         assert after == pytest.approx(max(0.0, before - certain) if before > 0 else 0.0, abs=1e-6)
@@ -276,7 +277,7 @@ def test_money_that_is_certain_takes_away_as_much_risk(pnl: Floats, method: Meth
 @given(PNL)
 @examples(200)
 def test_the_order_of_days_matters_to_ewma_alone(pnl: Floats) -> None:
-    for method in (Method.HISTORICAL, Method.PARAMETRIC):
+    for method in (VarMethod.HISTORICAL, VarMethod.PARAMETRIC):
         assert figures(tail_risk(np.sort(pnl), method)) == figures(tail_risk(pnl, method))
 
 

@@ -12,7 +12,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from feeds.backtesting import Backtest, CannotTest, Tested, backtest
 from riskcore.backtest import Breaches
-from riskcore.var import LEAST_DAYS, Method
+from riskcore.types import VarMethod
+from riskcore.var import LEAST_DAYS
 
 _DAYS, _WINDOW = 250, 500
 _MOST_DAYS = 20_000
@@ -40,7 +41,7 @@ class Command(BaseCommand):
         parser.add_argument("--days", type=int, default=_DAYS, help=f"days to test (default: {_DAYS})")
         parser.add_argument("--window", type=int, default=_WINDOW, help=f"days to estimate from (default: {_WINDOW})")
         parser.add_argument(
-            "--method", choices=[method.value for method in Method], help="test this one only (default: all)"
+            "--method", choices=[method.value for method in VarMethod], help="test this one only (default: all)"
         )
         parser.add_argument("--until", help="the last date, such as 2026-01-31 (default: the latest there is)")
         parser.add_argument("--json", action="store_true", help="write the result as JSON")
@@ -54,7 +55,7 @@ class Command(BaseCommand):
                 _weights(options["symbols"]),
                 days=options["days"],
                 window=options["window"],
-                methods=[Method(options["method"])] if options["method"] else list(Method),
+                methods=[VarMethod(options["method"])] if options["method"] else list(VarMethod),
                 until=_date(options["until"]),
             )
         except CannotTest as error:
