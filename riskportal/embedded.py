@@ -6,7 +6,8 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from celery.beat import Scheduler, Service
 from celery.concurrency.thread import TaskPool
@@ -15,7 +16,8 @@ from celery.worker import WorkController, state
 from django.conf import settings
 
 from riskportal.celery import app
-from simulator.oms import trade
+from simulator.oms import Oms
+from simulator.peer import Plan, Reach, connected
 
 logger = logging.getLogger(__name__)
 
@@ -70,13 +72,25 @@ class Simulation:
     """The simulated market and OMS as a thread, over HTTP like anybody else."""
 
     def __init__(self, url: str, key: str, accounts: Sequence[str], *, rate: float, say: Callable[[str], None]) -> None:
-        self._url, self._key, self._accounts, self._rate, self._say = url, key, accounts, rate, say
+        self._plan, self._reach, self._say = Plan(accounts, rate), Reach(key, rest=url), say
         self._stop = threading.Event()
+        self._trading: tuple[Oms, asyncio.AbstractEventLoop] | None = None
         self._thread = threading.Thread(target=self._run, name="simulator", daemon=True)
 
     def start(self) -> None:
         """Start trading."""
         self._thread.start()
+
+    def request(self, subject: str, payload: bytes, *, within_s: float = 2.0) -> Mapping[str, Any] | None:
+        """Have the OMS do what an emergency stop asks on `execution.*`, and return its answer, as over NATS.
+
+        None where nobody answers: it does not trade, or not for that account. Raises TimeoutError.
+        """
+        trading = self._trading
+        if trading is None:
+            return None
+        oms, loop = trading
+        return asyncio.run_coroutine_threadsafe(oms.executor.hear(subject, payload), loop).result(within_s)
 
     def hear_stop(self) -> None:
         """Begin to stop trading, and return at once."""
@@ -89,9 +103,17 @@ class Simulation:
 
     def _run(self) -> None:
         try:
-            asyncio.run(trade(self._url, self._key, self._accounts, rate=self._rate, say=self._tell, stop=self._stop))
+            asyncio.run(self._trade())
         except Exception:
             logger.exception("the simulator has stopped; riskportal itself goes on")
+
+    async def _trade(self) -> None:
+        async with connected(self._plan, self._reach, say=self._tell) as oms:
+            self._trading = oms, asyncio.get_running_loop()
+            try:
+                await oms.run(self._stop)
+            finally:
+                self._trading = None
 
     def _tell(self, text: str) -> None:
         # That riskportal is away while both are being stopped is no news.

@@ -1,1 +1,6 @@
-"""A simulated market and OMS, as peers outside of the product: they know its public HTTP API and nothing else."""
+"""A simulated market, exchange and OMS, as peers outside of the product.
+
+They know what anybody may know of it, its HTTP API and its subjects on NATS, and share only its connection to NATS.
+Read in this order: `market` (or `ticks`), `exchange`, `desks`, `venue` (all of them, no clock and no network), `line`
+(what is told and asked; `rest_line`, `nats_line`), `oms`, `execution` (what an emergency stop asks), `peer`.
+"""

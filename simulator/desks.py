@@ -1,78 +1,113 @@
-"""The simulated desks' books: what each holds, what it paid, and what it is worth at the market's prices."""
+"""The simulated desks' books: what each holds, what it paid, and what it is worth, to the last digit.
+
+A position is kept as its quantity and what it has cost, so that nothing is lost to an average: at any time
+balance + unrealised gain = deposit - fees - what was paid for all that was traded + the worth of what is held.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any
+from decimal import Decimal, localcontext
 
-ZERO = Decimal(0)
+from simulator.amounts import EXACT, ZERO, share
+from simulator.orders import Fill
+
+_ONE = Decimal(1)
 _MARGIN_RATE = Decimal("0.1")
-_CENT = Decimal("0.01")
+_DEPOSIT = Decimal(1_000_000)
 
 
 @dataclass
 class Holding:
-    """A signed quantity of one symbol and its average entry price in currency."""
+    """A signed quantity of one symbol, and what it has cost in currency (below zero: what it has brought in)."""
 
     quantity: Decimal = ZERO
-    entry: Decimal = ZERO
+    cost: Decimal = ZERO
+
+    @property
+    def entry(self) -> Decimal:
+        """The average price that was paid, to twelve decimals."""
+        return share(self.cost, _ONE, self.quantity)
+
+
+@dataclass(frozen=True)
+class Position:
+    """A position in a statement: signed quantity, prices and margin in currency."""
+
+    symbol: str
+    quantity: Decimal
+    entry: Decimal
+    mark: Decimal
+    margin: Decimal
+
+
+@dataclass(frozen=True)
+class Statement:
+    """An account at a moment, in currency. Equity = balance + unrealised gain; the balance has fees in it."""
+
+    account_id: str
+    equity: Decimal
+    balance: Decimal
+    realized: Decimal
+    unrealized: Decimal
+    fees: Decimal
+    margin_used: Decimal
+    positions: tuple[Position, ...]
 
 
 @dataclass
 class Desk:
-    """One account: its cash in currency, realised gains included, and its holdings by symbol."""
+    """One account: what was paid in, what it has gained and paid in fees, and its holdings by symbol."""
 
     account_id: str
-    balance: Decimal = Decimal(1_000_000)
+    deposit: Decimal = _DEPOSIT
+    realized: Decimal = ZERO
+    fees: Decimal = ZERO
     holdings: dict[str, Holding] = field(default_factory=dict)
 
-    def fill(self, symbol: str, signed: Decimal, price: Decimal) -> None:
-        """Take over a fill of `signed` units (below zero: sold) at `price`."""
-        held = self.holdings.setdefault(symbol, Holding())
-        total = held.quantity + signed
-        if held.quantity * signed >= ZERO:
-            held.entry = (held.entry * held.quantity + price * signed) / total
-        else:
-            closed = min(abs(signed), abs(held.quantity)).copy_sign(held.quantity)
-            self.balance += closed * (price - held.entry)
-            if total * held.quantity < ZERO:  # through zero: what is left was bought or sold just now
-                held.entry = price
-        held.quantity = total
-        if not total:
-            del self.holdings[symbol]
+    def take(self, fill: Fill) -> None:
+        """Take over a fill: what it closes becomes a gain or a loss, what it opens is held at its price."""
+        with localcontext(EXACT):
+            held = self.holdings.setdefault(fill.symbol, Holding())
+            closed = _closed(held.quantity, fill.signed)
+            released = held.cost if closed == held.quantity else share(held.cost, closed, held.quantity)
+            self.realized += closed * fill.price - released
+            self.fees += fill.fee
+            held.cost += (fill.signed + closed) * fill.price - released
+            held.quantity += fill.signed
+            if not held.quantity:
+                del self.holdings[fill.symbol]
 
     def quantity(self, symbol: str) -> Decimal:
         """Return what is held of a symbol, below zero for short."""
         held = self.holdings.get(symbol)
         return held.quantity if held is not None else ZERO
 
-    def report(self, prices: Mapping[str, Decimal]) -> dict[str, Any]:
-        """Return the account's state as the body of PUT /risk/accounts/{id}/state, decimals as text."""
-        gain = margin = ZERO
-        positions = []
-        for symbol, held in sorted(self.holdings.items()):
-            mark = prices[symbol]
-            needed = _cents(abs(held.quantity) * mark * _MARGIN_RATE)
-            gain += held.quantity * (mark - held.entry)
-            margin += needed
-            positions.append(
-                {
-                    "symbol": symbol,
-                    "quantity": str(held.quantity),
-                    "entry_price": f"{held.entry:.8f}",
-                    "mark_price": str(mark),
-                    "margin": str(needed),
-                }
+    def statement(self, marks: Mapping[str, Decimal]) -> Statement:
+        """Return the account at these prices."""
+        with localcontext(EXACT):
+            positions = tuple(_position(symbol, held, marks[symbol]) for symbol, held in sorted(self.holdings.items()))
+            balance = self.deposit + self.realized - self.fees
+            gain = sum((held.quantity * marks[symbol] - held.cost for symbol, held in self.holdings.items()), ZERO)
+            return Statement(
+                account_id=self.account_id,
+                equity=balance + gain,
+                balance=balance,
+                realized=self.realized,
+                unrealized=gain,
+                fees=self.fees,
+                margin_used=sum((position.margin for position in positions), ZERO),
+                positions=positions,
             )
-        return {
-            "equity": str(_cents(self.balance + gain)),
-            "balance": str(_cents(self.balance)),
-            "margin_used": str(margin),
-            "positions": positions,
-        }
 
 
-def _cents(amount: Decimal) -> Decimal:
-    return amount.quantize(_CENT)
+def _closed(held: Decimal, signed: Decimal) -> Decimal:
+    """Return how much of what is held a trade closes, with the sign of what is held."""
+    if held * signed >= ZERO:
+        return ZERO
+    return min(abs(held), abs(signed)).copy_sign(held)
+
+
+def _position(symbol: str, held: Holding, mark: Decimal) -> Position:
+    return Position(symbol, held.quantity, held.entry, mark, abs(held.quantity) * mark * _MARGIN_RATE)

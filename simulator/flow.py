@@ -3,74 +3,61 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass
-from decimal import ROUND_DOWN, Decimal
-from typing import Any
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from decimal import Decimal
 
-from simulator.desks import ZERO, Desk
-from simulator.market import Listing, Market
+from simulator.amounts import ZERO, steps_down
+from simulator.desks import Desk
+from simulator.market import Market
+from simulator.orders import BUY, SELL, Fill, Order
 
 # Notional of an ordinary order and the exposure in one symbol at which a desk turns back, in currency.
 _SMALL, _LARGE = 1_500, 9_000
 _TURNS_BACK = 160_000
 
+# What a desk begins with: in so many symbols, each worth so much.
+_SYMBOLS, _HOLDS_FROM, _HOLDS_TO = 3, 20_000, 90_000
+
 # One order in so many is a mistake that the risk system should stop.
 _MISTAKES_IN = 14
-_MARKET_ORDERS = 0.1
 
+# Of the others: at the market, and through it, so that they fill at once; what is left waits for the market to come.
+_MARKET_ORDERS, _THROUGH = 0.1, 0.55
+_FURTHEST = 0.0008
 
-@dataclass(frozen=True)
-class Ticket:
-    """One order as the desk writes it; `price` 0: at the market."""
-
-    order_id: str
-    account_id: str
-    symbol: str
-    side: str
-    quantity: Decimal
-    price: Decimal
-
-    @property
-    def signed(self) -> Decimal:
-        """The quantity, below zero for a sale."""
-        return self.quantity if self.side == "BUY" else -self.quantity
-
-    def body(self) -> dict[str, Any]:
-        """Return the order as the body of POST /risk/check, decimals as text."""
-        body = {
-            "order_id": self.order_id,
-            "account_id": self.account_id,
-            "symbol": self.symbol,
-            "side": self.side,
-            "quantity": str(self.quantity),
-            "strategy_id": "simulated",
-        }
-        return {**body, "price": str(self.price)} if self.price else body
+# How long an order works on average and at most, in seconds; half of those that end by time are the desk's cancels.
+WORKS_S = 3.0
+_LONGEST_S = 30.0
 
 
 class Flow:
-    """Writes tickets. The same `generator` state gives the same orders."""
+    """Writes orders. The same `generator` state gives the same ones but for their ids; `works_s`: their usual life."""
 
-    def __init__(self, generator: random.Random, market: Market) -> None:
+    def __init__(self, generator: random.Random, market: Market, *, works_s: float = WORKS_S) -> None:
         self._random = generator
         self._market = market
-        # Orders of another life of the simulator must not be taken for these.
-        self._life = f"{generator.getrandbits(40):010x}"
+        self._works_s = works_s
+        # Orders of another life of the simulator must not be taken for these, not even where the seed is the same.
+        self.life = secrets.token_hex(5)
         self._count = 0
 
-    def seed(self, desk: Desk) -> None:
+    def begin(self, desk: Desk, now_us: int) -> None:
         """Give a desk the positions that it begins with."""
-        for symbol in self._random.sample(sorted(self._market.listings), 3):
-            quantity = self._quantity(symbol, self._random.uniform(20_000, 90_000))
-            signed = quantity if self._random.random() < 0.65 else -quantity
-            desk.fill(symbol, signed, self._market.price(symbol))
+        known = sorted(self._market.quotes)
+        for symbol in self._random.sample(known, min(_SYMBOLS, len(known))):
+            quantity = self._quantity(symbol, self._random.uniform(_HOLDS_FROM, _HOLDS_TO))
+            side, price = BUY if self._random.random() < 0.65 else SELL, self._market.quotes[symbol].mid
+            named = f"sim-{self.life}-{desk.account_id}-{symbol}"
+            desk.take(Fill(named, named, desk.account_id, symbol, side, quantity, price, ZERO, now_us))
 
-    def ticket(self, desk: Desk, working: Mapping[str, str]) -> Ticket:
-        """Return the next order of a desk. `working`: by symbol, the side of its orders that still work."""
-        symbol = self._random.choice(sorted(self._market.listings))
+    def order(self, desk: Desk, working: Iterable[Order]) -> Order:
+        """Return the next order of a desk. `working`: its orders that are in the market, or asked about."""
+        symbol = self._random.choice(sorted(self._market.quotes))
         # Nobody trades with himself: where orders work, the next one is on their side.
-        side = working.get(symbol) or self._side(desk, symbol)
+        sides: Mapping[str, str] = {order.symbol: order.side for order in working}
+        side = sides.get(symbol) or self._side(desk, symbol)
         notional = self._random.uniform(_SMALL, _LARGE)
         mistaken = self._random.randrange(_MISTAKES_IN) == 0
         if mistaken and self._random.random() < 0.5:
@@ -80,27 +67,66 @@ class Flow:
         price = ZERO if at_market else self._limit(symbol, side, away)
         return self._write(desk, symbol, side, self._quantity(symbol, notional), price)
 
-    def _write(self, desk: Desk, symbol: str, side: str, quantity: Decimal, price: Decimal) -> Ticket:
+    def closing(self, desk: Desk, symbol: str) -> Order:
+        """Return an order at the market that closes all that a desk holds of a symbol, and opens nothing."""
+        held = desk.quantity(symbol)
+        side = SELL if held > ZERO else BUY
+        return self._named(desk, symbol, side, abs(held), ZERO, _LONGEST_S, reduce_only=True)
+
+    def smaller(self, order: Order, most: Decimal) -> Order | None:
+        """Return the order with no more than `most`, under an id of its own; None where that is less than a lot."""
+        quantity = steps_down(most, self._market.listings[order.symbol].lot)
+        if not ZERO < quantity < order.quantity:
+            return None
+        return replace(order, order_id=self._next_id(), quantity=quantity)
+
+    def _write(self, desk: Desk, symbol: str, side: str, quantity: Decimal, price: Decimal) -> Order:
+        life_s = min(_LONGEST_S, self._random.expovariate(1 / self._works_s))
+        return self._named(desk, symbol, side, quantity, price, life_s, cancels=self._random.random() < 0.5)
+
+    def _named(
+        self,
+        desk: Desk,
+        symbol: str,
+        side: str,
+        quantity: Decimal,
+        price: Decimal,
+        life_s: float,
+        *,
+        cancels: bool = False,
+        reduce_only: bool = False,
+    ) -> Order:
+        life_us = max(1, int(life_s * 1_000_000))
+        return Order(
+            order_id=self._next_id(),
+            account_id=desk.account_id,
+            symbol=symbol,
+            side=side,
+            quantity=quantity,
+            price=price,
+            life_us=2 * life_us if cancels else life_us,
+            patience_us=life_us if cancels else 0,
+            reduce_only=reduce_only,
+        )
+
+    def _next_id(self) -> str:
         self._count += 1
-        return Ticket(f"sim-{self._life}-{self._count}", desk.account_id, symbol, side, quantity, price)
+        return f"sim-{self.life}-{self._count}"
 
     def _side(self, desk: Desk, symbol: str) -> str:
-        exposure = float(desk.quantity(symbol) * self._market.price(symbol))
-        return "BUY" if self._random.random() > 0.5 + exposure / (2 * _TURNS_BACK) else "SELL"
+        exposure = float(desk.quantity(symbol) * self._market.quotes[symbol].mid)
+        return BUY if self._random.random() > 0.5 + exposure / (2 * _TURNS_BACK) else SELL
 
     def _limit(self, symbol: str, side: str, away: float | None) -> Decimal:
-        """Return a limit on a tick: just through the market, or a mistaken fraction `away` from it."""
-        through = self._random.uniform(0.0, 0.0008)
-        factor = 1 + (away if away is not None else through if side == "BUY" else -through)
-        return _in_steps(self._market.price(symbol) * Decimal(factor), self._listing(symbol).tick)
+        """Return a limit on a tick: just through the market or short of it, or a mistaken fraction `away` from it."""
+        if away is None:
+            near = self._random.uniform(0.0, _FURTHEST)
+            through = near if self._random.random() < _THROUGH else -near
+            away = through if side == BUY else -through
+        quote, tick = self._market.quotes[symbol], self._market.listings[symbol].tick
+        best = quote.ask if side == BUY else quote.bid
+        return max(tick, steps_down(best * Decimal(1 + away), tick))
 
     def _quantity(self, symbol: str, notional: float) -> Decimal:
-        listing = self._listing(symbol)
-        return max(listing.lot, _in_steps(Decimal(notional) / self._market.price(symbol), listing.lot))
-
-    def _listing(self, symbol: str) -> Listing:
-        return self._market.listings[symbol]
-
-
-def _in_steps(value: Decimal, step: Decimal) -> Decimal:
-    return (value / step).to_integral_value(rounding=ROUND_DOWN) * step
+        lot = self._market.listings[symbol].lot
+        return max(lot, steps_down(Decimal(notional) / self._market.quotes[symbol].mid, lot))

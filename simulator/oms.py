@@ -1,4 +1,4 @@
-"""A simulated order management system: reports its desks, asks before every order, fills some, cancels the rest."""
+"""A simulated order management system: reports its desks, asks before every order, and tells what becomes of them."""
 
 from __future__ import annotations
 
@@ -6,191 +6,281 @@ import asyncio
 import contextlib
 import random
 import threading
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import Any
 
-from simulator.desks import Desk
-from simulator.flow import Flow, Ticket
-from simulator.link import Away, Link, Refused
-from simulator.market import Market
+from simulator.desks import Desk, Statement
+from simulator.execution import Command, Executor
+from simulator.flow import Flow
+from simulator.line import STATE_EVERY_S, Away, Checks, Clock, Line, Refused
+from simulator.market import Quote
+from simulator.orders import STRATEGY, Closed, End, Event, Order
+from simulator.outbox import Outbox, Troubles
+from simulator.tally import Tally
+from simulator.venue import Venue
 
-PRICE_EVERY_S = 0.25
-STATE_EVERY_S = 1.0
+QUOTE_AGAIN_US = 1_000_000  # a price that has not moved is told again, or it would look old
 
-_FILLED = 0.65  # of the approved orders; the rest is cancelled
-_WORKS_S = 3.0  # how long an order works, on average
 _TRIES_S = 20.0  # how long an outcome is asked for after the line broke
+_PAUSE_S = 0.5
+_MOST_ASKED = 256
+_LAST_ANSWERS_S, _LAST_WORDS_S = 0.4, 0.8  # how long orders under way, and what is left to tell, hold up the end
 
 Say = Callable[[str], None]
 
-T = TypeVar("T")
-
-
-@dataclass
-class Tally:
-    """What has happened so far."""
-
-    sent: int = 0
-    approved: int = 0
-    filled: int = 0
-    cancelled: int = 0
-    lost: int = 0
-    blocked: Counter[str] = field(default_factory=Counter)
-
-    def line(self) -> str:
-        """Return the tally in a line for people."""
-        why = ", ".join(f"{reason} {count}" for reason, count in self.blocked.most_common())
-        return (
-            f"{self.sent} orders: {self.approved} approved ({self.filled} filled, {self.cancelled} cancelled), "
-            f"{self.blocked.total()} blocked{f' ({why})' if why else ''}, {self.lost} without an answer"
-        )
-
 
 class Oms:
-    """Trades for some accounts at `rate` orders a second through one link, until stopped.
+    """Trades on a venue at `rate` orders a second, until stopped.
 
-    `say` is told, once each time, when riskportal goes away, comes back or refuses a request.
+    Parameters
+    ----------
+    venue, flow
+        What is traded, and what the desks want.
+    line, checks
+        Where riskportal is told, and where it is asked: one and the same, or two.
+    say
+        Told, once each time, when riskportal goes away, comes back or refuses something.
     """
 
-    def __init__(self, link: Link, accounts: Sequence[str], *, rate: float, say: Say, seed: int | None = None) -> None:
-        generator = random.Random(seed)
+    def __init__(
+        self,
+        venue: Venue,
+        flow: Flow,
+        line: Line,
+        checks: Checks,
+        *,
+        rate: float,
+        say: Say,
+        generator: random.Random | None = None,
+    ) -> None:
         self.tally = Tally()
-        self._link, self._rate, self._say = link, rate, say
-        self._random = generator
-        self._market = Market(generator)
-        self._flow = Flow(generator, self._market)
-        self._desks = [Desk(account_id) for account_id in accounts]
-        self._reporting = {desk.account_id: asyncio.Lock() for desk in self._desks}
-        self._working: dict[str, Ticket] = {}
-        self._problem = ""
-        for desk in self._desks:
-            self._flow.seed(desk)
+        self.executor = Executor(self)
+        self._venue, self._flow, self._line, self._checks, self._rate = venue, flow, line, checks, rate
+        self._random = generator or random.Random()
+        self._clock = Clock()
+        self._troubles = Troubles(say)
+        self._outbox = Outbox(line, venue, self._clock, self._troubles)
+        self._asked: dict[str, Order] = {}
+        self._recalled: set[str] = set()
+        self._holds = False
+        self._quoted_us: dict[str, int] = {}
+        for desk in venue.desks.values():
+            flow.begin(desk, self._clock())
 
+    # ------------------------------------------------------------------------------------------ its whole life
     async def run(self, stop: threading.Event, seconds: float | None = None) -> None:
-        """Trade until `stop` is set, or for so many seconds."""
-        until = None if seconds is None else asyncio.get_running_loop().time() + seconds
-        # Orders come after the first reports: before those, nothing is known that they could be checked on.
-        await self._tried(self._link.put_prices(self._market.prices()))
-        await asyncio.gather(*(self._report(desk) for desk in self._desks))
-        loops = [asyncio.create_task(each) for each in (self._quote(), self._report_all(), self._trade())]
+        """Trade until `stop` is set, the market ends, or for so many seconds; then cancel what still works."""
+        loop = asyncio.get_running_loop()
+        until = None if seconds is None else loop.time() + seconds
+        loops = [asyncio.create_task(each) for each in (self._move(), self._report(), self._outbox.run())]
+        trading = asyncio.create_task(self._trade())
         try:
-            while not stop.is_set() and (until is None or asyncio.get_running_loop().time() < until):
+            while not stop.is_set() and not self._venue.market.has_ended and (until is None or loop.time() < until):
                 await asyncio.sleep(0.1)
-                for task in loops:
+                for task in (*loops, trading):
                     if task.done():
                         task.result()  # a loop ends by an error alone: let it be seen
         finally:
-            for task in loops:
-                task.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
+            await self._leave(loops, trading)
 
-    async def _quote(self) -> None:
-        while True:
-            self._market.step(PRICE_EVERY_S)
-            await self._tried(self._link.put_prices(self._market.prices()))
-            await asyncio.sleep(PRICE_EVERY_S)
+    def hold(self) -> None:
+        """Send no more orders; those in the market work on."""
+        self._holds = True
 
-    async def _report_all(self) -> None:
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no answer is awaited, and all that has happened was told."""
+        return not self._asked and self._outbox.is_empty
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong between riskportal and us, empty where nothing is."""
+        return self._troubles.text
+
+    def statements(self) -> list[Statement]:
+        """Return every desk's books at the present prices."""
+        return [self._venue.statement(account_id) for account_id in self._venue.desks]
+
+    async def _leave(self, loops: list[asyncio.Task[None]], trading: asyncio.Task[None]) -> None:
+        """End in good order, within about a second whether riskportal is there or not."""
+        self.hold()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_ANSWERS_S):
+                while self._asked:  # noqa: ASYNC110 - it is no longer than this
+                    await asyncio.sleep(0.02)
+        await self.executor.end()
+        for task in (trading, *loops):
+            task.cancel()
+        await asyncio.gather(trading, *loops, return_exceptions=True)
+        self._happened(self._venue.cancel(self._venue.working(), self._clock()))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await self._outbox.last_words()
+
+    # ------------------------------------------------------------------------------------- market and accounts
+    async def _move(self) -> None:
+        """Let the market go on, and tell its prices."""
+        loop = asyncio.get_running_loop()
+        before = loop.time()
         while True:
-            await asyncio.gather(*(self._report(desk) for desk in self._desks))
+            now_us, now = self._clock(), loop.time()
+            quotes, events = self._venue.move(max(1e-6, now - before), now_us)
+            before = now
+            self._happened(events)
+            told = [*self._silent({quote.symbol for quote in quotes}, now_us), *quotes]
+            if told and await self._troubles.tried("prices", self._line.quotes(told, self._clock())):
+                self._quoted_us |= {quote.symbol: now_us for quote in told}
+            await asyncio.sleep(self._line.quote_every_s)
+
+    def _silent(self, moved: set[str], now_us: int) -> list[Quote]:
+        """Return the quotes that have not moved, nor were told, for a while."""
+        return [
+            quote
+            for symbol, quote in self._venue.market.quotes.items()
+            if symbol not in moved and now_us - self._quoted_us.get(symbol, 0) >= QUOTE_AGAIN_US
+        ]
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.gather(*(self._outbox.report(account_id) for account_id in self._venue.desks))
             await asyncio.sleep(STATE_EVERY_S)
 
-    async def _report(self, desk: Desk) -> bool:
-        # One report at a time for each desk, or an older one might arrive last.
-        async with self._reporting[desk.account_id]:
-            state = desk.report(self._market.prices())
-            return await self._tried(self._link.put_state(desk.account_id, state))
+    def _happened(self, events: Iterable[Event]) -> None:
+        found = list(events)
+        self.tally.note(found)
+        self._outbox.put(found)
 
+    # --------------------------------------------------------------------------------------------------- orders
     async def _trade(self) -> None:
+        desks = list(self._venue.desks.values())
         async with asyncio.TaskGroup() as orders:
             while True:
                 await asyncio.sleep(self._random.expovariate(self._rate))
-                orders.create_task(self._order(self._random.choice(self._desks)))
+                desk = self._random.choice(desks)
+                if self._holds or self.executor.rests(desk.account_id):
+                    continue
+                if self._may_send(desk):
+                    orders.create_task(self._order(desk))
+                else:
+                    self.tally.unsent += 1
+
+    def _may_send(self, desk: Desk) -> bool:
+        """Return whether there is anybody to ask: while there is trouble, one order at a time looks whether it is over.
+
+        Before prices and the desk were told, nothing is known that an order could be checked on.
+        """
+        if not self._quoted_us or desk.account_id not in self._outbox.reported:
+            return False
+        return len(self._asked) < (1 if self._troubles else _MOST_ASKED)
 
     async def _order(self, desk: Desk) -> None:
-        """Ask for one order, and do what an OMS does after the answer."""
-        working = {
-            ticket.symbol: ticket.side for ticket in self._working.values() if ticket.account_id == desk.account_id
-        }
-        ticket = self._flow.ticket(desk, working)
+        """Send a desk's next order; where only a smaller one may go, send that."""
+        account_id = desk.account_id
+        asked = [order for order in self._asked.values() if order.account_id == account_id]
+        order = self._flow.order(desk, [*self._venue.working(account_id), *asked])
+        decision = await self._send(order)
+        if decision is not None and decision.get("decision") == "scale_down":
+            smaller = self._flow.smaller(order, Decimal(decision["max_quantity"]))
+            if smaller is not None and not self.executor.rests(account_id):
+                await self._send(smaller)
+
+    async def _send(self, order: Order) -> dict[str, Any] | None:
+        """Ask for an order and bring it to the market if it may go; return the decision, None where there is none."""
+        self._asked[order.order_id] = order
         self.tally.sent += 1
+        decision = None
         try:
-            decision = await self._patiently(lambda: self._link.check(ticket.body()))
+            decision = await self._patiently(order)
         except (Away, Refused):
-            self.tally.lost += 1
-            return
-        if not decision["approved"]:
-            self.tally.blocked[str(decision["reason"])] += 1
-            return
-        self.tally.approved += 1
-        self._working[ticket.order_id] = ticket
-        try:
-            await asyncio.sleep(self._random.expovariate(1 / _WORKS_S))
-            await self._close(desk, ticket)
+            return None
         finally:
-            del self._working[ticket.order_id]
+            del self._asked[order.order_id]
+            self._decided(order, decision)
+        return decision
 
-    async def _close(self, desk: Desk, ticket: Ticket) -> None:
-        """Fill or cancel an order. The position is reported before its reservation ends, so that no moment
-        knows of neither."""
-        if self._random.random() < _FILLED:
-            self.tally.filled += 1
-            desk.fill(ticket.symbol, ticket.signed, ticket.price or self._market.price(ticket.symbol))
-            if not await self._report(desk):
-                return  # its time will end it
+    def _decided(self, order: Order, decision: Mapping[str, Any] | None) -> None:
+        """Do what an OMS does after an answer, or after none: what may be reserved for nothing is given back."""
+        now_us = self._clock()
+        recalled = order.order_id in self._recalled
+        self._recalled.discard(order.order_id)
+        if decision is None:
+            self.tally.lost += 1
+            self._happened([Closed(order.order_id, order.account_id, End.REJECTED, now_us)])
+        elif not decision["approved"]:
+            self.tally.blocked[str(decision["reason"])] += 1
+            if decision["reason"] == "state_unavailable":  # it may have been written all the same
+                self._happened([Closed(order.order_id, order.account_id, End.REJECTED, now_us)])
         else:
-            self.tally.cancelled += 1
-        with contextlib.suppress(Away, Refused):
-            await self._patiently(lambda: self._link.release(ticket.account_id, ticket.order_id))
+            self.tally.approved += 1
+            if recalled:
+                self._happened([Closed(order.order_id, order.account_id, End.CANCELLED, now_us)])
+            else:
+                self._happened(self._venue.place(order, now_us))
 
-    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Call again while riskportal is away: the order's id makes sure that it is decided once."""
+    async def _patiently(self, order: Order) -> dict[str, Any]:
+        """Ask again while riskportal is away: the order's id makes sure that it is decided once."""
         until = asyncio.get_running_loop().time() + _TRIES_S
         while True:
             try:
-                answer = await call()
+                decision = await self._checks.check(order.body())
             except Away as problem:
-                self._notice(f"away: {problem}")
-                if asyncio.get_running_loop().time() > until:
+                self._troubles.notice("checks", f"away: {problem}")
+                if self._holds or asyncio.get_running_loop().time() > until:
                     raise
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(_PAUSE_S)
             except Refused as problem:
-                self._notice(f"refused: {problem}")
+                self._troubles.notice("checks", f"refused: {problem}")
                 raise
             else:
-                return answer
+                self._troubles.notice("checks", "")
+                return decision
 
-    async def _tried(self, call: Awaitable[None]) -> bool:
-        """Make a call that comes again anyway; return whether it was taken."""
-        try:
-            await call
-        except (Away, Refused) as problem:
-            self._notice(f"{type(problem).__name__.lower()}: {problem}")
-            return False
-        self._notice("")
-        return True
+    # ----------------------------------------------------------------------------- the emergency stop's orders
+    def accounts(self) -> frozenset[str]:
+        """Return the accounts that are traded for here."""
+        return frozenset(self._venue.desks)
 
-    def _notice(self, problem: str) -> None:
-        """Tell of a change, not of every try."""
-        if bool(problem) != bool(self._problem):
-            self._say(f"riskportal is {problem}" if problem else "riskportal answers again")
-        self._problem = problem
+    def recall(self, command: Command) -> int:
+        """Take the command's orders out of the market, and those asked about on their way there; return how many."""
+        working = [order for order in self._venue.working() if _covers(command, order)]
+        self._happened(self._venue.cancel(working, self._clock()))
+        self._recalled |= {order.order_id for order in self._asked.values() if _covers(command, order)}
+        return len(working)
+
+    def working(self, command: Command) -> int:
+        """Return how many of the command's orders are in the market."""
+        return sum(_covers(command, order) for order in self._venue.working())
+
+    def held(self, command: Command) -> set[tuple[str, str]]:
+        """Return account and symbol of the command's positions."""
+        return {
+            (desk.account_id, symbol)
+            for desk in self._venue.desks.values()
+            for symbol in desk.holdings
+            if command.covers(desk.account_id, symbol, STRATEGY)
+        }
+
+    async def close(self, account_id: str, symbol: str) -> str:
+        """Send an order that closes a position, where none works; return why it was not sent to the market, else ""."""
+        under_way = (*self._venue.working(account_id), *self._asked.values())
+        if any(order.reduce_only and (order.account_id, order.symbol) == (account_id, symbol) for order in under_way):
+            return ""
+        if not self._venue.desks[account_id].quantity(symbol):
+            return ""
+        # What was cancelled just now must be known first: open orders of its side might close the position as well.
+        if not await self._outbox.emptied(account_id):
+            return "unreachable"
+        decision = await self._send(self._flow.closing(self._venue.desks[account_id], symbol))
+        if decision is None:
+            return "unreachable"
+        return "" if decision["approved"] else str(decision["reason"])
+
+    async def announce(self, progress: Mapping[str, Any]) -> None:
+        """Tell how far a command has come; where nobody can be told, whoever gave it asks again."""
+        with contextlib.suppress(Away, Refused):
+            await self._line.progress({**progress, "timestamp": self._clock()})
 
 
-async def trade(
-    url: str,
-    key: str,
-    accounts: Sequence[str],
-    *,
-    rate: float,
-    say: Say,
-    stop: threading.Event,
-    seconds: float | None = None,
-) -> Tally:
-    """Run a market and an OMS against the riskportal at `url`, and return what happened."""
-    async with Link(url, key) as link:
-        oms = Oms(link, accounts, rate=rate, say=say)
-        await oms.run(stop, seconds)
-        return oms.tally
+def _covers(command: Command, order: Order) -> bool:
+    return command.covers(order.account_id, order.symbol, STRATEGY)

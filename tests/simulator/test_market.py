@@ -1,19 +1,25 @@
-"""A market that is made up, and looks as if it were not."""
+"""A market that is made up, and looks as if it were not; and what desks want of it."""
 
 from __future__ import annotations
 
 import random
 from decimal import Decimal
+from statistics import stdev
 
 import pytest
 
 from simulator.desks import Desk
 from simulator.flow import Flow
-from simulator.market import LISTINGS, Market
+from simulator.market import PAIRS, MadeMarket, marks
+from simulator.orders import SELL, STRATEGY, Fill, Order
 
 
-def market(seed: int = 1) -> Market:
-    return Market(random.Random(seed))
+def market(seed: int = 1) -> MadeMarket:
+    return MadeMarket(random.Random(seed))
+
+
+def mid(made: MadeMarket, symbol: str = "BTCUSDT") -> float:
+    return float(made.quotes[symbol].mid)
 
 
 def test_the_same_seed_gives_the_same_market():
@@ -21,102 +27,127 @@ def test_the_same_seed_gives_the_same_market():
     for each in (first, second, other):
         for _ in range(100):
             each.step(1.0)
-    assert first.prices() == second.prices() != other.prices()
+    assert first.quotes == second.quotes
+    assert first.quotes != other.quotes
 
 
-def test_prices_are_on_their_ticks():
+def test_bid_and_ask_are_apart_on_their_ticks_and_good_for_whole_lots():
     made = market()
-    for _ in range(1000):
-        made.step(1.0)
-        for listing in LISTINGS:
-            assert made.price(listing.symbol) % listing.tick == 0
+    for _ in range(500):
+        for quote in made.step(1.0):
+            listing = made.listings[quote.symbol]
+            assert 0 < quote.bid < quote.ask < quote.bid * Decimal("1.01")
+            assert quote.bid % listing.tick == quote.ask % listing.tick == 0
+            assert quote.bid_size % listing.lot == quote.ask_size % listing.lot == 0
+            assert min(quote.bid_size, quote.ask_size) > 0
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_day_moves_prices_by_per_cents_and_a_step_hardly(seed):
     made = market(seed)
-    largest = 0.0
-    before = made.price("BTCUSDT")
+    largest, before = 0.0, mid(made)
     for _ in range(24 * 360):
         made.step(10.0)
-        largest = max(largest, abs(float(made.price("BTCUSDT") / before) - 1))
-        before = made.price("BTCUSDT")
-    assert 0.0001 < largest < 0.01
-    assert 0.8 < float(made.price("BTCUSDT")) / 64_000 < 1.25
+        largest = max(largest, abs(mid(made) / before - 1))
+        before = mid(made)
+    assert 0.0001 < largest < 0.025
+    assert 0.8 < mid(made) / 64_000 < 1.25
+
+
+def test_now_and_then_the_market_jumps():
+    """A move of eight deviations does not come of small steps alone."""
+    made, moves = market(), []
+    for _ in range(20_000):
+        before = mid(made)
+        made.step(10.0)
+        moves.append(mid(made) / before - 1)
+    assert max(map(abs, moves)) > 8 * stdev(moves)
 
 
 def test_years_do_not_run_away():
     made = market()
     for _ in range(3000):
         made.step(24 * 3600.0)
-    for listing in LISTINGS:
-        assert 0.3 < float(made.price(listing.symbol)) / listing.price < 3
+    for pair in PAIRS:
+        assert 0.3 < mid(made, pair.symbol) / pair.price < 3
 
 
-class TestADesk:
-    def test_its_entry_is_the_average_of_what_it_bought(self):
-        desk = Desk("d")
-        desk.fill("X", Decimal(1), Decimal(100))
-        desk.fill("X", Decimal(3), Decimal(200))
-        assert [desk.quantity("X"), desk.holdings["X"].entry] == [4, 175]
-
-    def test_closing_pays_the_gain_out(self):
-        desk = Desk("d", balance=Decimal(1000))
-        desk.fill("X", Decimal(2), Decimal(100))
-        desk.fill("X", Decimal(-2), Decimal(110))
-        assert [desk.balance, desk.quantity("X"), len(desk.holdings)] == [1020, 0, 0]
-
-    def test_turning_pays_out_what_was_held_and_begins_anew(self):
-        desk = Desk("d", balance=Decimal(1000))
-        desk.fill("X", Decimal(-2), Decimal(100))
-        desk.fill("X", Decimal(5), Decimal(90))
-        assert [desk.balance, desk.quantity("X"), desk.holdings["X"].entry] == [1020, 3, 90]
-
-    def test_its_report_adds_up(self):
-        desk = Desk("d", balance=Decimal(1000))
-        desk.fill("X", Decimal(2), Decimal(100))
-        report = desk.report({"X": Decimal(105)})
-        assert (report["equity"], report["balance"], report["margin_used"]) == ("1010.00", "1000.00", "21.00")
-        assert report["positions"][0]["quantity"] == "2"
+def flow(seed: int = 3, made: MadeMarket | None = None) -> Flow:
+    return Flow(random.Random(seed), made or market())
 
 
 def test_most_orders_are_sensible_and_some_are_mistakes():
     made = market()
-    flow = Flow(random.Random(3), made)
-    desk = Desk("d")
-    far = large = 0
+    wants, desk = flow(made=made), Desk("d")
+    far = large = at_market = 0
     for _ in range(1000):
-        ticket = flow.ticket(desk, {})
-        listing = made.listings[ticket.symbol]
-        mark = made.price(ticket.symbol)
-        assert ticket.quantity % listing.lot == 0
-        assert ticket.quantity > 0
-        far += bool(ticket.price) and abs(ticket.price / mark - 1) > Decimal("0.05")
-        large += ticket.quantity * mark > 20_000
+        order = wants.order(desk, [])
+        listing, mark = made.listings[order.symbol], made.quotes[order.symbol].mid
+        assert order.quantity % listing.lot == 0 < order.quantity
+        assert order.price % listing.tick == 0
+        assert 0 < order.life_us <= 60_000_000
+        at_market += not order.price
+        far += bool(order.price) and abs(order.price / mark - 1) > Decimal("0.05")
+        large += order.quantity * mark > 20_000
     assert 15 < far < 70
     assert 15 < large < 70
+    assert 60 < at_market < 220
 
 
-def test_ids_are_unique_also_between_two_lives():
-    made = market()
-    ids = {Flow(random.Random(seed), made).ticket(Desk("d"), {}).order_id for seed in range(50)}
-    assert len(ids) == 50
+def test_ids_are_unique_also_between_two_lives_of_one_seed():
+    assert len({flow().order(Desk("d"), []).order_id for _ in range(50)}) == 50
+
+
+def test_an_order_is_told_in_the_words_of_riskportal():
+    order = Order("o", "d", "X", SELL, Decimal("1E+1"), Decimal("0.50"), life_us=2_500_000, reduce_only=True)
+    assert order.body() == {
+        "order_id": "o",
+        "account_id": "d",
+        "symbol": "X",
+        "side": "SELL",
+        "quantity": "10",
+        "price": "0.50",
+        "strategy_id": STRATEGY,
+        "reservation_ttl": 32,
+        "reduce_only": True,
+    }
 
 
 def test_nobody_trades_with_himself():
     made = market()
-    flow = Flow(random.Random(3), made)
-    working = dict.fromkeys(made.listings, "SELL")
-    assert {flow.ticket(Desk("d"), working).side for _ in range(200)} == {"SELL"}
+    working = [Order("w", "d", symbol, SELL, Decimal(1)) for symbol in made.quotes]
+    wants = flow(made=made)
+    assert {wants.order(Desk("d"), working).side for _ in range(200)} == {SELL}
+
+
+def test_a_closing_order_is_for_all_that_is_held():
+    made = market()
+    wants, desk = flow(made=made), Desk("d")
+    wants.begin(desk, 0)
+    for symbol, held in desk.holdings.items():
+        order = wants.closing(desk, symbol)
+        signed = order.quantity if order.side != SELL else -order.quantity
+        assert [signed, order.price, order.reduce_only] == [-held.quantity, 0, True]
+
+
+def test_a_smaller_order_has_whole_lots_and_an_id_of_its_own():
+    wants = flow()
+    order = Order("o", "d", "BTCUSDT", SELL, Decimal("0.5"))
+    smaller = wants.smaller(order, Decimal("0.1239"))
+    assert smaller is not None
+    assert (smaller.quantity, smaller.order_id != "o") == (Decimal("0.123"), True)
+    assert wants.smaller(order, Decimal("0.0009")) is None
+    assert wants.smaller(order, Decimal("0.5")) is None
 
 
 def test_a_desk_turns_back_before_its_limits():
     made = market()
-    flow = Flow(random.Random(3), made)
-    desk = Desk("d")
-    for _ in range(5000):
-        ticket = flow.ticket(desk, {})
-        if ticket.quantity * made.price(ticket.symbol) < 20_000:
-            desk.fill(ticket.symbol, ticket.signed, made.price(ticket.symbol))
-    for symbol in made.listings:
-        assert abs(desk.quantity(symbol) * made.price(symbol)) < 250_000
+    wants, desk = flow(made=made), Desk("d")
+    for number in range(5000):
+        order = wants.order(desk, [])
+        mark = made.quotes[order.symbol].mid
+        if order.quantity * mark < 20_000:
+            name = str(number)
+            desk.take(Fill(name, name, "d", order.symbol, order.side, order.quantity, mark, Decimal(0), 0))
+    for symbol, mark in marks(made.quotes).items():
+        assert abs(desk.quantity(symbol) * mark) < 250_000

@@ -1,44 +1,19 @@
-"""The simulated OMS against a riskportal made by hand: it reports first, asks, fills or cancels, and is patient."""
+"""The simulated OMS against a riskportal made by hand: it reports first, asks, tells everything, and is patient."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from collections import Counter
-from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
-import httpx
 import pytest
 
 from simulator import oms as module
-from simulator.link import Away, Link, Refused
+from simulator.line import Away, Clock, Refused
 from simulator.oms import Oms
-
-
-class Riskportal(httpx.AsyncBaseTransport):
-    """Answers as riskportal does; `away` makes it answer 503, or break the line."""
-
-    def __init__(self) -> None:
-        self.away: Callable[[], httpx.Response] | None = None
-        self.seen: list[tuple[str, str, Any]] = []
-        self.block = False
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if self.away is not None:
-            return self.away()
-        body = json.loads(request.content) if request.content else dict(request.url.params)
-        path = request.url.path
-        self.seen.append((request.method, path, body))
-        if path == "/risk/check":
-            reason = "policy_violation" if self.block else None
-            return httpx.Response(200, json={"approved": not self.block, "reason": reason})
-        return httpx.Response(200, json={})
-
-    def count(self) -> Counter[str]:
-        return Counter(f"{method} {path.split('/')[2]}" for method, path, _ in self.seen)
+from simulator.orders import Closed, End, Fill
+from tests.simulator.world import ACCOUNTS, Riskportal, StillMarket, new_oms
 
 
 @pytest.fixture
@@ -48,113 +23,205 @@ def riskportal() -> Riskportal:
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch):
-    """Everything goes twenty times as fast."""
-    monkeypatch.setattr(module, "PRICE_EVERY_S", 0.02)
+    """States are told twenty times as often, and everything is tried again sooner."""
     monkeypatch.setattr(module, "STATE_EVERY_S", 0.05)
-    monkeypatch.setattr(module, "_WORKS_S", 0.05)
+    monkeypatch.setattr(module, "_PAUSE_S", 0.05)
 
 
-async def run(riskportal: Riskportal, seconds: float = 1.0, *, said: list[str] | None = None) -> Oms:
-    async with Link("http://test", "key", riskportal) as link:
-        oms = Oms(link, ["desk-1", "desk-2"], rate=60.0, say=(said if said is not None else []).append, seed=5)
-        await oms.run(threading.Event(), seconds)
-    return oms
+async def run(oms: Oms, seconds: float = 1.0) -> None:
+    await oms.run(threading.Event(), seconds)
 
 
 async def test_it_reports_before_its_first_order(riskportal):
-    await run(riskportal)
-    first = next(number for number, (_, path, _) in enumerate(riskportal.seen) if path == "/risk/check")
-    before = [path for _, path, _ in riskportal.seen[:first]]
-    assert {"/risk/prices", "/risk/accounts/desk-1/state", "/risk/accounts/desk-2/state"} <= set(before)
+    seen: list[Counter[str]] = []
+    answer = riskportal.check
+
+    async def check(order):
+        seen.append(riskportal.count())
+        return await answer(order)
+
+    riskportal.check = check
+    await run(new_oms(riskportal))
+    assert seen[0]["quotes"] >= 1
+    assert seen[0]["state"] >= 1
+    reported = {statement.account_id for statement, _now in riskportal.of("state")}
+    assert reported == set(ACCOUNTS)
 
 
-async def test_approved_orders_are_filled_or_cancelled_and_end(riskportal):
-    oms = await run(riskportal)
+async def test_every_order_ends_and_every_end_and_fill_is_told_once(riskportal):
+    oms = new_oms(riskportal)
+    await run(oms)
     tally = oms.tally
-    assert tally.sent > 20
-    assert 0 <= tally.approved - tally.filled - tally.cancelled < 15  # these still worked at the end
-    assert riskportal.count()["DELETE reservations"] >= tally.filled + tally.cancelled - 1
-    assert tally.filled > 0 < tally.cancelled
+    assert tally.sent == tally.approved > 20
+    ends = riskportal.events_of(Closed)
+    assert Counter(closed.end for closed in ends) == +tally.ends
+    assert {closed.order_id for closed in ends} == {order["order_id"] for order in riskportal.asked}
+    assert len(ends) == tally.sent
+    assert len({fill.fill_id for fill in riskportal.events_of(Fill)}) == len(riskportal.events_of(Fill)) == tally.fills
+    assert min(tally.ends[end] for end in (End.FILLED, End.CANCELLED, End.EXPIRED)) > 0
 
 
-@pytest.mark.parametrize(
-    ("filled", "steps"), [(1.0, ["check", "accounts", "reservations"]), (0.0, ["check", "reservations"])]
-)
-async def test_a_fill_is_reported_before_its_reservation_ends(riskportal, monkeypatch, filled, steps):
-    monkeypatch.setattr(module, "_FILLED", filled)
-    async with Link("http://test", "key", riskportal) as link:
-        oms = Oms(link, ["desk-1"], rate=1.0, say=lambda _: None, seed=5)
-        before = {symbol: held.quantity for symbol, held in oms._desks[0].holdings.items()}
-        await oms._order(oms._desks[0])
-    assert [path.split("/")[2] for _, path, _ in riskportal.seen] == steps
-    _, _, asked = riskportal.seen[0]
-    method, path, named = riskportal.seen[-1]
-    assert (method, path, named) == ("DELETE", f"/risk/reservations/{asked['order_id']}", {"account_id": "desk-1"})
-    if filled:
-        _, _, reported = riskportal.seen[1]
-        held = {position["symbol"]: Decimal(position["quantity"]) for position in reported["positions"]}
-        was = before.get(asked["symbol"], Decimal(0))
-        signed = Decimal(asked["quantity"]) * (1 if asked["side"] == "BUY" else -1)
-        assert held.get(asked["symbol"], 0) == was + signed
+async def test_no_order_trades_more_than_it_was_approved_for(riskportal):
+    await run(new_oms(riskportal, StillMarket(size=3)))
+    filled = Counter[str]()
+    for fill in riskportal.events_of(Fill):
+        filled[fill.order_id] += fill.quantity
+    assert filled
+    for order in riskportal.asked:
+        assert filled[order["order_id"]] <= Decimal(order["quantity"])
+
+
+async def test_a_snapshot_has_in_it_what_has_an_earlier_stamp_and_nothing_else(riskportal):
+    oms = new_oms(riskportal)
+    held = {account_id: dict[str, Decimal]() for account_id in ACCOUNTS}
+    for statement in oms.statements():
+        held[statement.account_id] = {position.symbol: position.quantity for position in statement.positions}
+    await run(oms)
+    fills = riskportal.events_of(Fill)
+    for statement, now_us in riskportal.of("state"):
+        own = [fill for fill in fills if fill.account_id == statement.account_id and fill.at_us < now_us]
+        expected = Counter(held[statement.account_id])
+        for fill in own:
+            expected[fill.symbol] += fill.signed
+        found = {position.symbol: position.quantity for position in statement.positions}
+        assert found == {symbol: quantity for symbol, quantity in expected.items() if quantity}
 
 
 async def test_blocked_orders_leave_nothing(riskportal):
-    riskportal.block = True
-    oms = await run(riskportal)
+    riskportal.blocks = "policy_violation"
+    oms = new_oms(riskportal)
+    await run(oms)
     assert oms.tally.blocked == {"policy_violation": oms.tally.sent}
-    assert riskportal.count()["DELETE reservations"] == 0
+    assert riskportal.of("events") == []
 
 
-def broken() -> httpx.Response:
-    raise httpx.ConnectError("refused")
+async def test_what_may_have_been_reserved_for_a_block_is_given_back(riskportal):
+    riskportal.blocks = "state_unavailable"
+    oms = new_oms(riskportal)
+    await run(oms, 0.5)
+    assert len(riskportal.events_of(Closed)) == oms.tally.sent > 0
+    assert {closed.end for closed in riskportal.events_of(Closed)} == {End.REJECTED}
 
 
-@pytest.mark.parametrize("away", [broken, lambda: httpx.Response(503), lambda: httpx.Response(429)])
-async def test_it_survives_that_riskportal_is_away_and_says_so_once(riskportal, away):
+async def test_a_smaller_order_is_sent_where_that_may_go(riskportal):
+    riskportal.blocks = "policy_violation"
+    down = {"approved": False, "decision": "scale_down", "reason": "policy_violation", "max_quantity": "1.04"}
+    riskportal.answers = [down]
+    await run(new_oms(riskportal, accounts=["desk-1"], rate=5), 1.0)
+    first, second = riskportal.asked[:2]
+    assert second["order_id"] != first["order_id"]
+    assert (second["symbol"], second["side"]) == (first["symbol"], first["side"])
+    assert Decimal(second["quantity"]) == 1
+
+
+async def test_it_survives_that_riskportal_is_away_and_says_so_once(riskportal):
     said: list[str] = []
-    riskportal.away = away
-    running = asyncio.create_task(run(riskportal, 2.5, said=said))
+    riskportal.problem = Away("refused")
+    oms = new_oms(riskportal, said=said)
+    running = asyncio.create_task(run(oms, 1.5))
     await asyncio.sleep(0.5)
-    riskportal.away = None
-    oms = await running
+    assert oms.trouble == "away: refused"
+    assert (oms.tally.sent, oms.tally.unsent > 5) == (0, True)  # nobody is there to ask
+    riskportal.problem = None
+    await running
     assert [text.split(":")[0] for text in said] == ["riskportal is away", "riskportal answers again"]
     assert oms.tally.approved > 10
 
 
-async def test_an_order_is_sent_again_under_its_own_id(riskportal):
-    times = iter([True, False])
+async def test_what_happens_while_riskportal_is_away_is_told_later(riskportal):
+    oms = new_oms(riskportal, works_s=0.3)
+    running = asyncio.create_task(run(oms, 2.0))
+    await asyncio.sleep(0.6)
+    riskportal.problem = Away("gone")
+    await asyncio.sleep(0.6)
+    sent = oms.tally.sent
+    riskportal.problem = None
+    await running
+    assert oms.tally.sent > sent
+    ends = [closed.order_id for closed in riskportal.events_of(Closed)]
+    assert set(ends) == {order["order_id"] for order in riskportal.asked}
+    assert len(riskportal.events_of(Fill)) == oms.tally.fills
 
-    def once() -> httpx.Response:
-        if not next(times):
-            riskportal.away = None
-        return httpx.Response(503)
 
-    async with Link("http://test", "key", riskportal) as link:
-        oms = Oms(link, ["desk-1"], rate=1.0, say=lambda _: None)
-        riskportal.away = once
-        await oms._order(oms._desks[0])
-    checks = [body for _, path, body in riskportal.seen if path == "/risk/check"]
-    assert (len(checks), oms.tally.sent, oms.tally.approved) == (1, 1, 1)
+async def test_an_order_is_asked_about_again_under_its_own_id_and_goes_once(riskportal):
+    answer, asked = riskportal.check, []
+
+    async def check(order):
+        asked.append(order["order_id"])
+        if len(asked) == 1:
+            raise Away("the answer is lost")
+        return await answer(order)
+
+    riskportal.check = check
+    await run(new_oms(riskportal, rate=10), 1.0)
+    assert asked[0] == asked[1]
+    assert len(set(asked)) == len(asked) - 1
+    ends = [closed.order_id for closed in riskportal.events_of(Closed)]
+    assert len(ends) == len(set(ends))
 
 
-class TestTheLink:
-    async def call(self, answer: httpx.Response) -> dict[str, Any]:
-        async with Link("http://test", "key", httpx.MockTransport(lambda _: answer)) as link:
-            return await link.check({})
+async def test_an_order_without_an_answer_gives_back_what_may_be_reserved(riskportal):
+    async def check(order):
+        asked.append(order["order_id"])
+        raise Refused("400: no such field")
 
-    async def test_a_block_that_comes_with_503_is_a_decision(self):
-        assert (await self.call(httpx.Response(503, json={"approved": False, "reason": "recovering"})))["reason"]
+    asked: list[str] = []
+    riskportal.check = check
+    oms = new_oms(riskportal, rate=10)
+    await run(oms, 1.0)
+    assert oms.tally.lost == len(asked) > 0
+    assert {closed.order_id: closed.end for closed in riskportal.events_of(Closed)} == dict.fromkeys(
+        asked, End.REJECTED
+    )
 
-    @pytest.mark.parametrize("status", [500, 502, 503, 429])
-    async def test_what_passes_is_away(self, status):
-        with pytest.raises(Away):
-            await self.call(httpx.Response(status, text="<html>"))
 
-    @pytest.mark.parametrize("status", [400, 401, 403, 404])
-    async def test_what_does_not_pass_is_refused(self, status):
-        with pytest.raises(Refused):
-            await self.call(httpx.Response(status))
+async def test_an_order_that_is_asked_about_at_the_end_does_not_go(riskportal):
+    async def check(order):
+        asked.append(order["order_id"])
+        await asyncio.sleep(60)
 
-    async def test_a_reservation_that_has_ended_is_fine(self):
-        async with Link("http://test", "key", httpx.MockTransport(lambda _: httpx.Response(404))) as link:
-            await link.release("desk-1", "o/1")
+    asked: list[str] = []
+    riskportal.check = check
+    oms = new_oms(riskportal)
+    await asyncio.wait_for(run(oms, 0.5), 3)
+    assert {closed.order_id for closed in riskportal.events_of(Closed)} == set(asked)
+    assert (oms.tally.fills, oms.tally.approved, oms.tally.lost) == (0, 0, len(asked))
+
+
+async def test_at_the_end_orders_are_cancelled_and_the_last_state_is_told(riskportal):
+    oms = new_oms(riskportal, works_s=60)
+    await run(oms)
+    assert len(riskportal.events_of(Closed)) == oms.tally.approved
+    assert oms.is_quiet
+    last = {statement.account_id: statement for statement, _now in riskportal.of("state")}
+    assert list(last.values()) == oms.statements()
+
+
+async def test_a_price_that_does_not_move_is_told_again(riskportal, monkeypatch):
+    monkeypatch.setattr(module, "QUOTE_AGAIN_US", 100_000)
+    await run(new_oms(riskportal))
+    times = Counter(quote.symbol for quotes in riskportal.of("quotes") for quote in quotes)
+    assert 5 <= times["AAA"] <= 12
+
+
+async def test_it_ends_with_its_market(riskportal):
+    market = StillMarket()
+    oms = new_oms(riskportal, market)
+    running = asyncio.create_task(oms.run(threading.Event()))
+    await asyncio.sleep(0.2)
+    assert not running.done()
+    market.has_ended = True
+    await asyncio.wait_for(running, 3)
+
+
+async def test_an_error_of_its_own_is_seen(riskportal):
+    market = StillMarket()
+    market.step = lambda _seconds: 1 / 0  # type: ignore[assignment, method-assign, return-value]
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(run(new_oms(riskportal, market)), 3)
+
+
+def test_no_two_moments_are_the_same():
+    clock = Clock()
+    moments = [clock() for _ in range(10_000)]
+    assert moments == sorted(set(moments))
