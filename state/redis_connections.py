@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -58,6 +59,42 @@ class RedisConnections:
             raise Refused(str(error)) from error
         except (redis.RedisError, OSError) as error:
             raise StateUnavailable(f"Redis cannot be reached: {error}") from error
+
+    def read_all(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
+        """Return Redis' replies to several commands that only read, in one trip, in their order.
+
+        Commands of others may come in between. Raises Refused with the first error that Redis answered,
+        StateUnavailable where there is no answer in time.
+        """
+        connection = self._of_this_thread()
+        packed = [pack(command) for command in commands]
+        try:
+            try:
+                return self._exchange_all(connection, packed)
+            except redis.ConnectionError:
+                return self._exchange_all(connection, packed)
+        except redis.ResponseError as error:
+            raise Refused(str(error)) from error
+        except (redis.RedisError, OSError) as error:
+            raise StateUnavailable(f"Redis cannot be reached: {error}") from error
+
+    @staticmethod
+    def _exchange_all(connection: Any, packed: list[bytes]) -> list[Any]:
+        refusal: redis.ResponseError | None = None
+        replies: list[Any] = []
+        try:
+            connection.send_packed_command(packed, check_health=False)
+            for _ in packed:  # all of them: what is left unread would meet the next command
+                try:
+                    replies.append(connection.read_response())
+                except redis.ResponseError as error:
+                    refusal = refusal or error
+        except BaseException:
+            connection.disconnect()
+            raise
+        if refusal is not None:
+            raise refusal
+        return replies
 
     @staticmethod
     def _exchange(connection: Any, packed: list[bytes]) -> Any:
