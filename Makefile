@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench lint format serve lock clean
+.PHONY: help setup run test bench lint format serve lock proto clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -38,6 +38,10 @@ serve: ## Run the production processes on DATABASE_URL and REDIS_URL (settings: 
 
 lock: ## Lock the newest allowed versions, with hashes, into requirements*.txt
 	@scripts/lock.sh
+
+proto: ## Make the Python modules of the .proto files
+	@scripts/setup_venv.sh dev
+	@scripts/proto.sh
 
 clean: ## Remove what these commands made, except your data
 	@scripts/clean.sh
