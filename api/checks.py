@@ -17,6 +17,7 @@ from api.metrics import Result
 from api.wire import BatchRequest, batch_reply, read_batch, read_order, with_time
 from feeds.books import BOOKS
 from feeds.malformed import Malformed
+from feeds.pull import Pull
 from riskcore.batch import Answered
 from riskcore.engine import check_steps
 from riskcore.reasons import Reason
@@ -82,9 +83,16 @@ def _result_of(problem: Problem) -> Result:
 
 
 # --------------------------------------------------------------------------------------------- one order
-def check_order(body: bytes, key: KeyRecord, store: Store, turns: ThreadTurns, started_ns: int) -> Reply:
-    """Answer a check from a thread. Raises Malformed, and Problem where the key may not ask."""
+def check_order(
+    body: bytes, key: KeyRecord, store: Store, turns: ThreadTurns, started_ns: int, pull: Pull | None = None
+) -> Reply:
+    """Answer a check from a thread. Raises Malformed, and Problem where the key may not ask.
+
+    `pull` brings what deciding needs into the store, where providers are configured.
+    """
     order = _wanted_order(key, body)
+    if pull is not None:
+        pull.bring((order,))
     try:
         with turns.of(order.account_id):
             (answered,) = run_sync(check_steps((order,), new_id=new_decision_id, known=BOOKS.last), store, BOOKS)
@@ -93,9 +101,13 @@ def check_order(body: bytes, key: KeyRecord, store: Store, turns: ThreadTurns, s
     return _order_reply(answered, started_ns)
 
 
-async def check_order_async(body: bytes, key: KeyRecord, store: AsyncStore, turns: TaskTurns, started_ns: int) -> Reply:
+async def check_order_async(
+    body: bytes, key: KeyRecord, store: AsyncStore, turns: TaskTurns, started_ns: int, pull: Pull | None = None
+) -> Reply:
     """Do as `check_order` does, in a task."""
     order = _wanted_order(key, body)
+    if pull is not None:
+        await pull.bring_in_task((order,))
     try:
         async with turns.of(order.account_id):
             steps = check_steps((order,), new_id=new_decision_id, known=BOOKS.last)
@@ -125,10 +137,14 @@ def _order_reply(answered: Answered, started_ns: int) -> Reply:
 
 
 # ----------------------------------------------------------------------------------------------- a batch
-def check_batch(body: bytes, key: KeyRecord, store: Store, turns: ThreadTurns, started_ns: int) -> Reply:
-    """Answer a batch, from a thread. Raises Malformed, and Problem where the key may not ask."""
+def check_batch(
+    body: bytes, key: KeyRecord, store: Store, turns: ThreadTurns, started_ns: int, pull: Pull | None = None
+) -> Reply:
+    """Answer a batch, from a thread. Raises Malformed, and Problem where the key may not ask. `pull` as above."""
     batch = _wanted_batch(key, body)
     parts = _by_lane(batch, store)
+    if pull is not None:
+        pull.bring(batch.orders)
     answers: dict[int, Answered] = {}
     for places in parts:
         orders = tuple(batch.orders[place] for place in places)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api.keyring import KeyRing
+from feeds.pull import pull_into
 from state.driver import ThreadTurns
 from state.store import Store
 from state.wiring import store
@@ -15,6 +16,7 @@ class Desk:
         self.store = of
         self.keys = KeyRing(of)
         self.turns = ThreadTurns()
+        self.pull = pull_into(of)
 
 
 _desk: Desk | None = None

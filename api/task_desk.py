@@ -10,6 +10,7 @@ from api import checks
 from api.checks import Reply
 from api.errors import Problem
 from api.keyring import AsyncKeyRing
+from feeds.pull import pull_into
 from state.driver import TaskTurns, ThreadTurns
 from state.store import AsyncStore
 from state.wiring import async_store, store
@@ -27,6 +28,7 @@ class TaskDesk:
         self._turns = TaskTurns()
         self._threads = ThreadPoolExecutor(BATCH_THREADS, "batch")
         self._batch_turns = ThreadTurns()
+        self._pull = pull_into(store())
 
     async def answer(
         self, authorization: str, read: Callable[[], Awaitable[bytes]], started_ns: int, *, batch: bool
@@ -45,6 +47,7 @@ class TaskDesk:
             return checks.unavailable_reply(problem, await read(), started_ns, batch=batch)
         body = await read()
         if not batch:
-            return await checks.check_order_async(body, key, self.store, self._turns, started_ns)
+            return await checks.check_order_async(body, key, self.store, self._turns, started_ns, self._pull)
         work = asyncio.get_running_loop().run_in_executor
-        return await work(self._threads, checks.check_batch, body, key, store(), self._batch_turns, started_ns)
+        batch_of = (body, key, store(), self._batch_turns, started_ns, self._pull)
+        return await work(self._threads, checks.check_batch, *batch_of)

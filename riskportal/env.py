@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ImproperlyConfigured
@@ -138,6 +138,15 @@ class Environment:
             refuse(name, None, "expected a host in each URL")
         return ",".join(found)
 
+    def address(self, name: str, *schemes: str) -> str:
+        """Return a URL of one of the schemes that is a host and a port and nothing else, or an empty string."""
+        text = self.url(name, *schemes)
+        if text:
+            parts = urlsplit(text)
+            if not parts.hostname or not parts.port or parts.path.strip("/") or "@" in parts.netloc or parts.query:
+                refuse(name, None, f"expected a host and a port, such as {schemes[0]}://localhost:50053")
+        return text
+
     @staticmethod
     def _checked_url(name: str, text: str, schemes: Collection[str]) -> str:
         try:
@@ -149,6 +158,19 @@ class Environment:
             starts = " or ".join(f"{scheme}://" for scheme in schemes)
             refuse(name, None, f"expected a URL that starts with {starts}")
         return text
+
+
+def redis_database(url: str, database: int) -> str:
+    """Return the URL of another database of the same Redis; an empty string where there is none."""
+    if not url:
+        return ""
+    base, _, query = url.partition("?")
+    pairs = [pair for pair in parse_qsl(query) if pair[0] != "db"]
+    if base.startswith("unix:"):
+        pairs.append(("db", str(database)))
+    else:
+        base = urlunsplit(urlsplit(base)._replace(path=f"/{database}"))
+    return f"{base}?{urlencode(pairs)}" if pairs else base
 
 
 def refuse(name: str, value: str | None, reason: str) -> NoReturn:

@@ -14,7 +14,7 @@ from typing import Any
 import environ
 
 from riskportal import logging, secret_key
-from riskportal.env import Environment, refuse
+from riskportal.env import Environment, redis_database, refuse
 from riskportal.navigation import SIDEBAR
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -143,6 +143,30 @@ RISK_RECOVERY_HOLD = _recovery_hold()
 # ------------------------------------------------------------------------------------------------- Django
 INSTALLED_APPS = [
     "unfold",
+# ------------------------------------------------------------------------- what is asked for before a check
+RISK_CACHE_TTL = env.duration("RISK_CACHE_TTL", "100ms", least="1ms", most="1s")
+RISK_ACCOUNT_MONITOR_URL = env.address("RISK_ACCOUNT_MONITOR_URL", "grpc", "grpcs")
+RISK_ACCOUNT_MONITOR_TIMEOUT = env.duration("RISK_ACCOUNT_MONITOR_TIMEOUT", "50ms", least="1ms", most="5s")
+RISK_ACCOUNT_MONITOR_FAILURES = env.whole("RISK_ACCOUNT_MONITOR_FAILURES", 5, least=1, most=1_000)
+RISK_ACCOUNT_MONITOR_PAUSE = env.duration("RISK_ACCOUNT_MONITOR_PAUSE", "1s", least="10ms", most="1m")
+
+RISK_PRICE_PROVIDER = env.choice("RISK_PRICE_PROVIDER", "feeds", ("feeds", "redis"))
+MARKET_REDIS_URL = env.url("MARKET_REDIS_URL", "redis", "rediss", "unix") or redis_database(REDIS_URL, 1)
+
+
+def _price_key_ttl() -> timedelta | None:
+    """Return how long the keys of prices live from their writing on; None: nobody says."""
+    text = env.text("RISK_PRICE_KEY_TTL")
+    return env.duration("RISK_PRICE_KEY_TTL", text, least="1ms", most="1d") if text else None
+
+
+RISK_PRICE_KEY_TTL = _price_key_ttl()
+if RISK_PRICE_PROVIDER == "redis":
+    if not MARKET_REDIS_URL:
+        refuse("MARKET_REDIS_URL", None, "is needed with RISK_PRICE_PROVIDER=redis where there is no REDIS_URL")
+    if RISK_PRICE_KEY_TTL is None and 5 * RISK_CACHE_TTL >= RISK_PRICE_MAX_AGE:
+        refuse("RISK_CACHE_TTL", env.text("RISK_CACHE_TTL"), "five times it must be below RISK_PRICE_MAX_AGE")
+
     "unfold.contrib.filters",
     "unfold.contrib.simple_history",
     "django.contrib.admin",

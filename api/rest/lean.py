@@ -60,7 +60,7 @@ class CheckView(_CheckView):
     def post(self, request: Request) -> Response:
         """Check an order and, if it is approved, reserve its exposure."""
         body, at = json_body(request._request, self.most_bytes), desk()
-        return respond(checks.check_order(body, key_of(request), at.store, at.turns, self.started_ns))
+        return respond(checks.check_order(body, key_of(request), at.store, at.turns, self.started_ns, at.pull))
 
 
 class BatchView(_CheckView):
@@ -72,7 +72,7 @@ class BatchView(_CheckView):
     def post(self, request: Request) -> Response:
         """Check up to 1,000 orders, in order and with cumulative effect."""
         body, at = json_body(request._request, self.most_bytes), desk()
-        return respond(checks.check_batch(body, key_of(request), at.store, at.turns, self.started_ns))
+        return respond(checks.check_batch(body, key_of(request), at.store, at.turns, self.started_ns, at.pull))
 
 
 class LeanHandler:
