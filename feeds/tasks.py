@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from feeds import apply, bars, equity
+from feeds import apply, bars, equity, shared_keys
 from feeds.models import Interval
 from feeds.retention import trim_history as trim
 from state.store import StateUnavailable
@@ -60,3 +60,12 @@ def trim_history() -> None:
         return
     if gone.bars or gone.points:
         logger.info("history is trimmed: %d bars and %d points of equity", gone.bars, gone.points)
+
+
+@shared_task(name="feeds.share_keys", ignore_result=True)
+def share_keys() -> None:
+    """Keep the keys up to date that other programs read, as often as the settings say."""
+    try:
+        shared_keys.sharing().share()
+    except StateUnavailable as error:
+        logger.warning("the keys for other programs are not kept up for now: %s", error)

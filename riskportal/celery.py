@@ -23,7 +23,9 @@ _POLLING_S = 0.05
 
 def schedule() -> dict[str, dict[str, Any]]:
     """Return what runs how often."""
+    for_others = {"share-keys": _every(settings.RISK_SHARED_KEYS_INTERVAL.total_seconds(), "feeds.share_keys")}
     return {
+        **(for_others if settings.REDIS_URL else {}),
         "restore-if-empty": _every(1.0, "riskportal.restore_if_empty"),
         "drain-journal": _every(1.0, "audit.drain_journal"),
         "publish-keys": _every(1.0, "api.publish_keys"),

@@ -124,6 +124,9 @@ RISK_PRICE_BARS = env.choice("RISK_PRICE_BARS", "1m", ("1m", "1h", "1d"))
 # How often the equity of every account is kept.
 RISK_EQUITY_INTERVAL = env.duration("RISK_EQUITY_INTERVAL", "60s", least="1s", most="1h")
 
+# How often the keys are written that other programs read from Redis.
+RISK_SHARED_KEYS_INTERVAL = env.duration("RISK_SHARED_KEYS_INTERVAL", "1s", least="1s", most="1m")
+
 # How long history is kept, in days; 0: for ever.
 RISK_PRICE_HISTORY_DAYS = env.whole("RISK_PRICE_HISTORY_DAYS", 0, least=0, most=36_500)
 RISK_INTRADAY_HISTORY_DAYS = env.whole("RISK_INTRADAY_HISTORY_DAYS", 30, least=0, most=36_500)
@@ -140,9 +143,6 @@ def _recovery_hold() -> timedelta | None:
 
 RISK_RECOVERY_HOLD = _recovery_hold()
 
-# ------------------------------------------------------------------------------------------------- Django
-INSTALLED_APPS = [
-    "unfold",
 # ------------------------------------------------------------------------- what is asked for before a check
 RISK_CACHE_TTL = env.duration("RISK_CACHE_TTL", "100ms", least="1ms", most="1s")
 RISK_ACCOUNT_MONITOR_URL = env.address("RISK_ACCOUNT_MONITOR_URL", "grpc", "grpcs")
@@ -167,6 +167,9 @@ if RISK_PRICE_PROVIDER == "redis":
     if RISK_PRICE_KEY_TTL is None and 5 * RISK_CACHE_TTL >= RISK_PRICE_MAX_AGE:
         refuse("RISK_CACHE_TTL", env.text("RISK_CACHE_TTL"), "five times it must be below RISK_PRICE_MAX_AGE")
 
+# ------------------------------------------------------------------------------------------------- Django
+INSTALLED_APPS = [
+    "unfold",
     "unfold.contrib.filters",
     "unfold.contrib.simple_history",
     "django.contrib.admin",

@@ -23,6 +23,17 @@ touch them on Redis Cluster. What follows the prefix:
 
 ID is an account's id and LEN its length in bytes, without which two ids could run into one key. START is in
 microseconds since the epoch.
+
+What is for other programs to read (docs/redis-keys.md). Each key ends when it is not kept up, or when what it says is
+too old for a check; amounts are exact decimals in digits:
+
+| key | type | holds | lives |
+|---|---|---|---|
+| `account:state:ID` | string | JSON: the account's state, open orders, metrics | while a check takes the state |
+| `risk:policies` | string | JSON: the published book | some seconds, renewed |
+| `risk:snapshot:current` | hash | the figures of the firm | some seconds, renewed |
+| `market:prices:SYMBOL` | string | the last price, in MARKET_REDIS_URL | while a check takes the price |
+| `risk:shared:turn` | string | that a process is writing these | ten seconds at most |
 """
 
 from __future__ import annotations
@@ -49,6 +60,12 @@ BOOKS = "books"
 KEYS = "keys"
 
 BOOKS_KEPT = 50
+
+SHARED_ACCOUNT = "account:state:"
+SHARED_BOOK = "risk:policies"
+SHARED_SNAPSHOT = "risk:snapshot:current"
+SHARED_PRICE = "market:prices:"
+SHARED_TURN = "risk:shared:turn"
 
 
 def lane_of(account_id: str, lanes: int) -> int:

@@ -201,6 +201,10 @@ class MemoryStore:
         with self._lock:
             return self._known_prices(symbols)
 
+    def all_prices(self) -> dict[str, Price]:
+        with self._lock:
+            return dict(self._prices)
+
     @property
     def bars(self) -> MemoryBars:
         return self._bars

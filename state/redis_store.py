@@ -104,6 +104,9 @@ class RedisStore:
             return {}
         return decode_prices(self._checks.execute("HMGET", self._key(keys.PRICES), *wanted, harmless=True))
 
+    def all_prices(self) -> dict[str, Price]:
+        return decode_prices(self._bulk.execute("HVALS", self._key(keys.PRICES), harmless=True))
+
     @property
     def bars(self) -> RedisBars:
         return self._bars

@@ -121,6 +121,10 @@ class Store(Protocol):
         """Return those of the symbols' prices that are known."""
         ...
 
+    def all_prices(self) -> dict[str, Price]:
+        """Return every price that was ever put, however old."""
+        ...
+
     @property
     def bars(self) -> PriceBars:
         """Return the bars that the prices make, until they are fetched."""

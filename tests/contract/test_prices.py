@@ -52,6 +52,12 @@ def test_only_a_price_that_was_sent_before_is_left_out(store, first, second, kep
     assert store.prices(["BTCUSDT"])["BTCUSDT"].price == Decimal(kept)
 
 
+def test_all_prices_are_there_to_be_read(store):
+    assert store.all_prices() == {}
+    store.put_prices({"BTCUSDT": ("1", 5), 'E"TH': ("2", 0)})
+    assert store.all_prices() == store.prices(["BTCUSDT", 'E"TH'])
+
+
 @pytest.mark.parametrize("price", [("NaN", 0), ("1,5", 0), ("", 0), ("-Infinity", 0), ("1", -1), ("1", 2**53)])
 def test_what_is_no_price_is_refused_and_nothing_is_written(store, price):
     with pytest.raises(ValueError, match="is not a"):
