@@ -124,7 +124,7 @@ def _shown_metrics(figures: Figures) -> dict[str, Decimal | None]:
     tail = figures.whole.after.tail
     if tail is None or not any(finding.limit.metric.kind is Kind.TAIL for finding in figures.findings):
         return shown
-    return shown | {name: None if (share := tail.share(name)) is None else shown_ratio(share) for name in MEASURES}
+    return shown | {name: shown_ratio(tail.shares[name]) if tail.shares else None for name in MEASURES}
 
 
 def _utilisations(figures: Figures) -> dict[str, Decimal | None]:

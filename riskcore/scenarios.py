@@ -13,8 +13,8 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from riskcore import tail_room
 from riskcore.book import Returns
+from riskcore.tail_room import Lines
 from riskcore.types import VarMethod
 from riskcore.var import Floats, TailRisk, tail_risk
 
@@ -34,24 +34,13 @@ class Scenarios(Struct, frozen=True, kw_only=True, eq=False):
         """Return VaR and ES in currency."""
         return tail_risk(self.pnl, method, self.uncovered)
 
-    def largest_quantity(
-        self,
-        measure: str,
-        cap: float,
-        *,
-        symbol: str,
-        unit_value: float,
-        quantity: float,
-        most: float,
-    ) -> float:
-        """Return the largest quantity, up to `most` > 0, of an order with a measure at most `cap`; below 0 for none.
+    def with_more(self, symbol: str, unit_value: float, quantity: float) -> Lines:
+        """Return the losses as lines in the quantity of an order, which is in the P&L with `quantity`.
 
-        The order is in the P&L with its `quantity`. `unit_value` is what a unit of it is worth in currency, below 0 for
-        one that is sold; `symbol` has a history. `tail_room` has the measures.
+        `unit_value` is what a unit of it is worth in currency, below 0 for one that is sold; `symbol` has a history.
         """
         slopes = np.maximum(0.0, -unit_value * self.returns.columns[self.returns.place[symbol]])
-        losses = -self.pnl - slopes * quantity
-        return tail_room.largest_quantity(losses, slopes, measure=measure, cap=cap, most=most)
+        return Lines(losses=-self.pnl - slopes * quantity, slopes=slopes)
 
 
 class PreparedReturns(Struct, frozen=True, kw_only=True, eq=False):
@@ -87,21 +76,28 @@ class PreparedReturns(Struct, frozen=True, kw_only=True, eq=False):
         `values` has the symbol of each leg and the least and the most that its signed value may come to, in currency.
         Their order is part of the last bits. Raises ValueError where one is not finite.
         """
-        pnl = np.zeros(self.days)
-        uncovered = set()
+        places, lows, highs, uncovered = [], [], [], set()
         for symbol, low, high in values:
             if not (math.isfinite(low) and math.isfinite(high)):
                 raise ValueError(f"the value of {symbol} is not finite")
             number = self.place.get(symbol)
-            if number is None:
-                if low or high:
-                    uncovered.add(symbol)
-            elif low == high:
-                pnl += high * self.columns[number]
-            else:
-                column = self.columns[number]
-                pnl += np.minimum(low * column, high * column)
+            if number is not None:
+                places.append(number)
+                lows.append(low)
+                highs.append(high)
+            elif low or high:
+                uncovered.add(symbol)
+        pnl = _worst_sum(self.columns[places], lows, highs) if places else np.zeros(self.days)
         return Scenarios(pnl=pnl, uncovered=tuple(sorted(uncovered)), returns=self)
+
+
+def _worst_sum(columns: Floats, lows: list[float], highs: list[float]) -> Floats:
+    """Add up the worse of two values times each row of returns, row after row."""
+    made = columns * np.array(highs)[:, np.newaxis]
+    if lows != highs:
+        np.minimum(made, columns * np.array(lows)[:, np.newaxis], out=made)
+    total: Floats = np.add.reduce(made, axis=0)  # whole rows, one after the other: the same bits everywhere
+    return total
 
 
 def prepare(symbols: Sequence[str], returns: Floats, version: str) -> PreparedReturns:

@@ -19,6 +19,7 @@ from riskcore.types import Side, VarMethod
 if TYPE_CHECKING:
     # numpy is loaded by a process once a book has returns, and not before.
     from riskcore.scenarios import PreparedReturns, Scenarios
+    from riskcore.tail_room import Lines
     from riskcore.var import TailRisk
 
 _CENT = Decimal("0.01")
@@ -73,20 +74,20 @@ class Tail:
 
     def __init__(self, returns: PreparedReturns | None, legs: Sequence[Leg], equity: Decimal) -> None:
         self._returns, self._legs, self._equity = returns, legs, equity
+        self._lines: Lines | None = None
 
     @cached_property
     def _scenarios(self) -> Scenarios | None:
         if self._returns is None:
             return None
-        values = [(leg.symbol, float(leg.low_value), float(leg.high_value)) for leg in self._legs]
-        return self._returns.worst_of(values)
+        return self._returns.worst_of(map(_range_of, self._legs))
 
     @cached_property
     def risk(self) -> TailRisk | None:
         """VaR and ES in currency, None without a history."""
         return None if self._scenarios is None else self._scenarios.risk()
 
-    @property
+    @cached_property
     def unknown(self) -> str:
         """Say why there are no figures, as far as that is for want of history; empty where there are some."""
         risk = self.risk
@@ -114,31 +115,36 @@ class Tail:
             held=held,
         )
 
-    def share(self, measure: str) -> Decimal | None:
-        """Return one of MEASURES as a fraction of equity; None where it is not known, and a limit on it broken."""
+    @cached_property
+    def shares(self) -> dict[str, Decimal]:
+        """MEASURES as fractions of equity; none of them where they are not known, and a limit on them is broken."""
         if self._equity <= ZERO or self.unknown:
-            return None
-        amount: float = getattr(self.risk, measure)
-        return Decimal(amount / float(self._equity)).quantize(FINEST, ROUND_CEILING, EXACT)
+            return {}
+        risk, equity = self.risk, float(self._equity)
+        return {
+            measure: Decimal(getattr(risk, measure) / equity).quantize(FINEST, ROUND_CEILING, EXACT)
+            for measure in MEASURES
+        }
 
     def largest_quantity(
         self, measure: str, cap: Decimal, *, symbol: str, mark: Decimal, side: Side, quantity: Decimal, most: Decimal
     ) -> Decimal:
         """Return about how much an order may be, up to `most` > 0, for a measure to be at most `cap`; 0 for not at all.
 
-        The legs have the order in them, with its `quantity`. `cap` is a fraction of equity, `mark` in currency a unit.
+        The legs have this one order in them, with its `quantity`. `cap` is a fraction of equity, `mark` what a unit is
+        worth in currency.
         """
-        if self._scenarios is None or self.share(measure) is None:
+        if self._scenarios is None or not self.shares:
             return ZERO
-        found = self._scenarios.largest_quantity(
-            measure,
-            float(cap * self._equity),
-            symbol=symbol,
-            unit_value=float(mark if side is Side.BUY else -mark),
-            quantity=float(quantity),
-            most=float(most),
-        )
+        if self._lines is None:
+            self._lines = self._scenarios.with_more(symbol, float(mark if side is Side.BUY else -mark), float(quantity))
+        found = self._lines.largest_quantity(measure, float(cap * self._equity), float(most))
         return min(most, Decimal(found) * _SHAVE) if found > 0 else ZERO
+
+
+def _range_of(leg: Leg) -> tuple[str, float, float]:
+    high = float(leg.high_value)
+    return leg.symbol, high if leg.low_value is leg.high_value else float(leg.low_value), high
 
 
 def _figures(risk: TailRisk) -> TailFigures:

@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from riskcore.var import Floats, tail_count
 
@@ -22,27 +23,26 @@ _LAST_BITS = 1 + 1e-12
 Places = npt.NDArray[np.intp]
 
 
-def largest_quantity(losses: Floats, slopes: Floats, *, measure: str, cap: float, most: float) -> float:
-    """Return the largest quantity up to `most` at which a measure of the losses is at most `cap`; below 0 if none is.
+class Lines(Struct, frozen=True, kw_only=True, eq=False):
+    """What is lost on each of at least 20 days, with any quantity of an order.
 
-    Parameters
-    ----------
-    losses
-        Shape (days,), at least 20: what is lost on each day without the order, in currency.
-    slopes
-        Shape (days,), >= 0: what a unit of the order adds to that.
-    measure
-        `var_95`, `var_99`, `es_95` or `es_99`.
-    cap
-        In currency.
-    most
-        In units, > 0.
+    `losses` has shape (days,): without it, in currency. `slopes` has the same shape, >= 0: what a unit of it adds.
     """
-    if cap < 0:
-        return -1.0  # VaR and ES are never below 0
-    name, percent = measure.split("_")
-    count = tail_count(len(losses), int(percent))
-    return _of_var(losses, slopes, count, cap, most) if name == "var" else _of_es(losses, slopes, count, cap, most)
+
+    losses: Floats
+    slopes: Floats
+
+    def largest_quantity(self, measure: str, cap: float, most: float) -> float:
+        """Return the largest quantity up to `most` > 0 at which a measure is at most `cap` in currency; below 0: none.
+
+        `measure` is `var_95`, `var_99`, `es_95` or `es_99`.
+        """
+        if cap < 0:
+            return -1.0  # VaR and ES are never below 0
+        name, percent = measure.split("_")
+        count = tail_count(len(self.losses), int(percent))
+        solve = _of_var if name == "var" else _of_es
+        return solve(self.losses, self.slopes, count, cap, most)
 
 
 def _of_var(losses: Floats, slopes: Floats, count: int, cap: float, most: float) -> float:
