@@ -6,7 +6,6 @@ import asyncio
 import os
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 
@@ -16,7 +15,7 @@ from feeds.books import BOOKS
 from feeds.pull import Pull, forget_pull, pull_into
 from riskcore.types import Order, OrderType, Side
 from state.store import Store
-from tests.api.world import fill, publish
+from tests.api.world import publish
 from tests.feeds.monitor_server import MonitorServer, state
 from tests.policies.test_settings import KEY, shown, start
 from tests.riskcore import builders
@@ -165,14 +164,6 @@ def test_a_child_has_its_own(pull, ready, server):
     assert os.read(reading, 100) == b"another"
     os.close(reading)
     os.close(writing)
-
-
-def test_checks_still_decide_while_states_are_brought(pull, ready):
-    """What is brought is a version of its account like any other report."""
-    fill(ready)
-    with ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda name: pull.bring((order(name),)), ("A", "B", "C") * 5))
-    assert set(ready.account_ids()) == {"A", "B", "C"}
 
 
 # ---------------------------------------------------------------------------------------------- settings
