@@ -165,7 +165,7 @@ if RISK_PRICE_PROVIDER == "redis":
     if not MARKET_REDIS_URL:
         refuse("MARKET_REDIS_URL", None, "is needed with RISK_PRICE_PROVIDER=redis where there is no REDIS_URL")
     if RISK_PRICE_KEY_TTL is None and 5 * RISK_CACHE_TTL >= RISK_PRICE_MAX_AGE:
-        refuse("RISK_CACHE_TTL", env.text("RISK_CACHE_TTL"), "five times it must be below RISK_PRICE_MAX_AGE")
+        refuse("RISK_CACHE_TTL", None, "must be below a fifth of RISK_PRICE_MAX_AGE, or RISK_PRICE_KEY_TTL be set")
 
 # ------------------------------------------------------------------------------------------------- Django
 INSTALLED_APPS = [
