@@ -7,9 +7,11 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import IntegrityError, OperationalError, connections, transaction
 from django.utils import timezone
 from prometheus_client import REGISTRY
@@ -287,6 +289,20 @@ def test_what_a_file_says_is_not_changed(store, trade, clock, interval):
     row = PriceBar.objects.get(interval=interval)
     assert (row.open, row.close, row.first_at) == (None, Decimal(777), None)
     assert PriceBar.objects.count() == 2
+
+
+def test_a_file_replaces_what_was_received_for_good(store, trade, clock, tmp_path):
+    trade(5, 6)
+    clock.now += MINUTE
+    keep_bars(store, length=Interval.MINUTE)
+    file = tmp_path / "closes.csv"
+    file.write_text(f"symbol,date,close\nACME,{NOON.date()},777\n")
+    call_command("import_prices", str(file), stdout=StringIO())
+    trade(9, at=NOON + 5 * MINUTE)
+    clock.now += MINUTE
+    keep_bars(store, length=Interval.MINUTE)
+    row = PriceBar.objects.get(interval="1d")
+    assert (row.open, row.close, row.first_at, row.last_at) == (None, Decimal(777), None, None)
 
 
 def start_of(interval: str) -> datetime:
