@@ -8,7 +8,9 @@ import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from api.nats_gateway import CHECK, STATUS_HEADER
+# What any client of the gateway knows of it.
+CHECK = "risk.check.order"
+STATUS_HEADER = "Nats-Service-Error-Code"
 
 _STATUS = STATUS_HEADER.encode() + b": "
 _READ = 1 << 18

@@ -19,6 +19,7 @@ from msgspec import Raw, Struct
 from api.ids import new_decision_id
 from api.wire import read_order, with_time
 from bench.sample import Sample, take_sample
+from bench.value_at_risk import decide_with_and_without
 from feeds.books import CompiledBooks
 from riskcore import case
 from riskcore.book import encode_book
@@ -59,6 +60,7 @@ def measure(adding: Sample, closing: Sample, *, seconds: float) -> list[Stage]:
     """Return every stage's time; all of it takes about so many seconds."""
     stages = _stages(adding)
     stages["decide, an order against a position"] = lambda: decide(closing.inputs, closing.book)
+    stages |= decide_with_and_without()
     stages["whole engine on a store that answers at once"] = _whole_engine(adding)
     stages["whole engine, an order against a position"] = _whole_engine(closing)
     each_s = seconds / (len(stages) * _ROUNDS)

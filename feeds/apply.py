@@ -10,7 +10,7 @@ import msgspec
 from feeds.books import CompiledBooks
 from feeds.messages import PriceReport
 from feeds.models import AccountBaseline
-from policies.book import latest
+from policies.book import latest, published
 from riskcore.book import Parameters, decode_book
 from riskcore.calendar import moment
 from riskcore.case import decode_state
@@ -49,7 +49,7 @@ def book_for_reports(store: Store, books: CompiledBooks) -> CompiledBook:
     row = latest()
     if row is None:
         raise NoBook("no policy book was ever published")
-    return books.put(row.version, row.content.encode())
+    return books.put(row.version, published(row))
 
 
 def in_force(version: int, store: Store, books: CompiledBooks) -> CompiledBook:

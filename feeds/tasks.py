@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from feeds import apply, bars, equity, shared_keys
+from feeds import apply, bars, equity, returns, shared_keys
 from feeds.models import Interval
 from feeds.retention import trim_history as trim
 from state.store import StateUnavailable
@@ -43,6 +43,15 @@ def keep_equity() -> None:
         equity.keep_equity(store(), settings.RISK_EQUITY_INTERVAL)
     except (StateUnavailable, OperationalError, InterfaceError) as error:
         logger.warning("the equity of accounts is not kept for now: %s", error)
+
+
+@shared_task(name="feeds.publish_returns", ignore_result=True)
+def publish_returns() -> None:
+    """Make the book go by the daily returns there are, when a day is over or its history has changed."""
+    try:
+        returns.publish_returns(timezone.now(), days=settings.RISK_VAR_DAYS)
+    except (StateUnavailable, OperationalError, InterfaceError) as error:
+        logger.warning("returns are not published for now: %s", error)
 
 
 @shared_task(name="feeds.trim_history", ignore_result=True)

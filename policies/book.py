@@ -9,11 +9,13 @@ import msgspec
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from audit.services import record
 from bus import publish as bus
 from bus.events import BookPublished
-from policies.models import Account, Book, BookLock, CapitalProfile, Instrument, Policy, RestrictedSymbol
+from policies.models import Account, Book, BookLock, BookReturns, CapitalProfile, Instrument, Policy, RestrictedSymbol
 from riskcore import book as core
 from riskcore.calendar import microseconds
 from riskcore.compiled import CompiledBook
@@ -28,10 +30,11 @@ CONFIGURATION = "configuration"
 
 
 # ---------------------------------------------------------------------------------------- rows to a book
-def build_book(version: int) -> core.Book:
-    """Return the book that the present rows and settings make, under this number."""
+def build_book(version: int, returns: BookReturns | None = None) -> core.Book:
+    """Return the book that the present rows and settings make with these returns, under this number."""
     return core.Book(
         version=version,
+        returns=UNSET if returns is None else decode_returns(returns.content),
         parameters=parameters(),
         policies=tuple(map(_policy, Policy.objects.filter(enabled=True).order_by("id"))),
         profiles=tuple(map(_profile, CapitalProfile.objects.order_by("name"))),
@@ -54,6 +57,7 @@ def parameters() -> core.Parameters:
         critical_utilisation=tidy(settings.RISK_CRITICAL_UTILISATION),
         day_zone=settings.RISK_DAY_ZONE,
         day_roll_minute=settings.RISK_DAY_ROLL_MINUTE,
+        returns_max_age_us=_us(settings.RISK_VAR_HISTORY_MAX_AGE),
     )
 
 
@@ -133,22 +137,42 @@ def lock_books() -> None:
     BookLock.objects.select_for_update().get(pk=1)
 
 
-def add_book(*, actor: str, reason: str, at: datetime) -> Book:
+def add_book(*, actor: str, reason: str, at: datetime, returns: BookReturns | None = None) -> Book:
     """Number and keep the book that the rows now make, for the caller that holds the lock of `lock_books`.
 
-    Raises ValueError where a policy cannot be evaluated: such a book must not be published.
+    `returns` None: it goes by those of the book before it. Raises ValueError where a policy cannot be evaluated:
+    such a book must not be published.
     """
     previous = latest()
-    book = build_book(previous.version + 1 if previous is not None else 1)
+    if returns is None and previous is not None:
+        returns = previous.returns
+    book = build_book(previous.version + 1 if previous is not None else 1, returns)
     CompiledBook(book)
     return Book.objects.create(
         version=book.version,
-        content=core.encode_book(book).decode(),
-        sha256=core.content_hash(book),
+        content=core.encode_book(replace(book, returns=UNSET)).decode(),
+        returns=returns,
+        sha256=core.content_hash(core.encode_book(book)),
         created_at=at,
         actor=actor,
         reason=reason,
     )
+
+
+def published(book: Book) -> bytes:
+    """Return all of a book's JSON, as the live state has it. Raises msgspec.DecodeError where it cannot be read.
+
+    What it says is passed on as it was written, whatever this version of the program reads in it.
+    """
+    if book.returns is None:
+        return book.content.encode()
+    said = msgspec.json.decode(book.content, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode({**said, "returns": msgspec.Raw(book.returns.content.encode())}, order="sorted")
+
+
+def decode_returns(content: str) -> core.Returns:
+    """Return the history that a book goes by. Raises msgspec.DecodeError where it is none."""
+    return msgspec.json.decode(content, type=core.Returns)
 
 
 def as_evidence(book: Book) -> dict[str, object]:
@@ -158,7 +182,7 @@ def as_evidence(book: Book) -> dict[str, object]:
 
 def latest() -> Book | None:
     """Return the newest book, None before the first."""
-    return Book.objects.order_by("-version").first()
+    return Book.objects.select_related("returns").order_by("-version").first()
 
 
 def loaded(version: int) -> core.Book:
@@ -166,14 +190,15 @@ def loaded(version: int) -> core.Book:
 
     Raises LookupError where there is none, and ValueError where its content was changed.
     """
-    row = Book.objects.filter(version=version).first()
+    row = Book.objects.select_related("returns").filter(version=version).first()
     if row is None:
         raise LookupError(f"there is no book {version}")
     try:
-        book = core.decode_book(row.content.encode())
+        content = published(row)
+        book, sha256 = core.decode_book(content), core.content_hash(content)
     except msgspec.DecodeError as error:
         raise ValueError(f"book {version} cannot be read: {error}") from error
-    if book.version != version or core.content_hash(book) != row.sha256:
+    if book.version != version or sha256 != row.sha256:
         raise ValueError(f"book {version} is not what was published: its content does not have its hash")
     return book
 
@@ -182,7 +207,7 @@ def loaded(version: int) -> core.Book:
 def publish(book: Book) -> bool:
     """Make a committed book live; return whether it is. Where it is not, the refresh task tries again."""
     try:
-        live = store().publish_book(book.version, book.content.encode()) >= book.version
+        live = store().publish_book(book.version, published(book)) >= book.version
     except StateUnavailable as error:
         logger.warning("book %s is not live yet, the live state is away: %s", book.version, error)
         return False
@@ -221,7 +246,7 @@ def ensure_published() -> bool:
             newest.version,
         )
         return False
-    content = newest.content.encode()
+    content = published(newest)
     if control.book_version == newest.version and store().fetch_book(newest.version) == content:
         return False
     logger.warning("book %s was not live and is published again", newest.version)

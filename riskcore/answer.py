@@ -13,7 +13,6 @@ from riskcore.figures import Figures
 from riskcore.judge import Judgement
 from riskcore.limits import Finding
 from riskcore.metrics import METRICS, Kind
-from riskcore.tail import MEASURES
 from riskcore.types import AccountState, BindingLimit, Decision, Reservation, ReservationRef, RiskLevel, Verdict
 
 # The metrics a decision shows: of the account and of the order's symbol, with the order in them.
@@ -121,10 +120,14 @@ def risk_level(binding: Finding | None, warning: Decimal, critical: Decimal) -> 
 def _shown_metrics(figures: Figures) -> dict[str, Decimal | None]:
     values = figures.whole.values
     shown = {metric.name: None if (value := values[metric.value]) is None else metric.show(value) for metric in _SHOWN}
-    tail = figures.whole.after.tail
-    if tail is None or not any(finding.limit.metric.kind is Kind.TAIL for finding in figures.findings):
+    after = figures.whole.after
+    if after.tail is None:
         return shown
-    return shown | {name: shown_ratio(tail.shares[name]) if tail.shares else None for name in MEASURES}
+    # Value at risk is shown as far as limits ask for it.
+    asked = dict.fromkeys(f.limit.metric for f in figures.findings if f.limit.metric.kind is Kind.TAIL)
+    return shown | {
+        metric.name: None if (value := metric.value(after)) is None else metric.show(value) for metric in asked
+    }
 
 
 def _utilisations(figures: Figures) -> dict[str, Decimal | None]:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from riskcore.calendar import DAY_US
 from riskcore.decimals import ZERO
 from riskcore.types import OrderType, Side
 
@@ -132,7 +133,7 @@ class Parameters(Struct, frozen=True, kw_only=True):
     be before its stamp counts as the age. `market_slippage`: fraction added to the mark as the reference
     price of an order without a price. Utilisations are fractions of a limit. `day_roll_minute`: minutes
     after midnight in `day_zone` (an IANA name) at which the trading day starts; the week starts with
-    Monday's.
+    Monday's. `returns_max_age_us`: how long after its last day a history of prices still says anything.
     """
 
     state_max_age_us: int = 5_000_000
@@ -145,6 +146,7 @@ class Parameters(Struct, frozen=True, kw_only=True):
     critical_utilisation: Decimal = Decimal("0.90")
     day_zone: str = "UTC"
     day_roll_minute: int = 0
+    returns_max_age_us: int = 10 * DAY_US
 
 
 class Returns(Struct, frozen=True, kw_only=True):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from msgspec import UnsetType
 
 from riskcore.book import Account, Book, Instrument, Operator, Policy, Profile, Restriction, Returns, Scope
+from riskcore.calendar import DAY_US, microseconds
 from riskcore.decimals import ZERO
 from riskcore.limits import Bound, Limit, make_limit, profile_limits
 from riskcore.tail import MEASURES
@@ -42,6 +44,7 @@ class CompiledBook:
         # Whether any policy is on value at risk or expected shortfall, and the history that they go by.
         self.limits_tail = any(policy.metric in MEASURES for policy in book.policies)
         self.returns = _prepared(book.returns)
+        self._returns_over_us = _over_us(book.returns, book.parameters.returns_max_age_us)
         self.restrictions: dict[str, list[Restriction]] = {}
         for restriction in book.restrictions:
             self.restrictions.setdefault(restriction.symbol, []).append(restriction)
@@ -55,6 +58,10 @@ class CompiledBook:
         ]
         self._of_profile = {profile.name: profile_limits(profile) for profile in book.profiles}
         self._combinations: dict[tuple[str, str, str, str], tuple[Limit, ...]] = {}
+
+    def has_old_returns(self, now_us: int) -> bool:
+        """Return whether the history of prices ended too long ago to say anything."""
+        return now_us > self._returns_over_us
 
     def _index(self, policy: Policy) -> None:
         if policy.scope is Scope.GLOBAL:
@@ -99,6 +106,13 @@ def _prepared(returns: Returns | UnsetType) -> PreparedReturns | None:
     from riskcore.scenarios import prepare_published  # loads numpy: only where there is something for it to do
 
     return prepare_published(returns)
+
+
+def _over_us(returns: Returns | UnsetType, max_age_us: int) -> int:
+    """Return when the day of the last return has been over for so long."""
+    if isinstance(returns, UnsetType):
+        return 0
+    return microseconds(datetime.fromisoformat(returns.until).replace(tzinfo=UTC)) + DAY_US + max_age_us
 
 
 def _looseness(limit: Limit) -> object:

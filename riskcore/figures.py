@@ -162,10 +162,11 @@ def _part(case: Case, legs: list[Leg], leg: Leg, after_leg: Leg, order: OrderFac
 
 
 def _tail(case: Case, legs: list[Leg]) -> Tail | None:
-    if not case.book.limits_tail:
+    book = case.book
+    if not book.limits_tail:
         return None
     assert case.state is not None  # gate 5 has passed
-    return Tail(case.book.returns, legs, case.state.equity)
+    return Tail(book.returns, legs, case.state.equity, old=book.has_old_returns(case.inputs.now_us))
 
 
 def _find(limit: Limit, part: Part, case: Case) -> Finding:

@@ -222,7 +222,7 @@ def _counted(_subject: Subject) -> Decimal:
 
 def _tail_measure(measure: str) -> Value:
     def value(subject: Subject) -> Decimal | None:
-        return subject.tail.shares.get(measure) if subject.tail is not None else None
+        return subject.tail.share(measure) if subject.tail is not None else None
 
     return value
 

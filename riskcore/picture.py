@@ -45,7 +45,7 @@ class Picture(Struct, frozen=True, kw_only=True):
         if self.legs is None or self.state is None:
             return self
         legs = {key: leg for key, leg in self.legs.items() if leg.may_be_on(exchange)}
-        return replace(self, legs=legs, whole=_whole(self.state, legs, self.book))
+        return replace(self, legs=legs, whole=_whole(self.state, legs, self.book, self.now_us))
 
 
 class Reading(Struct, frozen=True):
@@ -77,12 +77,12 @@ def take_picture(view: AccountView, book: CompiledBook, now_us: int, expired: tu
         ledger=ledger,
         prices=view.prices,
         legs=legs,
-        whole=None if state is None or legs is None else _whole(state, legs, book),
+        whole=None if state is None or legs is None else _whole(state, legs, book, now_us),
     )
 
 
-def _whole(state: AccountState, legs: dict[str, Leg], book: CompiledBook) -> Subject:
-    tail = Tail(book.returns, list(legs.values()), state.equity)
+def _whole(state: AccountState, legs: dict[str, Leg], book: CompiledBook, now_us: int) -> Subject:
+    tail = Tail(book.returns, list(legs.values()), state.equity, old=book.has_old_returns(now_us))
     return Subject(state=state, exposure=exposure_of(legs.values()), tail=tail)
 
 

@@ -7,7 +7,7 @@ lost more. So the P&L of no combination of fills is below this one on any day. `
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from msgspec import Struct
@@ -17,6 +17,8 @@ from riskcore.book import Returns
 from riskcore.tail_room import Lines
 from riskcore.types import VarMethod
 from riskcore.var import Floats, TailRisk, tail_risk
+
+_REMEMBERED = 4_096
 
 
 class Scenarios(Struct, frozen=True, kw_only=True, eq=False):
@@ -43,6 +45,18 @@ class Scenarios(Struct, frozen=True, kw_only=True, eq=False):
         return Lines(losses=-self.pnl - slopes * quantity, slopes=slopes)
 
 
+class _Rows(Struct, frozen=True, eq=False):
+    """Where some legs find their returns.
+
+    `rows` has a place in the returns for each leg that has some, None where that is all of them in their order. `of`
+    has the places of these legs among all, None where they all have some. `without` are the places of the others.
+    """
+
+    rows: list[int] | None
+    of: list[int] | None
+    without: list[int]
+
+
 class PreparedReturns(Struct, frozen=True, kw_only=True, eq=False):
     """Daily returns of some symbols on days on which all of them have one. Made by `prepare`.
 
@@ -56,6 +70,8 @@ class PreparedReturns(Struct, frozen=True, kw_only=True, eq=False):
     place: Mapping[str, int]
     version: str
     until: str = ""
+    # Accounts trade in the same symbols from one order to the next.
+    _found: dict[tuple[str, ...], _Rows] = {}
 
     @property
     def days(self) -> int:
@@ -67,35 +83,48 @@ class PreparedReturns(Struct, frozen=True, kw_only=True, eq=False):
         `values` has the signed value of each position, quantity times mark in currency. Raises ValueError where one is
         not finite.
         """
-        # The order of additions is part of the result's last bits.
-        return self.worst_of((symbol, values[symbol], values[symbol]) for symbol in sorted(values))
+        symbols = tuple(sorted(values))  # the order of additions is part of the result's last bits
+        held = [values[symbol] for symbol in symbols]
+        return self.worst_of(symbols, held, held)
 
-    def worst_of(self, values: Iterable[tuple[str, float, float]]) -> Scenarios:
+    def worst_of(self, symbols: tuple[str, ...], lows: list[float], highs: list[float]) -> Scenarios:
         """Return what legs would have made at worst, each day's worst by itself.
 
-        `values` has the symbol of each leg and the least and the most that its signed value may come to, in currency.
-        Their order is part of the last bits. Raises ValueError where one is not finite.
+        `symbols` has the symbol of each leg, `lows` and `highs` the least and the most that its signed value may come
+        to, in currency. Their order is part of the last bits. Raises ValueError where one is not finite.
         """
-        places, lows, highs, uncovered = [], [], [], set()
-        for symbol, low, high in values:
-            if not (math.isfinite(low) and math.isfinite(high)):
-                raise ValueError(f"the value of {symbol} is not finite")
-            number = self.place.get(symbol)
-            if number is not None:
-                places.append(number)
-                lows.append(low)
-                highs.append(high)
-            elif low or high:
-                uncovered.add(symbol)
-        pnl = _worst_sum(self.columns[places], lows, highs) if places else np.zeros(self.days)
-        return Scenarios(pnl=pnl, uncovered=tuple(sorted(uncovered)), returns=self)
+        if not math.isfinite(sum(lows) + sum(highs)):
+            raise ValueError(f"the values of {', '.join(symbols)} are not all finite")
+        found = self._find(symbols)
+        uncovered = tuple(sorted({symbols[number] for number in found.without if lows[number] or highs[number]}))
+        if found.of is not None:
+            lows, highs = [lows[number] for number in found.of], [highs[number] for number in found.of]
+        columns = self.columns if found.rows is None else self.columns[found.rows]
+        return Scenarios(pnl=_worst_sum(columns, lows, highs), uncovered=uncovered, returns=self)
+
+    def _find(self, symbols: tuple[str, ...]) -> _Rows:
+        found = self._found.get(symbols)
+        if found is None:
+            places = [self.place.get(symbol) for symbol in symbols]
+            of = [number for number, place in enumerate(places) if place is not None]
+            rows = [place for place in places if place is not None]
+            found = _Rows(
+                None if rows == list(range(len(self.symbols))) else rows,
+                None if len(of) == len(places) else of,
+                [number for number, place in enumerate(places) if place is None],
+            )
+            if len(self._found) >= _REMEMBERED:
+                self._found.clear()
+            self._found[symbols] = found
+        return found
 
 
 def _worst_sum(columns: Floats, lows: list[float], highs: list[float]) -> Floats:
     """Add up the worse of two values times each row of returns, row after row."""
-    made = columns * np.array(highs)[:, np.newaxis]
-    if lows != highs:
-        np.minimum(made, columns * np.array(lows)[:, np.newaxis], out=made)
+    made = columns * np.array(highs, dtype=np.float64)[:, np.newaxis]
+    for number, (low, high) in enumerate(zip(lows, highs, strict=True)):
+        if low != high:
+            np.minimum(made[number], columns[number] * low, out=made[number])
     total: Floats = np.add.reduce(made, axis=0)  # whole rows, one after the other: the same bits everywhere
     return total
 

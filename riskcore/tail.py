@@ -70,17 +70,25 @@ class Tail:
         With their open orders, of which each day's worst combination counts. Their order is part of the last bits.
     equity
         In currency.
+    old
+        The history ended too long ago to say anything.
     """
 
-    def __init__(self, returns: PreparedReturns | None, legs: Sequence[Leg], equity: Decimal) -> None:
-        self._returns, self._legs, self._equity = returns, legs, equity
+    def __init__(self, returns: PreparedReturns | None, legs: Sequence[Leg], equity: Decimal, *, old: bool) -> None:
+        self._returns, self._legs, self._equity, self._old = returns, legs, equity, old
         self._lines: Lines | None = None
+        self._shares: dict[str, Decimal] = {}
 
     @cached_property
     def _scenarios(self) -> Scenarios | None:
         if self._returns is None:
             return None
-        return self._returns.worst_of(map(_range_of, self._legs))
+        highs = [float(leg.high_value) for leg in self._legs]
+        lows = [
+            high if leg.low_value is leg.high_value else float(leg.low_value)
+            for leg, high in zip(self._legs, highs, strict=True)
+        ]
+        return self._returns.worst_of(_symbols(self._legs), lows, highs)
 
     @cached_property
     def risk(self) -> TailRisk | None:
@@ -91,8 +99,10 @@ class Tail:
     def unknown(self) -> str:
         """Say why there are no figures, as far as that is for want of history; empty where there are some."""
         risk = self.risk
-        if risk is None:
+        if self._returns is None or risk is None:
             return "there is no history of prices"
+        if self._old:
+            return f"the history of prices ends {self._returns.until}"
         if not risk.ready:
             return f"there are only {risk.observations} days of history"
         return f"there is no history of {', '.join(risk.uncovered)}" if risk.uncovered else ""
@@ -103,8 +113,8 @@ class Tail:
         worst, held = None, {}
         if returns is not None and risk is not None and not unknown:
             worst = _figures(risk)
-            values = [(leg.symbol, (value := float(leg.quantity * leg.mark)), value) for leg in self._legs]
-            scenarios = returns.worst_of(values)
+            values = [float(leg.quantity * leg.mark) for leg in self._legs]
+            scenarios = returns.worst_of(_symbols(self._legs), values, values)
             held = {method: _figures(scenarios.risk(method)) for method in VarMethod}
         return ValueAtRisk(
             ready=worst is not None,
@@ -115,16 +125,16 @@ class Tail:
             held=held,
         )
 
-    @cached_property
-    def shares(self) -> dict[str, Decimal]:
-        """MEASURES as fractions of equity; none of them where they are not known, and a limit on them is broken."""
+    def share(self, measure: str) -> Decimal | None:
+        """Return one of MEASURES as a fraction of equity; None where it is not known, and a limit on it broken."""
         if self._equity <= ZERO or self.unknown:
-            return {}
-        risk, equity = self.risk, float(self._equity)
-        return {
-            measure: Decimal(getattr(risk, measure) / equity).quantize(FINEST, ROUND_CEILING, EXACT)
-            for measure in MEASURES
-        }
+            return None
+        share = self._shares.get(measure)
+        if share is None:
+            amount: float = getattr(self.risk, measure)
+            share = Decimal(amount / float(self._equity)).quantize(FINEST, ROUND_CEILING, EXACT)
+            self._shares[measure] = share
+        return share
 
     def largest_quantity(
         self, measure: str, cap: Decimal, *, symbol: str, mark: Decimal, side: Side, quantity: Decimal, most: Decimal
@@ -134,7 +144,7 @@ class Tail:
         The legs have this one order in them, with its `quantity`. `cap` is a fraction of equity, `mark` what a unit is
         worth in currency.
         """
-        if self._scenarios is None or not self.shares:
+        if self._scenarios is None or self.share(measure) is None:
             return ZERO
         if self._lines is None:
             self._lines = self._scenarios.with_more(symbol, float(mark if side is Side.BUY else -mark), float(quantity))
@@ -142,9 +152,8 @@ class Tail:
         return min(most, Decimal(found) * _SHAVE) if found > 0 else ZERO
 
 
-def _range_of(leg: Leg) -> tuple[str, float, float]:
-    high = float(leg.high_value)
-    return leg.symbol, high if leg.low_value is leg.high_value else float(leg.low_value), high
+def _symbols(legs: Sequence[Leg]) -> tuple[str, ...]:
+    return tuple([leg.symbol for leg in legs])
 
 
 def _figures(risk: TailRisk) -> TailFigures:

@@ -47,6 +47,8 @@ class Lines(Struct, frozen=True, kw_only=True, eq=False):
 
 def _of_var(losses: Floats, slopes: Floats, count: int, cap: float, most: float) -> float:
     """Each day has a quantity beyond which it loses more than the cap; so many days may: the one after stops it."""
+    if np.partition(losses + slopes * most, -count)[-count] <= cap:
+        return most  # as a rule another limit is nearer
     room = cap - losses
     reaches = np.where(room < 0, -1.0, np.inf)
     np.divide(room, slopes, out=reaches, where=(slopes > 0) & (room >= 0))

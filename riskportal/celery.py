@@ -32,6 +32,7 @@ def schedule() -> dict[str, dict[str, Any]]:
         "keep-baselines": _every(30.0, "feeds.keep_baselines"),
         "keep-bars": _every(5.0, "feeds.keep_bars"),
         "keep-equity": _every(settings.RISK_EQUITY_INTERVAL.total_seconds(), "feeds.keep_equity"),
+        "publish-returns": _every(300.0, "feeds.publish_returns"),
         "trim-history": _every(3600.0, "feeds.trim_history"),
         "refresh-book": _every(settings.RISK_POLICY_REFRESH.total_seconds(), "policies.refresh_book"),
     }

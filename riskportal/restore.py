@@ -43,7 +43,7 @@ from api.keys import publish_keys, published_records
 from audit.drain import BATCH, BATCHES, drain, drain_batch
 from audit.models import JournalCursor, OrderDecision
 from feeds.apply import restore_baselines
-from policies.book import latest, loaded
+from policies.book import latest, loaded, published
 from policies.models import Book
 from riskcore.book import decode_book
 from riskcore.calendar import microseconds, moment
@@ -193,7 +193,7 @@ def _revive(store: Store, recovery: Recovery, report: Report, claim: str) -> Rep
     newest = _newest_book()
     generation = store.restore(
         book_version=newest.version,
-        content=newest.content.encode(),
+        content=published(newest),
         stops=(),  # stops are not recorded in this version; the store keeps those that it finds in itself
         keys=published_records(),
     )

@@ -8,14 +8,33 @@ from django.db.models import Q
 from audit.append_only import AppendOnly
 
 
+class BookReturns(AppendOnly):
+    """The history of prices that books go by, once for all of them: it is longer than the rest of a book.
+
+    `content` is its JSON; `version` the hash that names it. `until` is the date of the last return.
+    """
+
+    version = models.CharField(max_length=64, primary_key=True)
+    content = models.TextField()
+    days = models.PositiveIntegerField()
+    symbols = models.PositiveIntegerField()
+    until = models.DateField()
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"Returns of {self.symbols} symbols on {self.days} days to {self.until}"
+
+
 class Book(AppendOnly):
     """One version of the policy book, as it was published. Numbered from 1 without gaps.
 
-    `content` is its canonical JSON; `sha256` is the hash of what it says, its number apart.
+    `content` is its canonical JSON without `returns`, if it has any (`policies.book.published` has all of it);
+    `sha256` is the hash of all that it says, its number apart.
     """
 
     version = models.PositiveBigIntegerField(primary_key=True)
     content = models.TextField()
+    returns = models.ForeignKey(BookReturns, on_delete=models.PROTECT, null=True, related_name="+")
     sha256 = models.CharField(max_length=64)
     created_at = models.DateTimeField()
     actor = models.CharField(max_length=200)

@@ -11,7 +11,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from feeds.backtesting import backtest
-from riskcore.var import Method, tail_risk
+from riskcore.types import VarMethod
+from riskcore.var import tail_risk
 from tests.feeds.market import FIRST, keep, walk
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +36,7 @@ def test_each_method_has_a_line_for_each_level():
     assert lines[0] == "One-day VaR of ACME 1"
     assert lines[1] == "50 days, 2026-05-31 to 2026-07-19, each by the 100 before it"
     levels = [line.split()[:2] for line in lines[4:12]]
-    assert levels == [[method.value, level] for method in Method for level in ("99", "95")]
+    assert levels == [[method.value, level] for method in VarMethod for level in ("99", "95")]
 
 
 def test_no_probability_is_shown_as_nothing():
@@ -71,17 +72,17 @@ def test_symbols_without_weights_weigh_alike():
 
 
 def test_weights_are_fractions_of_equity_and_may_be_short():
-    found = backtest({"ACME": 0.5, "EMCA": -0.25}, days=1, window=100, methods=[Method.PARAMETRIC])
+    found = backtest({"ACME": 0.5, "EMCA": -0.25}, days=1, window=100, methods=[VarMethod.PARAMETRIC])
     acme, emca = walk(DAYS), walk(DAYS, seed=2)
     pnl = [0.5 * (acme[n] / acme[n - 1] - 1) - 0.25 * (emca[n] / emca[n - 1] - 1) for n in range(DAYS - 101, DAYS)]
     (tested,) = found.results
     assert tested.rolled.var_99[0] == pytest.approx(
-        tail_risk(np.asarray(pnl[:-1]), Method.PARAMETRIC).var_99, rel=1e-12
+        tail_risk(np.asarray(pnl[:-1]), VarMethod.PARAMETRIC).var_99, rel=1e-12
     )
     assert tested.rolled.losses[0] == pytest.approx(-pnl[-1], rel=1e-12)
 
 
-@pytest.mark.parametrize("method", list(Method))
+@pytest.mark.parametrize("method", list(VarMethod))
 def test_a_change_of_the_future_changes_no_estimate_before_it(method):
     until = FIRST + timedelta(days=DAYS - 1)
     before = backtest({"ACME": 1.0}, days=50, window=100, methods=[method])

@@ -18,13 +18,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from django.core.management import call_command
+from django.utils import timezone
 from scipy import integrate, stats
 
 from feeds.history import load_history
 from feeds.models import PriceBar
+from feeds.returns import publish_returns
+from policies.book import loaded
+from policies.defaults import ensure_defaults
+from riskcore.book import Parameters
+from riskcore.tail import MEASURES
 from riskcore.types import VarMethod
 from riskcore.var import Floats
 from tests.feeds.market import INDEX, SHARES, missing, real_closes, recording
+from tests.riskcore.builders import DAY, check, compiled, order, policy, position, state
 
 pytestmark = [
     pytest.mark.django_db,
@@ -158,6 +165,27 @@ def test_var_and_es_of_twenty_positions_are_those_of_a_textbook(shares, method):
         assert risk.es(level) == pytest.approx(again.es[level], rel=1e-8)
         assert shares_of_equity.es(level) == pytest.approx(again.es[level] / EQUITY, rel=1e-8)
         assert 0.001 * EQUITY < risk.var(level) < 0.2 * EQUITY
+
+
+def test_an_order_is_held_against_var_as_a_textbook_has_it(shares):
+    import_prices(shares)
+    ensure_defaults()
+    values = account(real_closes(SHARES)[0])
+    book = publish_returns(timezone.now(), days=DAYS)
+    assert book is not None
+    limits = tuple(policy(measure, "<=", 1) for measure in MEASURES)
+    ages = Parameters(returns_max_age_us=100 * 365 * DAY)
+    of = compiled(*limits, returns=loaded(book.version).returns, parameters=ages)
+    held = [position(Decimal(value), symbol, entry_price=1, mark_price=1) for symbol, value in values.items()]
+    asked = order(150_000, symbol="XOM", price=1)
+    decision = check(asked, at=state(*held, equity=int(EQUITY)), under=of, prices={})
+    bought = pnl_again({**dict.fromkeys(values, 0.0), "XOM": 150_000.0})
+    again = historical(pnl_again(values) + np.minimum(bought, 0))  # no day is better for an order that may not trade
+    shown = {name: float(value) for name, value in decision.post_trade_metrics.items() if value is not None}
+    assert decision.approved
+    for level in LEVELS:
+        assert shown[f"var_{level}"] == pytest.approx(again.var[level] / EQUITY, abs=1e-6)
+        assert shown[f"es_{level}"] == pytest.approx(again.es[level] / EQUITY, abs=1e-6)
 
 
 def test_cornish_fisher_holds_for_the_account_so_that_its_formula_is_what_was_tested(shares):

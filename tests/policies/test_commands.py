@@ -71,7 +71,7 @@ def decisions(db) -> list[OrderDecision]:
     Book.objects.create(
         version=1,
         content=encode_book(BOOK).decode(),
-        sha256=content_hash(BOOK),
+        sha256=content_hash(encode_book(BOOK)),
         created_at="2026-01-01T00:00:00Z",
         actor="alice",
         reason="because",

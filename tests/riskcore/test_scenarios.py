@@ -78,7 +78,7 @@ def test_a_value_that_is_not_a_number_is_refused(symbol: str, wrong: float) -> N
     with pytest.raises(ValueError, match=symbol):
         PREPARED.pnl_of({symbol: wrong})
     with pytest.raises(ValueError, match=symbol):
-        PREPARED.worst_of([(symbol, wrong, 0.0)])
+        PREPARED.worst_of((symbol,), [wrong], [0.0])
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_no_history_at_all_is_not_ready() -> None:
 
 
 def test_each_day_has_the_worst_of_what_may_be_held() -> None:
-    pnl = PREPARED.worst_of([("AAA", -1_000.0, 5_000.0)]).pnl
+    pnl = PREPARED.worst_of(("AAA",), [-1_000.0], [5_000.0]).pnl
     assert close_to(pnl, np.where(RETURNS[:, 0] < 0, 5_000.0, -1_000.0) * RETURNS[:, 0])
 
 
@@ -117,15 +117,28 @@ def test_each_day_has_the_worst_of_what_may_be_held() -> None:
 def test_nothing_that_may_be_held_makes_less_on_any_day(
     one: dict[str, float], other: dict[str, float], shares: dict[str, float]
 ) -> None:
-    ranges = [(symbol, min(one[symbol], other[symbol]), max(one[symbol], other[symbol])) for symbol in VALUES]
+    lows = [min(one[symbol], other[symbol]) for symbol in VALUES]
+    highs = [max(one[symbol], other[symbol]) for symbol in VALUES]
+    ranges = zip(VALUES, lows, highs, strict=True)
     held = {symbol: low + (high - low) * shares[symbol] for symbol, low, high in ranges}
-    worst, actual = PREPARED.worst_of(ranges), PREPARED.pnl_of(held)
+    worst, actual = PREPARED.worst_of(tuple(VALUES), lows, highs), PREPARED.pnl_of(held)
     assert (worst.pnl <= actual.pnl + 1e-6).all()
     assert worst.risk().var_99 >= actual.risk().var_99 - 1e-6
 
 
 def test_a_leg_without_history_is_named_if_anything_may_be_held() -> None:
-    assert PREPARED.worst_of([("XYZ", 0.0, 1.0), ("NEW", -1.0, 0.0), ("OLD", 0.0, 0.0)]).uncovered == ("NEW", "XYZ")
+    legs = PREPARED.worst_of(("XYZ", "AAA", "NEW", "OLD"), [0.0, 5.0, -1.0, 0.0], [1.0, 5.0, 0.0, 0.0])
+    assert legs.uncovered == ("NEW", "XYZ")
+    assert close_to(legs.pnl, 5.0 * RETURNS[:, 0])
+
+
+def test_where_legs_find_their_returns_is_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("riskcore.scenarios._REMEMBERED", 1)
+    prepared = prepare(tuple(VALUES), RETURNS, "v1")
+    for symbols in (("AAA",), ("BBB",), ("BBB", "AAA")):
+        values = [1.0] * len(symbols)
+        expected = sum(RETURNS[:, list(VALUES).index(symbol)] for symbol in symbols)
+        assert close_to(prepared.worst_of(symbols, values, values).pnl, np.asarray(expected))
 
 
 # ------------------------------------------------------------------------------------------- as a book has them

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from riskcore.book import OnBreach, Policy, Returns, Scope, decode_book, encode_book
 from riskcore.compiled import CompiledBook
@@ -100,6 +101,12 @@ def test_nineteen_days_are_too_few() -> None:
     refused(check(order(), under=book_of(LIMIT, returns=returns(HISTORY[:19]))), "there are only 19 days of history")
 
 
+def test_a_history_that_ended_long_ago_says_nothing() -> None:
+    ended = replace(returns(), until="2025-12-27")  # the day was over ten days ago and a half
+    refused(check(order(), under=book_of(LIMIT, returns=ended)), "the history of prices ends 2025-12-27")
+    assert check(order(), under=book_of(LIMIT, returns=replace(returns(), until="2025-12-28"))).approved
+
+
 def test_an_order_in_a_symbol_without_history_is_refused() -> None:
     refused(check(order(1, symbol="XYZ"), under=book_of(LIMIT), prices=marks(XYZ=100)), "there is no history of XYZ")
 
@@ -153,7 +160,8 @@ def test_it_is_shown_only_where_a_limit_asks_for_it() -> None:
     assert not set(MEASURES) & set(check(order(), under=book_of()).post_trade_metrics)
     elsewhere = policy("var_99", "<=", "0.5", **scoped(Scope.STRATEGY, "other"))
     assert not set(MEASURES) & set(check(order(), under=book_of(elsewhere)).post_trade_metrics)
-    assert set(MEASURES) <= set(check(order(), under=book_of(LIMIT)).post_trade_metrics)
+    asked = set(MEASURES) & set(check(order(), under=book_of(LIMIT)).post_trade_metrics)
+    assert asked == {"var_99"}
 
 
 def test_a_limit_that_does_not_hold_blocks_with_the_figure() -> None:

@@ -20,6 +20,8 @@ from feeds.models import Interval
 from feeds.price_files import PriceFile, read_prices
 from feeds.price_import import Imported, do_import_prices
 from feeds.price_layout import PriceFileError, Wanted
+from feeds.returns import publish_returns
+from policies.models import Book
 
 _SHOWN_SYMBOLS = 20
 
@@ -78,10 +80,12 @@ class Command(BaseCommand):
         )
         content = self._read(path, wanted)
         done = self._write(content, interval, path.name, options)
+        # Checks go by them at once, not only when the clock next looks.
+        book = None if options["dry_run"] else publish_returns(timezone.now(), days=settings.RISK_VAR_DAYS)
         if options["json"]:
-            self.stdout.write(_as_json(path, content, done, dry_run=options["dry_run"]))
+            self.stdout.write(_as_json(path, content, done, dry_run=options["dry_run"], book=book))
         else:
-            self._say(path, content, done, dry_run=options["dry_run"])
+            self._say(path, content, done, dry_run=options["dry_run"], book=book)
         self._warn(done)
 
     def _read(self, path: Path, wanted: Wanted) -> PriceFile:
@@ -112,7 +116,7 @@ class Command(BaseCommand):
         finally:
             progress.close()
 
-    def _say(self, path: Path, content: PriceFile, done: Imported, *, dry_run: bool) -> None:
+    def _say(self, path: Path, content: PriceFile, done: Imported, *, dry_run: bool, book: Book | None) -> None:
         symbols = ", ".join(done.symbols[:_SHOWN_SYMBOLS])
         if len(done.symbols) > _SHOWN_SYMBOLS:
             symbols += f" and {len(done.symbols) - _SHOWN_SYMBOLS} more"
@@ -124,6 +128,8 @@ class Command(BaseCommand):
             f"{'Would be ' if dry_run else ''}{done.added:,} added, {done.changed:,} changed, "
             f"{done.unchanged:,} as they were"
         )
+        if book is not None:
+            self.stdout.write(f"Value at risk goes by them from book {book.version} on: {book.returns}")
 
     def _warn(self, done: Imported) -> None:
         """Say that what is imported is not going to stay."""
@@ -133,7 +139,7 @@ class Command(BaseCommand):
             self.stderr.write(self.style.WARNING(text))
 
 
-def _as_json(path: Path, content: PriceFile, done: Imported, *, dry_run: bool) -> str:
+def _as_json(path: Path, content: PriceFile, done: Imported, *, dry_run: bool, book: Book | None) -> str:
     result = {
         "file": path.name,
         "sha256": content.sha256,
@@ -147,5 +153,6 @@ def _as_json(path: Path, content: PriceFile, done: Imported, *, dry_run: bool) -
         "unchanged": done.unchanged,
         "blanks": content.blanks,
         "dry_run": dry_run,
+        "book": None if book is None else book.version,
     }
     return msgspec.json.encode(result).decode()
