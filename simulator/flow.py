@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 
@@ -55,17 +55,18 @@ class Flow:
     def order(self, desk: Desk, working: Iterable[Order]) -> Order:
         """Return the next order of a desk. `working`: its orders that are in the market, or asked about."""
         symbol = self._random.choice(sorted(self._market.quotes))
-        # Nobody trades with himself: where orders work, the next one is on their side.
-        sides: Mapping[str, str] = {order.symbol: order.side for order in working}
-        side = sides.get(symbol) or self._side(desk, symbol)
-        notional = self._random.uniform(_SMALL, _LARGE)
-        mistaken = self._random.randrange(_MISTAKES_IN) == 0
-        if mistaken and self._random.random() < 0.5:
-            return self._write(desk, symbol, side, self._quantity(symbol, notional * 50), ZERO)
-        away = self._random.choice((-1, 1)) * self._random.uniform(0.08, 0.2) if mistaken else None
-        at_market = away is None and self._random.random() < _MARKET_ORDERS
-        price = ZERO if at_market else self._limit(symbol, side, away)
-        return self._write(desk, symbol, side, self._quantity(symbol, notional), price)
+        own = [order for order in working if order.symbol == symbol]
+        at_any_price = [order.side for order in own if not order.price]
+        side = at_any_price[0] if at_any_price else self._side(desk, symbol)
+        against = [order.price for order in own if order.side != side]
+        quantity = self._quantity(symbol, self._random.uniform(_SMALL, _LARGE))
+        if self._random.randrange(_MISTAKES_IN) == 0:
+            quantity, price = self._mistake(symbol, side, quantity)
+        else:
+            price = ZERO if self._random.random() < _MARKET_ORDERS else self._limit(symbol, side)
+        if against:
+            price = self._apart(price or self._limit(symbol, side), symbol, side, against)
+        return self._write(desk, symbol, side, quantity, price)
 
     def closing(self, desk: Desk, symbol: str) -> Order:
         """Return an order at the market that closes all that a desk holds of a symbol, and opens nothing."""
@@ -79,6 +80,13 @@ class Flow:
         if not ZERO < quantity < order.quantity:
             return None
         return replace(order, order_id=self._next_id(), quantity=quantity)
+
+    def _mistake(self, symbol: str, side: str, quantity: Decimal) -> tuple[Decimal, Decimal]:
+        """Return quantity and price of an order that is much too large, or far from the market."""
+        if self._random.random() < 0.5:
+            return quantity * 50, ZERO
+        away = self._random.choice((-1, 1)) * self._random.uniform(0.08, 0.2)
+        return quantity, self._priced(symbol, side, away)
 
     def _write(self, desk: Desk, symbol: str, side: str, quantity: Decimal, price: Decimal) -> Order:
         life_s = min(_LONGEST_S, self._random.expovariate(1 / self._works_s))
@@ -117,15 +125,22 @@ class Flow:
         exposure = float(desk.quantity(symbol) * self._market.quotes[symbol].mid)
         return BUY if self._random.random() > 0.5 + exposure / (2 * _TURNS_BACK) else SELL
 
-    def _limit(self, symbol: str, side: str, away: float | None) -> Decimal:
-        """Return a limit on a tick: just through the market or short of it, or a mistaken fraction `away` from it."""
-        if away is None:
-            near = self._random.uniform(0.0, _FURTHEST)
-            through = near if self._random.random() < _THROUGH else -near
-            away = through if side == BUY else -through
+    def _limit(self, symbol: str, side: str) -> Decimal:
+        """Return a limit near the market: just through it, or short of it."""
+        near = self._random.uniform(0.0, _FURTHEST)
+        through = near if self._random.random() < _THROUGH else -near
+        return self._priced(symbol, side, through if side == BUY else -through)
+
+    def _priced(self, symbol: str, side: str, away: float) -> Decimal:
+        """Return the price on a tick that is a fraction `away` from what the market offers."""
         quote, tick = self._market.quotes[symbol], self._market.listings[symbol].tick
         best = quote.ask if side == BUY else quote.bid
         return max(tick, steps_down(best * Decimal(1 + away), tick))
+
+    def _apart(self, price: Decimal, symbol: str, side: str, against: list[Decimal]) -> Decimal:
+        """Return the price, moved to where it meets no order of ours on the other side: nobody trades with himself."""
+        tick = self._market.listings[symbol].tick
+        return max(tick, min(price, min(against) - tick)) if side == BUY else max(price, max(against) + tick)
 
     def _quantity(self, symbol: str, notional: float) -> Decimal:
         lot = self._market.listings[symbol].lot

@@ -16,9 +16,7 @@ from simulator.orders import Event
 # How long an answer is waited for, in seconds.
 TIMEOUT_S = 2.0
 
-# Snapshots of an account come at most this often, in seconds. Where they are numbered, the first number is how many of
-# these have passed since 1970: so a later life of the simulator begins above the numbers of the one before, by about as
-# many as were missing in between.
+# How often an account is reported, in seconds.
 STATE_EVERY_S = 1.0
 
 

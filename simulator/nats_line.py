@@ -10,7 +10,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -36,6 +36,10 @@ _INBOX = "_INBOX"
 # How a NATS service says that an answer is none, and how the server says that nobody listens.
 _STATUS, _NOBODY = "Nats-Service-Error-Code", "503"
 
+# The first snapshots of a life have no numbers, so that its numbers need not go on from those of the one before. Where
+# they are lost the later ones are above those all the same: they count from how many there could have been since 1970.
+_UNNUMBERED = 3
+
 Answer = Callable[[str, bytes], Awaitable[Mapping[str, Any] | None]]
 
 
@@ -52,7 +56,8 @@ class NatsLine:
         self._waiting: dict[str, asyncio.Future[Msg]] = {}
         self._unheard: set[str] = set()
         self._telling = asyncio.Lock()
-        self._numbers: dict[str, int] = defaultdict(lambda: int(time.time() / STATE_EVERY_S))
+        self._begun = int(time.time() / STATE_EVERY_S)
+        self._snapshots: Counter[str] = Counter()
         self._connection.subscribe(f"{self._inbox}.*", self._hear)
 
     def serve(self, subject: str, answer: Answer) -> None:
@@ -81,8 +86,11 @@ class NatsLine:
 
     async def state(self, statement: Statement, now_us: int) -> None:
         """Publish a snapshot of an account's positions and money, under its next number."""
-        number = self._numbers[statement.account_id] = self._numbers[statement.account_id] + 1
-        common = {"account_id": statement.account_id, "sequence": number, "timestamp": now_us}
+        self._snapshots[statement.account_id] += 1
+        number = self._snapshots[statement.account_id]
+        common: dict[str, Any] = {"account_id": statement.account_id, "timestamp": now_us}
+        if number > _UNNUMBERED:
+            common["sequence"] = self._begun + number
         money = {
             "equity": text(statement.equity),
             "balance": text(statement.balance),

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
@@ -48,6 +49,8 @@ class Tick:
 class RecordedMarket:
     """Plays files, begun at their first row and `speed` times as fast; ends with their last.
 
+    What a file begins with is known from the start, also where another one begins before it.
+
     Parameters
     ----------
     files
@@ -69,11 +72,11 @@ class RecordedMarket:
         self.listings: dict[str, Listing] = {}
         self.quotes: dict[str, Quote] = {}
         self._speed = speed
-        readings = [read_ticks(file, symbol=symbol, columns=columns or {}) for file in files]
-        self._ticks = heapq.merge(*readings, key=lambda tick: tick.at_ns)
-        self._next = next(self._ticks, None)
-        if self._next is None:
-            raise Unreadable(f"{', '.join(map(str, files))}: no row below the header")
+        readings = [_begun(file, read_ticks(file, symbol=symbol, columns=columns or {})) for file in files]
+        for first, _ticks in readings:
+            self._know(first.quote)
+        self._ticks = heapq.merge(*(ticks for _first, ticks in readings), key=lambda tick: tick.at_ns)
+        self._next: Tick | None = next(self._ticks)
         self._now_ns = self._next.at_ns
         self._advance()
 
@@ -90,12 +93,22 @@ class RecordedMarket:
     def _advance(self) -> list[Quote]:
         found = []
         while self._next is not None and self._next.at_ns <= self._now_ns:
-            quote = self._next.quote
-            self.listings.setdefault(quote.symbol, _listing(quote))
-            self.quotes[quote.symbol] = quote
-            found.append(quote)
+            self._know(self._next.quote)
+            found.append(self._next.quote)
             self._next = next(self._ticks, None)
         return found
+
+    def _know(self, quote: Quote) -> None:
+        self.listings.setdefault(quote.symbol, _listing(quote))
+        self.quotes[quote.symbol] = quote
+
+
+def _begun(file: Path, ticks: Iterator[Tick]) -> tuple[Tick, Iterator[Tick]]:
+    """Return a file's first tick, and all of them. Raises Unreadable where there is none."""
+    first = next(ticks, None)
+    if first is None:
+        raise Unreadable(f"{file}: no row below the header")
+    return first, chain([first], ticks)
 
 
 def read_ticks(file: Path, *, symbol: str = "", columns: Mapping[str, str]) -> Iterator[Tick]:

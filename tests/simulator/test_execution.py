@@ -145,6 +145,36 @@ async def test_a_closing_order_that_is_blocked_is_tried_again_and_told(oms, risk
     await until(lambda: not oms.held(everything()))
 
 
+async def test_a_command_that_is_sent_again_while_it_is_under_way_is_not_done_beside_itself(oms, riskportal):
+    riskportal.blocks = "not_reducing"
+    held, before = oms.held(everything()), len(riskportal.asked)
+    for _ in range(10):
+        await say(oms, CLOSE_ALL)
+    await until(lambda: len(riskportal.asked) > before)
+    await asyncio.sleep(0.05)
+    assert len(riskportal.asked) - before == len(held)
+
+
+async def test_what_was_cancelled_is_told_before_anything_is_closed(oms, riskportal):
+    """Open orders of its side might close the position as well: the closing order would not be let go."""
+    told: list[int] = []
+    tell, answer = riskportal.events, riskportal.check
+
+    async def events(*arguments):
+        await asyncio.sleep(0.1)
+        await tell(*arguments)
+
+    async def check(order):
+        told.append(len({closed.order_id for closed in riskportal.events_of(Closed)}))
+        return await answer(order)
+
+    riskportal.events, riskportal.check = events, check
+    ended, open_before = len(riskportal.events_of(Closed)), working(oms, "desk-1")
+    await say(oms, CLOSE_ALL, account_id="desk-1")
+    await until(lambda: told)
+    assert told[0] == ended + open_before
+
+
 async def test_what_was_given_up_goes_on_when_it_is_sent_again(oms, riskportal, monkeypatch):
     monkeypatch.setattr(execution, "TRIES_S", 0.2)
     riskportal.blocks = "emergency_stop_active"

@@ -11,7 +11,7 @@ import pytest
 from simulator.desks import Desk
 from simulator.flow import Flow
 from simulator.market import PAIRS, MadeMarket, marks
-from simulator.orders import SELL, STRATEGY, Fill, Order
+from simulator.orders import BUY, SELL, STRATEGY, Fill, Order
 
 
 def market(seed: int = 1) -> MadeMarket:
@@ -113,10 +113,24 @@ def test_an_order_is_told_in_the_words_of_riskportal():
     }
 
 
-def test_nobody_trades_with_himself():
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_nobody_trades_with_himself(side):
     made = market()
-    working = [Order("w", "d", symbol, SELL, Decimal(1)) for symbol in made.quotes]
+    wants, desk = flow(made=made), Desk("d")
+    inside = {symbol: quote.ask if side == SELL else quote.bid for symbol, quote in made.quotes.items()}
+    working = [Order("w", "d", symbol, side, Decimal(1), price) for symbol, price in inside.items()]
+    written = [wants.order(desk, working) for _ in range(500)]
+    opposite = [order for order in written if order.side != side]
+    assert 100 < len(opposite) < 400
+    for order in opposite:
+        assert order.price > 0
+        assert order.price < inside[order.symbol] if side == SELL else order.price > inside[order.symbol]
+
+
+def test_beside_an_order_at_any_price_there_is_one_side_only():
+    made = market()
     wants = flow(made=made)
+    working = [Order("w", "d", symbol, SELL, Decimal(1)) for symbol in made.quotes]
     assert {wants.order(Desk("d"), working).side for _ in range(200)} == {SELL}
 
 

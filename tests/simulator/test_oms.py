@@ -48,6 +48,21 @@ async def test_it_reports_before_its_first_order(riskportal):
     assert reported == set(ACCOUNTS)
 
 
+async def test_a_desk_that_could_not_be_reported_sends_no_orders(riskportal):
+    tell = riskportal.state
+
+    async def state(statement, now_us):
+        if statement.account_id == "desk-2":
+            raise Refused("404: no such account")
+        await tell(statement, now_us)
+
+    riskportal.state = state
+    oms = new_oms(riskportal)
+    await run(oms)
+    assert {order["account_id"] for order in riskportal.asked} == {"desk-1"}
+    assert oms.tally.unsent > 5
+
+
 async def test_every_order_ends_and_every_end_and_fill_is_told_once(riskportal):
     oms = new_oms(riskportal)
     await run(oms)

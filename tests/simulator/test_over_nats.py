@@ -269,12 +269,13 @@ def test_the_command_trades_over_nats_and_says_what_it_did(house):
     said = json.loads(out)
     assert said["approved"] > 20
     assert said["lost"] == 0
+    ours = {name: {"equity": each["equity"], "positions": each["positions"]} for name, each in said["accounts"].items()}
     ends = said["filled"] + said["cancelled"] + said["expired"]
     assert ends == said["approved"]
     deadline = time.monotonic() + PATIENCE_S
     while True:
         theirs = held_by(house.store)
-        found = {name: (plain(Decimal(each["equity"])), each["positions"]) for name, each in said["accounts"].items()}
+        found = {name: (each["equity"], each["positions"]) for name, each in normal(ours).items()}
         if found == {name: (each["equity"], each["positions"]) for name, each in theirs.items()}:
             break
         assert time.monotonic() < deadline, (found, theirs)

@@ -53,7 +53,9 @@ def test_a_packed_file_is_read_whatever_it_is_called(tmp_path):
 def test_several_files_are_one_market(file, tmp_path):
     other = tmp_path / "other.csv"
     other.write_text("ts_ms,price\n1700000000500,7\n1700000003000,8\n")
-    played = RecordedMarket([file, other], symbol="sol").step(10)
+    market = RecordedMarket([file, other], symbol="sol")
+    assert {symbol: str(quote.bid) for symbol, quote in market.quotes.items()} == {"BTCUSDT": "100.10", "SOL": "7"}
+    played = market.step(10)
     assert [quote.symbol for quote in played] == ["SOL", "BTCUSDT", "ETHUSDT", "SOL", "BTCUSDT"]
 
 
