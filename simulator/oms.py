@@ -25,7 +25,7 @@ QUOTE_AGAIN_US = 1_000_000  # a price that has not moved is told again, or it wo
 _TRIES_S = 20.0  # how long an outcome is asked for after the line broke
 _PAUSE_S = 0.5
 _MOST_ASKED = 256
-_LAST_ANSWERS_S, _LAST_WORDS_S = 0.4, 0.8  # how long orders under way, and what is left to tell, hold up the end
+_LAST_ANSWERS_S, _LAST_WORDS_S = 2.0, 0.8  # how long orders under way, and what is left to tell, hold up the end
 
 Say = Callable[[str], None]
 
@@ -103,8 +103,9 @@ class Oms:
         return [self._venue.statement(account_id) for account_id in self._venue.desks]
 
     async def _leave(self, loops: list[asyncio.Task[None]], trading: asyncio.Task[None]) -> None:
-        """End in good order, within about a second whether riskportal is there or not."""
+        """End in good order, soon: within three seconds also where riskportal does not answer."""
         self.hold()
+        await asyncio.sleep(0)  # an order whose task was only just made is asked about now
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_ANSWERS_S):
                 while self._asked:  # noqa: ASYNC110 - it is no longer than this
@@ -182,7 +183,7 @@ class Oms:
         decision = await self._send(order)
         if decision is not None and decision.get("decision") == "scale_down":
             smaller = self._flow.smaller(order, Decimal(decision["max_quantity"]))
-            if smaller is not None and not self.executor.rests(account_id):
+            if smaller is not None and not self._holds and not self.executor.rests(account_id):
                 await self._send(smaller)
 
     async def _send(self, order: Order) -> dict[str, Any] | None:

@@ -198,9 +198,25 @@ async def test_an_order_that_is_asked_about_at_the_end_does_not_go(riskportal):
     asked: list[str] = []
     riskportal.check = check
     oms = new_oms(riskportal)
-    await asyncio.wait_for(run(oms, 0.5), 3)
+    await asyncio.wait_for(run(oms, 0.5), 6)
     assert {closed.order_id for closed in riskportal.events_of(Closed)} == set(asked)
     assert (oms.tally.fills, oms.tally.approved, oms.tally.lost) == (0, 0, len(asked))
+
+
+async def test_no_order_is_cut_off_at_the_end(riskportal):
+    """Also none that is sent at the very moment."""
+    answer = riskportal.check
+
+    async def check(order):
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return await answer(order)
+
+    riskportal.check = check
+    for seed in range(10):
+        oms = new_oms(riskportal, rate=2000, seed=seed)
+        await run(oms, 0.01)
+        assert oms.tally.lost == 0
 
 
 async def test_at_the_end_orders_are_cancelled_and_the_last_state_is_told(riskportal):
