@@ -1,4 +1,4 @@
-"""Reads the history of prices as aligned daily returns, and of equity as arrays.
+"""Reads the history of prices as aligned daily returns, and keeps that of equity.
 
 Which days count: those on which *all* of the symbols have a close, and of these the latest. So a return may span some
 days (a weekend, for a symbol that trades on it beside one that does not), and none is made up. A symbol that would take
@@ -20,10 +20,8 @@ from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from feeds.models import EquityPoint, Interval, PriceBar
-from riskcore.calendar import microseconds
 from riskcore.scenarios import PreparedReturns, prepare
 from riskcore.var import LEAST_DAYS, Floats
-from riskcore.volatility import Times
 
 # A symbol without a close for longer than this has ended: it is delisted, or its feed has stopped.
 ENDED_AFTER = timedelta(days=7)
@@ -92,17 +90,6 @@ def load_history(symbols: Collection[str], *, days: int, until: date | None = No
             left_out[symbol] = LeftOut.TOO_SHORT
             del closes[symbol]
     return _history(closes, left_out, counts, days)
-
-
-def equity_window(account_id: str, since: datetime, until: datetime) -> tuple[Times, Floats]:
-    """Return an account's equity from `since` to `until`, both timezone-aware and included, as drawdowns are made of.
-
-    Times in microseconds since the epoch, ascending, and equity in currency; both have shape (points,).
-    """
-    points = EquityPoint.objects.filter(account_id=account_id, at__range=(since, until)).order_by("at")
-    rows = list(points.values_list("at", "equity"))
-    times = np.asarray([microseconds(at) for at, _ in rows], dtype=np.int64)
-    return times, np.asarray([float(equity) for _, equity in rows], dtype=np.float64)
 
 
 def do_keep_equity(points: Iterable[EquityPoint]) -> None:

@@ -57,6 +57,7 @@ def parameters() -> core.Parameters:
         critical_utilisation=tidy(settings.RISK_CRITICAL_UTILISATION),
         day_zone=settings.RISK_DAY_ZONE,
         day_roll_minute=settings.RISK_DAY_ROLL_MINUTE,
+        rapid_window_us=_us(settings.RISK_RAPID_WINDOW),
         returns_max_age_us=_us(settings.RISK_VAR_HISTORY_MAX_AGE),
     )
 

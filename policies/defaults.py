@@ -39,6 +39,7 @@ def default_policies() -> list[Policy]:
         _limit("Order Price Collar", "hard", "price_deviation", "<=", "0.05"),
         _limit("Portfolio Loss Breaker", "emergency", "daily_loss", "<=", "0.10"),
         _limit("Position Loss Breaker", "emergency", "position_loss", "<=", "0.30"),
+        _limit("Rapid Drawdown Breaker", "emergency", "drawdown_rapid", "<=", "0.05"),
         _limit("Max BTCUSDT Position", "hard", "position_value", "<=", "500000", symbol="BTCUSDT"),
         _limit("Max ETHUSDT Position", "hard", "position_value", "<=", "300000", symbol="ETHUSDT"),
     ]

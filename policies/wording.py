@@ -21,6 +21,7 @@ _CONDITIONS = {
 }
 _SUBJECTS = {
     Kind.ACCOUNT: "of every account",
+    Kind.TAIL: "of every account",
     Kind.SYMBOL: "in every symbol",
     Kind.ORDER: "of every order",
     Kind.COUNTED: "of every account",

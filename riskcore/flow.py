@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from riskcore.case import find_leg
 from riskcore.decimals import EXACT, FINEST, ZERO
+from riskcore.track import EquityTrack
 from riskcore.types import AccountState, Position, Side
 
 
@@ -97,7 +98,8 @@ class FlowRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
 
     `fills`: those that a snapshot of positions or P&L may still come without. Before `complete_from_us` some
     were forgotten, so an older snapshot cannot be completed. `filled`: orders told to be filled whose fills have
-    not all come, and when they were. `margin_used` is what the custodian reported.
+    not all come, and when they were. `margin_used` is what the custodian reported. `track` is the equity of the last
+    minutes.
     """
 
     positions: Source = Source()
@@ -106,6 +108,7 @@ class FlowRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     complete_from_us: int = 0
     filled: dict[str, int] = {}
     margin_used: Decimal = ZERO
+    track: EquityTrack = EquityTrack()
 
 
 # A snapshot this much older than the newest fill is of no use any more; and so many fills are kept at most.

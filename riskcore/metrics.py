@@ -148,6 +148,10 @@ def drawdown_max(subject: Subject) -> Decimal | None:
     return _loss_since(subject.state.peak_equity, subject.state.equity)
 
 
+def drawdown_rapid(subject: Subject) -> Decimal | None:
+    return subject.state.drawdown_rapid
+
+
 def daily_pnl(subject: Subject) -> Decimal:
     return subject.state.equity - subject.state.daily_start_equity
 
@@ -232,13 +236,14 @@ _TITLES = {
     "drawdown_daily": "Daily drawdown",
     "drawdown_weekly": "Weekly drawdown",
     "drawdown_max": "Drawdown from the peak",
+    "drawdown_rapid": "Rapid drawdown",
     "daily_pnl": "Daily P&L",
     "weekly_pnl": "Weekly P&L",
     "unrealized_pnl": "Unrealised P&L",
-    "var_95": "Value at risk, 95 %",
-    "var_99": "Value at risk, 99 %",
-    "es_95": "Expected shortfall, 95 %",
-    "es_99": "Expected shortfall, 99 %",
+    "var_95": "95 % value at risk",
+    "var_99": "99 % value at risk",
+    "es_95": "95 % expected shortfall",
+    "es_99": "99 % expected shortfall",
 }
 _SHOW: dict[Unit, Show] = {Unit.LEVERAGE: shown_ratio, Unit.FRACTION: shown_ratio, Unit.COUNT: Decimal}
 
@@ -292,6 +297,7 @@ METRICS: dict[str, Metric] = {
         _metric(drawdown_daily, Unit.FRACTION, Kind.ACCOUNT, "Fall of equity since the trading day's start."),
         _metric(drawdown_weekly, Unit.FRACTION, Kind.ACCOUNT, "Fall of equity since the trading week's start."),
         _metric(drawdown_max, Unit.FRACTION, Kind.ACCOUNT, "Fall of equity since its peak."),
+        _metric(drawdown_rapid, Unit.FRACTION, Kind.ACCOUNT, "Largest fall of equity within the last minutes."),
         _floor(daily_pnl, Unit.CURRENCY, "Equity less equity at the day's start."),
         _floor(weekly_pnl, Unit.CURRENCY, "Equity less equity at the week's start."),
         _floor(unrealized_pnl, Unit.CURRENCY, "Sum of position x (mark - entry price)."),

@@ -30,7 +30,10 @@ _SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALT
 
 
 class PositionOverview(Struct, frozen=True, kw_only=True):
-    """One symbol on one exchange. Amounts in currency, the value with all open orders at worst."""
+    """One symbol on one exchange. Amounts in currency, the value with all open orders at worst.
+
+    `volatility` is that of a year, as a fraction, from the history of the book: a statistic, None where there is none.
+    """
 
     symbol: str
     exchange: str
@@ -43,6 +46,7 @@ class PositionOverview(Struct, frozen=True, kw_only=True):
     open_sell_quantity: Decimal
     concentration: Decimal | None
     position_loss: Decimal | None
+    volatility: Decimal | None
 
 
 class LimitOverview(Struct, frozen=True, kw_only=True):
@@ -235,7 +239,13 @@ def _position_overview(leg: Leg, picture: Picture) -> PositionOverview:
         open_sell_quantity=tidy(leg.opened.sell_quantity),
         concentration=None if share is None else shown_ratio(share),
         position_loss=shown_ratio(position_loss(subject)),
+        volatility=_volatility(leg.symbol, picture.book),
     )
+
+
+def _volatility(symbol: str, book: CompiledBook) -> Decimal | None:
+    found = None if book.returns is None else book.returns.volatility_of(symbol)
+    return None if found is None else shown_ratio(Decimal(found))
 
 
 # ------------------------------------------------------------------------------------------------ limits

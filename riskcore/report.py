@@ -31,6 +31,7 @@ from riskcore.intake import (
 from riskcore.ledger import encode_ledger
 from riskcore.ports import AccountChange, AccountQuery, AccountView, Commit, Committed, Load, Loaded
 from riskcore.release import release_entry, released
+from riskcore.track import with_equity, worst_fall
 from riskcore.types import AccountState, Position, Reservation
 
 Steps = Generator[Load | Commit, Loaded | Committed, Taken]
@@ -146,8 +147,14 @@ def _take_report(
     source = Source(-1, report.sent_at_us, now_us)
     with localcontext(EXACT):
         state = merge(report, previous, now_us, parameters)
-        flow = replace(flow, positions=source, pnl=source, margin_used=report.margin_used)
-        state = replace(state, positions=with_fills(state.positions, flow), margin_used=margin_with_fills(flow))
+        track = with_equity(flow.track, report.equity, now_us, parameters.rapid_window_us)
+        flow = replace(flow, positions=source, pnl=source, margin_used=report.margin_used, track=track)
+        state = replace(
+            state,
+            positions=with_fills(state.positions, flow),
+            margin_used=margin_with_fills(flow),
+            drawdown_rapid=worst_fall(track),
+        )
     return _taken(view, state, flow, now_us, looked_at)
 
 
@@ -173,7 +180,9 @@ def _take_pnl(
         return KNOWN
     missed = flow.pnl.missed(report.sequence)
     previous = state if _has_money(state) else None
-    flow = replace(flow, pnl=Source(report.sequence, report.sent_at_us, now_us), margin_used=report.margin_used)
+    track = with_equity(flow.track, report.equity, now_us, parameters.rapid_window_us)
+    source = Source(report.sequence, report.sent_at_us, now_us)
+    flow = replace(flow, pnl=source, margin_used=report.margin_used, track=track)
     whole = AccountReport(
         account_id=report.account_id,
         equity=report.equity,
@@ -182,7 +191,8 @@ def _take_pnl(
         balance=report.balance,
     )
     with localcontext(EXACT):
-        merged = replace(merge(whole, previous, now_us, parameters), margin_used=margin_with_fills(flow))
+        merged = merge(whole, previous, now_us, parameters)
+        merged = replace(merged, margin_used=margin_with_fills(flow), drawdown_rapid=worst_fall(track))
     return _taken(view, _aged(replace(merged, sequence=state.sequence), flow), flow, now_us, looked_at, missed)
 
 

@@ -17,6 +17,7 @@ from riskcore.book import Returns
 from riskcore.tail_room import Lines
 from riskcore.types import VarMethod
 from riskcore.var import Floats, TailRisk, tail_risk
+from riskcore.volatility import volatility
 
 _REMEMBERED = 4_096
 
@@ -101,6 +102,11 @@ class PreparedReturns(Struct, frozen=True, kw_only=True, eq=False):
             lows, highs = [lows[number] for number in found.of], [highs[number] for number in found.of]
         columns = self.columns if found.rows is None else self.columns[found.rows]
         return Scenarios(pnl=_worst_sum(columns, lows, highs), uncovered=uncovered, returns=self)
+
+    def volatility_of(self, symbol: str) -> float | None:
+        """Return a symbol's annualised volatility as a fraction (`volatility`); None where it is not known."""
+        place = self.place.get(symbol)
+        return None if place is None else volatility(self.columns[place])
 
     def _find(self, symbols: tuple[str, ...]) -> _Rows:
         found = self._found.get(symbols)

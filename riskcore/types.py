@@ -111,7 +111,8 @@ class AccountState(Struct, frozen=True, kw_only=True):
 
     `received_at_us` is the store's clock at receipt, `sent_at_us` the sender's own stamp (0: none),
     `sequence` the sender's number of this report (-1: none). `day_end_us` and `week_end_us` are the
-    roll-overs at which the start equities are due to be replaced.
+    roll-overs at which the start equities are due to be replaced. `drawdown_rapid` is the largest fall of equity within
+    the last minutes, as of this report, as a fraction (`track`); None: not defined.
     """
 
     account_id: str
@@ -127,6 +128,7 @@ class AccountState(Struct, frozen=True, kw_only=True):
     sequence: int = -1
     day_end_us: int = 0
     week_end_us: int = 0
+    drawdown_rapid: Decimal | None = ZERO
 
 
 class OpenOrders(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

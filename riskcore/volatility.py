@@ -1,20 +1,14 @@
-"""Volatility of a symbol, and the drawdown of the last minutes: statistics on binary floats, see `var`."""
+"""Volatility of a symbol: a statistic on binary floats, see `var`."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-import numpy.typing as npt
 
 from riskcore.var import DECAY, LEAST_DAYS, Floats, ewma_variance
 
-Times = npt.NDArray[np.int64]
-
 TRADING_DAYS = 252
-RAPID_MINUTES = 5.0
-
-_MINUTE_US = 60_000_000
 
 
 def volatility(returns: Floats, *, days_per_year: int = TRADING_DAYS, decay: float = DECAY) -> float | None:
@@ -49,41 +43,3 @@ def volatility(returns: Floats, *, days_per_year: int = TRADING_DAYS, decay: flo
     if len(returns) < LEAST_DAYS:
         return None
     return math.sqrt(days_per_year * ewma_variance(returns, decay))
-
-
-def drawdown_rapid(times_us: Times, equity: Floats, now_us: int, *, minutes: float = RAPID_MINUTES) -> float | None:
-    """Return the largest fall of equity from an earlier high within the last minutes, as a fraction of that high.
-
-    Parameters
-    ----------
-    times_us
-        Shape (points,), ascending: when each equity was seen, in microseconds since the epoch.
-    equity
-        Shape (points,), in currency.
-    now_us
-        The end of the window; it begins `minutes` before, and both ends belong to it.
-
-    Returns
-    -------
-    float or None
-        0 where equity has not fallen, above 1 where it has fallen below nothing. None where it is not defined, so that
-        a limit on it is breached: no point in the window, or the first of them is not above 0.
-
-    Raises
-    ------
-    ValueError
-        The shapes differ, times do not ascend, or an equity is not finite.
-    """
-    if times_us.ndim != 1 or times_us.shape != equity.shape:
-        raise ValueError(f"expected as many times as equities, not {times_us.shape} and {equity.shape}")
-    if (np.diff(times_us) < 0).any():
-        raise ValueError("times must ascend")
-    if not np.isfinite(equity).all():
-        raise ValueError("equity must be finite")
-    inside = equity[(times_us >= now_us - round(minutes * _MINUTE_US)) & (times_us <= now_us)]
-    if not len(inside):
-        return None
-    high = np.maximum.accumulate(inside)
-    if high[0] <= 0:
-        return None
-    return float(((high - inside) / high).max())

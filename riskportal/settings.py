@@ -127,6 +127,9 @@ RISK_EQUITY_INTERVAL = env.duration("RISK_EQUITY_INTERVAL", "60s", least="1s", m
 # How often the keys are written that other programs read from Redis.
 RISK_SHARED_KEYS_INTERVAL = env.duration("RISK_SHARED_KEYS_INTERVAL", "1s", least="1s", most="1m")
 
+# Within how long a fall of equity is a rapid drawdown.
+RISK_RAPID_WINDOW = env.duration("RISK_RAPID_WINDOW", "5m", least="10s", most="1d")
+
 # Returns that value at risk is worked out from, and how long after the last of them it still is.
 RISK_VAR_DAYS = env.whole("RISK_VAR_DAYS", 500, least=20, most=5_000)
 RISK_VAR_HISTORY_MAX_AGE = env.duration("RISK_VAR_HISTORY_MAX_AGE", "10d", least="1d", most="36500d")

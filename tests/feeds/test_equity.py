@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import pytest
 from django.db import OperationalError, connection, connections
 from prometheus_client import REGISTRY
@@ -17,7 +17,6 @@ from feeds import tasks
 from feeds.apply import apply_report
 from feeds.books import BOOKS, CompiledBooks
 from feeds.equity import keep_equity
-from feeds.history import equity_window
 from feeds.models import EquityPoint
 from riskcore.book import encode_book
 from riskcore.calendar import microseconds
@@ -153,14 +152,14 @@ def test_a_state_that_cannot_be_read_is_counted_and_keeps_nobody_else_out(world,
     assert "account A" in caplog.text
 
 
-def test_a_fall_is_found_in_the_points(world):
+def test_every_report_that_is_kept_is_a_point(world):
     for minutes, equity in enumerate((100, 120, 90, 95)):
         world.now = NOON + minutes * MINUTE
         world.report(equity)
         world.keep()
-    times, values = equity_window("A", NOON, NOON + 5 * MINUTE)
-    assert values.tolist() == [100, 120, 90, 95]
-    assert np.diff(times).tolist() == [60_000_000] * 3
+    points = list(EquityPoint.objects.filter(account_id="A").order_by("at").values_list("at", "equity"))
+    assert [equity for _, equity in points] == [100, 120, 90, 95]
+    assert [later - earlier for (earlier, _), (later, _) in pairwise(points)] == [timedelta(minutes=1)] * 3
 
 
 @pytest.mark.django_db(transaction=True)

@@ -9,9 +9,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from feeds.history import LeftOut, do_keep_equity, equity_window, load_history
+from feeds.history import LeftOut, do_keep_equity, load_history
 from feeds.models import EquityPoint
-from riskcore.volatility import drawdown_rapid
 from tests.feeds.market import FIRST, keep, walk
 
 pytestmark = pytest.mark.django_db
@@ -182,20 +181,6 @@ def test_history_is_two_queries(django_assert_num_queries):
 
 def point(seconds_ago: float, equity: str, account: str = "desk-1") -> EquityPoint:
     return EquityPoint(account_id=account, at=NOW - timedelta(seconds=seconds_ago), equity=Decimal(equity))
-
-
-def test_equity_comes_as_drawdowns_are_made_of():
-    do_keep_equity([point(30, "95000"), point(60, "100000"), point(400, "200000"), point(10, "1", account="desk-2")])
-    now_us = int(NOW.timestamp()) * 1_000_000
-    times, equity = equity_window("desk-1", NOW - timedelta(minutes=5), NOW)
-    assert times.tolist() == [now_us - 60_000_000, now_us - 30_000_000]
-    assert equity.tolist() == [100_000.0, 95_000.0]
-    assert drawdown_rapid(times, equity, now_us) == 0.05
-
-
-def test_no_equity_is_no_drawdown_that_is_known():
-    times, equity = equity_window("desk-1", NOW - timedelta(minutes=5), NOW)
-    assert drawdown_rapid(times, equity, int(NOW.timestamp()) * 1_000_000) is None
 
 
 def test_equity_of_a_moment_is_kept_once():

@@ -27,6 +27,7 @@ def test_the_first_policies_are_those_of_the_contract(defaults):
         "Order Price Collar": "Price deviation of every order stays at or below 5 % (hard)",
         "Portfolio Loss Breaker": "Daily loss of every account stays at or below 10 % (emergency)",
         "Position Loss Breaker": "Position loss in every symbol stays at or below 30 % (emergency)",
+        "Rapid Drawdown Breaker": "Rapid drawdown of every account stays at or below 5 % (emergency)",
         "Max BTCUSDT Position": "Position value in BTCUSDT stays at or below 500,000 (hard)",
         "Max ETHUSDT Position": "Position value in ETHUSDT stays at or below 300,000 (hard)",
     }
@@ -63,12 +64,12 @@ def test_leverage_and_drawdowns_are_as_configured(settings):
 
 def test_all_of_them_are_one_book_and_each_an_event(defaults):
     assert Book.objects.count() == defaults.version == 1
-    assert len(loaded(1).policies) == 12
-    assert AuditEvent.objects.filter(actor="bootstrap").count() == AuditEvent.objects.count() == 16
+    assert len(loaded(1).policies) == 13
+    assert AuditEvent.objects.filter(actor="bootstrap").count() == AuditEvent.objects.count() == 17
     assert verify_chain().intact
 
 
 def test_they_are_made_once_only(defaults):
     limit()
     assert ensure_defaults() is None
-    assert Policy.objects.count() == 13
+    assert Policy.objects.count() == 14

@@ -81,7 +81,7 @@ def test_later_books_have_them_too_and_they_are_kept_once(live):
         **WHO, name="Daily value at risk", type="hard", metric="var_99", operator="<=", threshold=Decimal("0.05")
     )
     assert loaded(change.book.version).returns == RETURNS
-    assert "returns" not in change.book.content
+    assert '"returns"' not in change.book.content
     assert BookReturns.objects.count() == 1
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from policies.models import Policy
 from policies.wording import sentence
+from riskcore.metrics import METRICS
 
 
 @pytest.mark.parametrize(
@@ -60,3 +61,14 @@ from policies.wording import sentence
 )
 def test_a_limit_is_said_in_words(fields: dict[str, Any], words):
     assert sentence(Policy(**{**fields, "threshold": Decimal(fields["threshold"])})) == words
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_limit_on_any_metric_can_be_said(metric: str):
+    said = sentence(Policy(metric=metric, operator="<=", threshold=Decimal(1)))
+    assert said.startswith(f"{METRICS[metric].title} ")
+
+
+def test_value_at_risk_is_of_the_account():
+    limit = Policy(metric="var_99", operator="<=", threshold=Decimal("0.05"))
+    assert sentence(limit) == "99 % value at risk of every account stays at or below 5 % (hard)"

@@ -49,6 +49,7 @@ AFTER = {
     "drawdown_daily": D(0),
     "drawdown_weekly": D("0.2"),
     "drawdown_max": D("0.047619"),
+    "drawdown_rapid": D(0),
     "daily_loss": D(0),
     "weekly_loss": D("0.2"),
     "daily_pnl": D(2_000),

@@ -13,7 +13,7 @@ from riskcore.calendar import microseconds
 from riskcore.case import decode_state
 from riskcore.intake import NotApplied
 from riskcore.ports import Commit
-from riskcore.report import AccountReport, is_outdated, merge
+from riskcore.report import AccountReport, PnlReport, is_outdated, merge, pnl_steps
 from riskcore.types import AccountState
 from tests.riskcore.builders import DAY, NOW, SECOND, book, number, order, position, state
 from tests.riskcore.store import DictStore
@@ -143,6 +143,24 @@ def test_a_report_is_taken_over_and_checks_are_decided_on_it() -> None:
     assert store.report(report(100_000))
     assert known(store).received_at_us == NOW + SECOND
     assert store.ask(order(1)).approved
+
+
+def test_reports_say_how_far_equity_fell_within_the_last_minutes() -> None:
+    store = DictStore(book())
+    for equity, fallen in ((100_000, 0), (96_000, "0.04"), (94_000, "0.06"), (99_000, "0.06")):
+        store.now_us += 60 * SECOND
+        assert store.report(report(equity))
+        assert known(store).drawdown_rapid == number(fallen)
+    store.now_us += 300 * SECOND
+    assert store.report(report(99_000))
+    assert known(store).drawdown_rapid == 0
+
+
+def test_so_do_reports_of_the_money_alone() -> None:
+    store = DictStore(book())
+    store.drive(pnl_steps(PnlReport(account_id="A", equity=D(100), margin_used=D(0)), Parameters()))
+    store.drive(pnl_steps(PnlReport(account_id="A", equity=D(90), margin_used=D(0)), Parameters()))
+    assert known(store).drawdown_rapid == D("0.1")
 
 
 def test_a_report_leaves_open_orders_alone() -> None:

@@ -23,6 +23,7 @@ from riskcore.reasons import Reason
 from riskcore.tail import MEASURES
 from riskcore.types import Decision, Ledger, Side, VarMethod, Verdict
 from riskcore.var import Floats, tail_risk
+from riskcore.volatility import volatility
 from tests.riskcore.builders import (
     BUY,
     NOW,
@@ -314,6 +315,14 @@ def test_what_is_held_is_shown_by_every_method(method: VarMethod) -> None:
     held = seen(book_of(), ledger=holding(reservation(3))).value_at_risk.held[method]
     assert float(held.var_95) == pytest.approx(found.var_95, abs=0.01)
     assert float(held.es_99) == pytest.approx(found.es_99, abs=0.01)
+
+
+def test_each_position_shows_the_volatility_of_its_symbol() -> None:
+    (held,) = seen(book_of()).positions
+    assert float(held.volatility) == pytest.approx(volatility(BTC), abs=1e-6)
+    elsewhere, few = returns(HISTORY, ("ETHUSDT", "XYZ")), returns(HISTORY[:5])
+    for other in (compiled(), book_of(returns=elsewhere), book_of(returns=few)):
+        assert seen(other).positions[0].volatility is None
 
 
 def test_an_account_without_it_says_why() -> None:
