@@ -7,6 +7,7 @@ is read again, after a crash or in a new generation of the journal, is known by 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,9 +25,15 @@ from state.store import JOURNAL_START
 
 logger = logging.getLogger(__name__)
 
-BATCH = 1000
+# Redis reads so many in one go, in which it answers no check.
+BATCH = 200
 # Bounds one call, so that a worker with a long backlog still hears that it should stop.
-BATCHES = 20
+BATCHES = 100
+
+# A steady drain gives way after each batch, for as long as that took but not longer than this, in seconds. With more
+# entries than these waiting in a lane it does not.
+_LONGEST_PAUSE_S = 0.1
+_BACKLOG = 3_000
 
 # The journals that this process has read from their start. The first time the cursor is not relied on: a power
 # cut may have taken the end of a journal that is in the database already, and new entries its numbers.
@@ -70,20 +77,24 @@ class _Batch:
         )
 
 
-def drain(journal: Journal, *, batch: int = BATCH, batches: int = BATCHES) -> int:
+def drain(journal: Journal, *, batch: int = BATCH, batches: int = BATCHES, steadily: bool = False) -> int:
     """Drain every lane until it is empty, at most `batches` batches each; return the entries taken.
 
-    A lane that another process is draining is left to it. Raises StateUnavailable and Django's database
-    errors; what was drained before stays drained.
+    `steadily`: half of the time is left to the checks on the same machine, as long as the journal keeps short. A
+    lane that another process is draining is left to it. Raises StateUnavailable and Django's database errors; what
+    was drained before stays drained.
     """
     taken = 0
     try:
         for lane in range(journal.lanes):
             for _ in range(batches):
+                started = time.monotonic()
                 count = drain_batch(journal, lane, batch)
                 taken += count
                 if count < batch:
                     break
+                if steadily and journal.journal_length(lane) < _BACKLOG:
+                    time.sleep(min(time.monotonic() - started, _LONGEST_PAUSE_S))
     finally:
         JOURNAL_LAG.set(lag_seconds(journal, timezone.now(), _positions()))
     return taken

@@ -18,6 +18,6 @@ logger = logging.getLogger(__name__)
 def drain_journal() -> None:
     """Move the journal into the database. Every second: while either end is away, entries wait in the journal."""
     try:
-        drain(store())
+        drain(store(), steadily=True)
     except (StateUnavailable, OperationalError, InterfaceError) as error:
         logger.warning("the journal is not drained for now: %s", error)

@@ -72,7 +72,7 @@ def follow(redis_url: str) -> NoReturn:
     store = RedisStore(redis_url, timeout_s=5.0)
     while True:
         started = time.monotonic()
-        drain(store)
+        drain(store, steadily=True)
         time.sleep(max(0.0, started + 1.0 - time.monotonic()))
 
 

@@ -78,6 +78,17 @@ def test_one_call_is_bounded():
     assert drain(journal, batch=2, batches=2) == 1
 
 
+@pytest.mark.parametrize(("backlog", "pauses"), [(1_000, 2), (2, 1), (1, 0)])
+def test_a_steady_drain_gives_way_between_batches_unless_much_is_waiting(monkeypatch, backlog, pauses):
+    slept: list[float] = []
+    monkeypatch.setattr("audit.drain.time.sleep", slept.append)
+    monkeypatch.setattr("audit.drain._BACKLOG", backlog)
+    journal = Journal(*(decided() for _ in range(5)))
+    assert drain(journal, batch=2, steadily=True) == 5
+    assert len(slept) == pauses
+    assert all(0 <= pause <= 0.1 for pause in slept)
+
+
 def test_killed_before_the_commit_nothing_is_lost(monkeypatch):
     journal = Journal(*(decided() for _ in range(3)))
 
