@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from decimal import Decimal
 
 from msgspec import Struct
 
+from api.lasting import Lasting
 from api.reading import in_force_now, overviews
 from riskcore.overview import AccountOverview
 from riskcore.types import RiskLevel
@@ -50,25 +49,9 @@ class Survey(Struct, frozen=True, kw_only=True):
         return self.equity / self.margin if self.margin > 0 else None
 
 
-class _Surveyor:
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._last: tuple[Store, float, Survey] | None = None
-
-    def survey(self, store: Store) -> Survey:
-        with self._lock:
-            now = time.monotonic()
-            if self._last is None or self._last[0] is not store or now - self._last[1] > _LIFE_S:
-                self._last = (store, now, _look(store))
-            return self._last[2]
-
-
-_surveyor = _Surveyor()
-
-
 def survey(store: Store) -> Survey:
     """Return a survey not older than a few seconds. Raises StateUnavailable, and Problem 503 before a restore."""
-    return _surveyor.survey(store)
+    return _lasting(store)
 
 
 def _look(store: Store) -> Survey:
@@ -97,3 +80,6 @@ def _metric(account: AccountOverview, name: str) -> Decimal:
 def _margin(account: AccountOverview) -> Decimal:
     """Return the margin used and reserved."""
     return (account.equity or _ZERO) - _metric(account, "margin_available")
+
+
+_lasting = Lasting(_look, _LIFE_S)

@@ -10,6 +10,7 @@ from api.rest.accounts import LimitsView, MetricsView, ReservationsView, Reserva
 from api.rest.decisions import DecisionsView, DecisionView
 from api.rest.documentation import DocsView, SchemaView
 from api.rest.feeding import PricesView, StateView
+from api.rest.firm import GlobalView, PortfolioView
 from api.rest.lean import BatchView, CheckView
 from api.rest.symbols import BlockView, SymbolsView
 from api.rest.system import HealthView, ReadyView, StatsView, prometheus
@@ -19,6 +20,8 @@ doors = [
     path("risk/check/batch", BatchView.as_view(), name="check-batch"),
     path("risk/accounts/<str:account_id>/state", StateView.as_view(), name="account-state"),
     path("risk/prices", PricesView.as_view(), name="prices"),
+    path("risk/global", GlobalView.as_view(), name="global"),
+    path("risk/portfolio", PortfolioView.as_view(), name="portfolio"),
     path("risk/limits", LimitsView.as_view(), name="limits"),
     path("risk/metrics/<str:account_id>", MetricsView.as_view(), name="metrics"),
     path("risk/decisions", DecisionsView.as_view(), name="decisions"),

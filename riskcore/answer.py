@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from riskcore.calendar import moment
 from riskcore.case import Case
-from riskcore.decimals import MINUS_ONE, ONE, shown_ratio, shown_share, tidy
+from riskcore.decimals import EXACT, MINUS_ONE, ONE, ZERO, shown_ratio, shown_share, tidy
 from riskcore.figures import Figures
 from riskcore.judge import Judgement
 from riskcore.limits import Finding
 from riskcore.metrics import METRICS, Kind
 from riskcore.types import AccountState, BindingLimit, Decision, Reservation, ReservationRef, RiskLevel, Verdict
+
+_HUNDRED = Decimal(100)
+_CENT = Decimal("0.01")
 
 # The metrics a decision shows: of the account and of the order's symbol, with the order in them.
 _SHOWN = tuple(metric for metric in METRICS.values() if metric.kind in (Kind.ACCOUNT, Kind.SYMBOL))
@@ -115,6 +118,14 @@ def risk_level(binding: Finding | None, warning: Decimal, critical: Decimal) -> 
     if used is None or used >= critical:
         return RiskLevel.CRITICAL
     return RiskLevel.WARNING if used >= warning else RiskLevel.INFO
+
+
+def risk_score(binding: Finding | None) -> Decimal:
+    """Return the utilisation of the binding limit from 0 to 100, rounded up; 100 where one is broken beyond measure."""
+    if binding is None:
+        return ZERO
+    used = binding.utilisation
+    return _HUNDRED if used is None else min(_HUNDRED, (used * _HUNDRED).quantize(_CENT, ROUND_CEILING, EXACT))
 
 
 def _shown_metrics(figures: Figures) -> dict[str, Decimal | None]:

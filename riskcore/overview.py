@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal, localcontext
 from functools import partial
@@ -11,7 +11,7 @@ from itertools import repeat
 from msgspec import Struct
 from msgspec.structs import replace
 
-from riskcore.answer import binding_finding, risk_level, state_at
+from riskcore.answer import binding_finding, risk_level, risk_score, state_at
 from riskcore.book import Account
 from riskcore.case import age_of, current_mark
 from riskcore.compiled import CompiledBook
@@ -79,7 +79,8 @@ class AccountOverview(Struct, frozen=True, kw_only=True):
 
     `fresh`: a check would be decided on its state and prices. `stale_prices` and `missing_prices` are symbols;
     figures are worked out with a stale price, and not at all (empty `metrics`, `risk_level` UNKNOWN) where one
-    is missing or no state was ever reported. `value_at_risk` None: as then.
+    is missing or no state was ever reported. `value_at_risk` None: as then. `risk_score` is the
+    utilisation of the binding limit from 0 to 100.
     """
 
     account_id: str
@@ -102,6 +103,7 @@ class AccountOverview(Struct, frozen=True, kw_only=True):
     limits: tuple[LimitOverview, ...]
     binding_limit: LimitOverview | None
     risk_level: RiskLevel
+    risk_score: Decimal | None
     trading_state: TradingState
     policy_book_version: int
 
@@ -122,12 +124,17 @@ def overview(
     """
     with localcontext(EXACT):
         picture = take_picture(view, book, now_us, view.expired if expired is None else expired)
-        readings = tuple(readings_of(picture))
-        found = [reading.finding for reading in readings if reading.finding is not None]
-        binding = binding_finding(finding for finding in found if finding.limit.of_account)
-        shown = tuple(map(_limit_overview, readings))
-        bound = next((limit for limit, read in zip(shown, readings, strict=True) if read.finding is binding), None)
-        return _account_overview(picture, stops, shown, binding, None if binding is None else bound)
+        return overview_of(picture, readings_of(picture), stops)
+
+
+def overview_of(picture: Picture, readings: Iterable[Reading], stops: tuple[Stop, ...]) -> AccountOverview:
+    """Return a picture's account with these readings of its limits."""
+    kept = tuple(readings)
+    found = [reading.finding for reading in kept if reading.finding is not None]
+    binding = binding_finding(finding for finding in found if finding.limit.of_account)
+    shown = tuple(map(_limit_overview, kept))
+    bound = next((limit for limit, read in zip(shown, kept, strict=True) if read.finding is binding), None)
+    return _account_overview(picture, stops, shown, binding, None if binding is None else bound)
 
 
 def _account_overview(
@@ -164,6 +171,7 @@ def _account_overview(
         risk_level=risk_level(binding, parameters.warning_utilisation, parameters.critical_utilisation)
         if known
         else RiskLevel.UNKNOWN,
+        risk_score=risk_score(binding) if known else None,
         trading_state=trading_state_of(picture.account, stops),
         policy_book_version=picture.book.version,
     )

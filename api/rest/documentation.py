@@ -17,7 +17,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.rest import accounts, decisions, feeding, lean, symbols, system
+from api.rest import accounts, decisions, feeding, firm, lean, symbols, system
 from api.rest.base import RiskView
 from api.rest.schemas import ORDER_EXAMPLE, Schema, components, page, ref
 from riskcore.reasons import Reason
@@ -133,6 +133,23 @@ _document(
     get={
         "operation_id": "get_metrics",
         "responses": {**_ok(ref("AccountMetrics"), "Worked out now."), **_problems(*_READ, 404)},
+    },
+)
+_document(
+    firm.GlobalView,
+    "Firm",
+    get={
+        "operation_id": "get_global_risk",
+        "responses": {**_ok(ref("GlobalSignal"), "Not more than a second old."), **_problems(*_READ)},
+    },
+)
+_document(
+    firm.PortfolioView,
+    "Firm",
+    get={
+        "operation_id": "get_portfolio",
+        "parameters": [_query("account_id", "One account; without it, the sums over all.")],
+        "responses": {**_ok(ref("Portfolio"), "An account's, or the firm's."), **_problems(*_READ, 404)},
     },
 )
 _document(

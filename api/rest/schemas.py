@@ -11,12 +11,21 @@ from api.wire import MOST_ORDERS, ORDER_FIELDS
 from feeds.messages import MOST_POSITIONS, MOST_PRICES
 from feeds.values import PLACES, WHOLE_DIGITS
 from riskcore.overview import AccountOverview
+from riskcore.signal import GlobalSignal
 from riskcore.types import Decision, OrderType, Side
 
 Schema: TypeAlias = dict[str, Any]
 
 # What of an account is shown beside its limits.
 SUMMARY = ("account_id", "enabled", "profile", "fresh", "state_at", "state_age_ms", "risk_level", "trading_state")
+
+# What a portfolio has of an account's overview; the firm's has no id.
+PORTFOLIO = (
+    *("account_id", "fresh", "state_at", "state_age_ms", "stale_prices", "missing_prices"),
+    *("equity", "balance", "margin_used", "peak_equity", "daily_start_equity", "weekly_start_equity"),
+    *("metrics", "value_at_risk", "positions", "binding_limit", "risk_level", "risk_score", "trading_state"),
+    "policy_book_version",
+)
 
 _REFERENCE = "#/components/schemas/{name}"
 
@@ -202,11 +211,14 @@ class BatchReply(Struct, frozen=True):
 
 def components() -> Schema:
     """Return every schema that others refer to, by name."""
-    _, replies = msgspec.json.schema_components((CheckReply, BatchReply, AccountOverview), ref_template=_REFERENCE)
+    _, replies = msgspec.json.schema_components(
+        (CheckReply, BatchReply, AccountOverview, GlobalSignal), ref_template=_REFERENCE
+    )
     whole = replies["AccountOverview"]
     return {
         **replies,
         "AccountMetrics": _part(whole, set(whole["properties"]) - {"limits"}),
+        "Portfolio": _part(whole, set(PORTFOLIO)),
         "AccountLimits": _part(whole, {*SUMMARY, "binding_limit", "limits", "policy_book_version"}),
         "Order": _ORDER,
         "OrderBatch": _BATCH,
