@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 
 from api import errors
-from feeds.apply import in_force
-from feeds.books import BOOKS
+from feeds.books import BOOKS, in_force
 from riskcore.compiled import CompiledBook
 from riskcore.overview import AccountOverview, overview
 from riskcore.ports import AccountQuery, AccountView, Control, Load, Stop

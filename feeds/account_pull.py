@@ -10,8 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from feeds import pull_metrics
-from feeds.apply import in_force
-from feeds.books import CompiledBooks
+from feeds.books import CompiledBooks, in_force
 from feeds.pull_metrics import MonitorResult
 from feeds.seldom import Seldom
 from riskcore.book import Account, Parameters

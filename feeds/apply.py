@@ -6,8 +6,9 @@ import logging
 from collections.abc import Iterable, Iterator
 
 import msgspec
+from msgspec.structs import replace
 
-from feeds.books import CompiledBooks
+from feeds.books import CompiledBooks, in_force
 from feeds.messages import PriceReport
 from feeds.models import AccountBaseline
 from policies.book import latest, published
@@ -50,20 +51,6 @@ def book_for_reports(store: Store, books: CompiledBooks) -> CompiledBook:
     if row is None:
         raise NoBook("no policy book was ever published")
     return books.put(row.version, published(row))
-
-
-def in_force(version: int, store: Store, books: CompiledBooks) -> CompiledBook:
-    """Return a published book, fetched from the live state if need be. Raises StateUnavailable."""
-    known = books.get(version)
-    if known is not None:
-        return known
-    content = store.fetch_book(version)
-    if content is None:
-        raise StateUnavailable(f"book {version} is not in the live state")
-    try:
-        return books.put(version, content)
-    except (ValueError, msgspec.DecodeError) as error:
-        raise StateUnavailable(f"book {version} cannot be read: {error}") from error
 
 
 def apply_report(store: Store, books: CompiledBooks, report: AccountReport) -> bool:
@@ -168,7 +155,8 @@ def _continued(reported: AccountState, baseline: AccountState, parameters: Param
         sequence=reported.sequence,
         sent_at_us=reported.sent_at_us,
     )
-    return merge(report, baseline, reported.received_at_us, parameters)
+    merged = merge(report, baseline, reported.received_at_us, parameters)
+    return replace(merged, drawdown_rapid=reported.drawdown_rapid)
 
 
 def _views(store: Store, account_ids: Iterable[str]) -> Iterator[AccountView]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from riskcore.book import decode_book
 from riskcore.compiled import CompiledBook
+from state.store import StateUnavailable, Store
 
 
 class CompiledBooks:
@@ -40,3 +43,17 @@ class CompiledBooks:
 
 # Every door of the process shares them.
 BOOKS = CompiledBooks()
+
+
+def in_force(version: int, store: Store, books: CompiledBooks) -> CompiledBook:
+    """Return a published book, fetched from the live state if need be. Raises StateUnavailable."""
+    known = books.get(version)
+    if known is not None:
+        return known
+    content = store.fetch_book(version)
+    if content is None:
+        raise StateUnavailable(f"book {version} is not in the live state")
+    try:
+        return books.put(version, content)
+    except (ValueError, msgspec.DecodeError) as error:
+        raise StateUnavailable(f"book {version} cannot be read: {error}") from error

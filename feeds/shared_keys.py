@@ -14,8 +14,7 @@ from functools import cache
 
 from django.conf import settings
 
-from feeds.apply import in_force
-from feeds.books import BOOKS, CompiledBooks
+from feeds.books import BOOKS, CompiledBooks, in_force
 from feeds.firm import Firm
 from feeds.shared_documents import account_text, digits, snapshot_fields
 from feeds.standing import standings

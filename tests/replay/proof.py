@@ -57,6 +57,7 @@ class Standing:
     day_start: Fraction
     week_start: Fraction
     peak: Fraction
+    rapid: Fraction
     held: Fraction
     entry: Fraction
     mark: Fraction
@@ -127,6 +128,7 @@ ACCOUNT: dict[str, Callable[[Standing], Fraction | None]] = {
     "daily_loss": lambda at: _loss(at.day_start, at.equity),
     "weekly_loss": lambda at: _loss(at.week_start, at.equity),
     "drawdown_max": lambda at: _loss(at.peak, at.equity),
+    "drawdown_rapid": lambda at: at.rapid,
     "position_loss": _position_loss,
     "open_positions": lambda at: Fraction(1 if max(abs(at.high), abs(at.low)) else 0),
     "open_orders": lambda at: Fraction(len(at.own)),
@@ -274,6 +276,7 @@ class _Walk:
             day_start=Fraction(state["daily_start_equity"]),
             week_start=Fraction(state["weekly_start_equity"]),
             peak=Fraction(state["peak_equity"]),
+            rapid=Fraction(state["drawdown_rapid"]),
             held=Fraction(held.get("quantity", 0)),
             entry=Fraction(held.get("entry_price", 0)),
             mark=Fraction(kept.inputs["prices"][kept.inputs["order"]["symbol"]][0]),

@@ -64,6 +64,7 @@ class World:
     equity: Fraction
     margin_used: Fraction
     peak: Fraction
+    rapid: Fraction | None
     day_start: Fraction
     week_start: Fraction
     holdings: dict[str, Holding]
@@ -178,6 +179,7 @@ def picture(world: World, leg: str) -> dict[str, Value]:
         "drawdown_daily": fall(world.day_start, equity),
         "drawdown_weekly": fall(world.week_start, equity),
         "drawdown_max": fall(world.peak, equity),
+        "drawdown_rapid": world.rapid,
         "daily_loss": fall(world.day_start, equity),
         "weekly_loss": fall(world.week_start, equity),
         "daily_pnl": equity - world.day_start,

@@ -220,6 +220,7 @@ class Desk:
             equity=Fraction(EQUITY),
             margin_used=Fraction(0),
             peak=Fraction(1),
+            rapid=Fraction(0),
             day_start=Fraction(1),
             week_start=Fraction(1),
             holdings={
