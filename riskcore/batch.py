@@ -279,6 +279,7 @@ class Batch:
             duplicate=duplicate,
             forced=forced,
             tail=account.view.tails.get(order.order_id),
+            signal=self.loaded.signal,
         )
 
     def _journaled(self, place: int, entry: bytes | None) -> None:

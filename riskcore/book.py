@@ -134,7 +134,8 @@ class Parameters(Struct, frozen=True, kw_only=True):
     price of an order without a price. Utilisations are fractions of a limit. `day_roll_minute`: minutes
     after midnight in `day_zone` (an IANA name) at which the trading day starts; the week starts with
     Monday's. `returns_max_age_us`: how long after its last day a history of prices still says anything.
-    `rapid_window_us`: within how long a fall of equity is rapid.
+    `monitor_max_age_us`: after so long without its signal the monitor is silent; `silence_blocks`: then nothing is
+    approved but what reduces. `rapid_window_us`: within how long a fall of equity is rapid.
     """
 
     state_max_age_us: int = 5_000_000
@@ -149,6 +150,8 @@ class Parameters(Struct, frozen=True, kw_only=True):
     day_roll_minute: int = 0
     returns_max_age_us: int = 10 * DAY_US
     rapid_window_us: int = 300_000_000
+    monitor_max_age_us: int = 5_000_000
+    silence_blocks: bool = False
 
 
 class Returns(Struct, frozen=True, kw_only=True):

@@ -22,7 +22,13 @@ from riskcore.types import Breach, Decision, Ledger, Reservation
 _LEAVES_NOTHING = (Reason.CONTENTION, Reason.EMERGENCY_STOP_ACTIVE, Reason.RESERVATION_ENDED)
 
 # Blocks that say nothing about the order: no sign that its sender has lost its way.
-_OF_THE_MOMENT = (Reason.EMERGENCY_STOP_ACTIVE, Reason.STALE_ACCOUNT_STATE, Reason.PRICE_UNAVAILABLE)
+_OF_THE_MOMENT = (
+    Reason.EMERGENCY_STOP_ACTIVE,
+    Reason.GLOBAL_RISK_CRITICAL,
+    Reason.EMERGENCY_ACTION_REQUIRED,
+    Reason.STALE_ACCOUNT_STATE,
+    Reason.PRICE_UNAVAILABLE,
+)
 
 _encoder = msgspec.json.Encoder()
 

@@ -15,7 +15,7 @@ from riskcore.calendar import moment
 from riskcore.case import Case, has_price
 from riskcore.decimals import ZERO, is_multiple
 from riskcore.reasons import Reason
-from riskcore.types import OrderType, TradingState
+from riskcore.types import OrderType, RiskLevel, TradingState
 
 
 class Refusal(Struct, frozen=True):
@@ -62,6 +62,26 @@ def emergency_stop(case: Case) -> Refusal | None:
     if case.trading_state is TradingState.REDUCING and case.reducing:
         return None
     return Refusal(Reason.EMERGENCY_STOP_ACTIVE, f"trading is {case.trading_state} for this order")
+
+
+def global_risk(case: Case) -> Refusal | None:
+    """Gate 3: the firm as a whole is not at its limits, as far as the monitor knows; what reduces passes.
+
+    A signal that is too old says nothing any more. Where nobody knows, the settings say whether orders go on.
+    """
+    if case.reducing:
+        return None
+    signal, parameters = case.inputs.signal, case.parameters
+    if signal is None or case.inputs.now_us - signal.at_us > parameters.monitor_max_age_us:
+        if not parameters.silence_blocks:
+            return None
+        return Refusal(Reason.GLOBAL_RISK_CRITICAL, "nobody knows the risk of the firm: the monitor is silent")
+    if signal.action_required:
+        text = "the risk of the firm demands action; only reducing orders pass"
+        return Refusal(Reason.EMERGENCY_ACTION_REQUIRED, text)
+    if signal.risk_level is RiskLevel.CRITICAL:
+        return Refusal(Reason.GLOBAL_RISK_CRITICAL, "the firm is at its limits; only reducing orders pass")
+    return None
 
 
 def restricted_symbol(case: Case) -> Refusal | None:
@@ -143,6 +163,7 @@ def not_a_duplicate(case: Case) -> Refusal | None:
 BEFORE_FIGURES: tuple[GateFunction, ...] = (
     well_formed,
     emergency_stop,
+    global_risk,
     restricted_symbol,
     known_account,
     fresh_state,

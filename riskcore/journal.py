@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
-from riskcore.ports import Stop
+from riskcore.ports import Signal, Stop
 from riskcore.reasons import Reason
 from riskcore.types import Order, OrderTail, Price, Reservation
 
@@ -17,7 +17,8 @@ class Inputs(Struct, frozen=True, kw_only=True):
     `own_price` is the account's own best open price on the other side. `forced` is set where the refusal
     came from outside the rules: contention, or another order of an atomic batch. `beside_refused`: the ledger
     has approvals of an atomic batch that this very block sank, so the decision leaves nothing behind. `tail` is
-    what was told of the order before it was asked about, None as a rule.
+    what was told of the order before it was asked about, None as a rule. `signal` is the monitor's, None where
+    there was none.
     """
 
     order: Order
@@ -37,6 +38,7 @@ class Inputs(Struct, frozen=True, kw_only=True):
     forced: Reason | None = None
     beside_refused: bool = False
     tail: OrderTail | None = None
+    signal: Signal | None = None
 
 
 class DecisionEntry(Struct, frozen=True, kw_only=True, tag="decision", tag_field="kind"):

@@ -11,7 +11,15 @@ from msgspec.structs import replace
 from riskcore.case import Case, build_case, reducible_quantity
 from riskcore.decimals import ZERO, floor_to_step, money_down, money_up
 from riskcore.figures import Figures, Part, work_out
-from riskcore.gates import AFTER_PRICES, BEFORE_FIGURES, Refusal, emergency_stop, restricted_symbol, well_formed
+from riskcore.gates import (
+    AFTER_PRICES,
+    BEFORE_FIGURES,
+    Refusal,
+    emergency_stop,
+    global_risk,
+    restricted_symbol,
+    well_formed,
+)
 from riskcore.headroom import Room, largest_quantity, quantity_step, within_instrument
 from riskcore.limits import Finding, Gate, as_breach, describe
 from riskcore.reasons import Reason
@@ -205,7 +213,8 @@ def _only_reducing_passes(case: Case, figures: Figures) -> bool:
         return False
     larger = replace(case, reducing=False)
     return any(
-        gate(larger) is not None for gate in (emergency_stop, restricted_symbol, _order_type_allowed, _no_self_match)
+        gate(larger) is not None
+        for gate in (emergency_stop, global_risk, restricted_symbol, _order_type_allowed, _no_self_match)
     ) or any(
         finding.limit.blocking and not finding.holds and place not in figures.eased
         for place, finding in enumerate(figures.findings)

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from riskcore.types import OrderTail, Price, Reservation, TradingState
+from riskcore.types import OrderTail, Price, Reservation, RiskLevel, TradingState
 
 
 class StopScope(StrEnum):
@@ -42,6 +42,14 @@ class Control(Struct, frozen=True, kw_only=True):
     epoch: int
     book_version: int
     stops: tuple[Stop, ...] = ()
+
+
+class Signal(Struct, frozen=True, array_like=True):
+    """What the monitor last made of the whole firm (`signal`), and when that was written, by the store's clock."""
+
+    risk_level: RiskLevel
+    action_required: bool
+    at_us: int
 
 
 class Answer(Struct, frozen=True):
@@ -104,11 +112,15 @@ class AccountView(Struct, frozen=True, kw_only=True):
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
-    """The reply to Load. `control` None: the store is empty or its marker unreadable (recovering)."""
+    """The reply to Load. `control` None: the store is empty or its marker unreadable (recovering).
+
+    `signal` None: no monitor has ever written one.
+    """
 
     now_us: int
     control: Control | None
     accounts: tuple[AccountView, ...]
+    signal: Signal | None = None
 
 
 class AccountChange(Struct, frozen=True, kw_only=True):

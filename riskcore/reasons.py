@@ -10,6 +10,8 @@ class Reason(StrEnum):
 
     INVALID_ORDER = "invalid_order"
     EMERGENCY_STOP_ACTIVE = "emergency_stop_active"
+    GLOBAL_RISK_CRITICAL = "global_risk_critical"
+    EMERGENCY_ACTION_REQUIRED = "emergency_action_required"
     SYMBOL_BLOCKED = "symbol_blocked"
     UNKNOWN_ACCOUNT = "unknown_account"
     STALE_ACCOUNT_STATE = "stale_account_state"

@@ -7,6 +7,8 @@ touch them on Redis Cluster. What follows the prefix:
 |---|---|---|---|
 | `control` | hash | `generation`, `epoch`, `book` (version), `stops` (JSON), `lanes` (count) | until flushed |
 |           |      | `claim`: for how many lanes it is being restored, `COUNT:NAME` | until restored |
+| `signal` | string | fencing token, line feed, `["LEVEL",action,at_us]`: what the monitor made of the firm | for ever |
+| `lease:NAME` | hash | `holder`, `token`, `until` (us): who alone does something; first lane only | for ever |
 | `prices` | hash | symbol -> `"SYM":["price",received_us,sent_us]`, a member of a JSON object | for ever |
 | `bars:START` | hash | symbol -> `open high low close first_us last_us` of a minute; first lane only | 24 hours |
 | `bar-minutes` | hash | START of each minute that has bars -> of how many symbols; first lane only | until forgotten |
@@ -44,6 +46,8 @@ from decimal import Decimal
 from riskcore.types import Reservation, position_key
 
 CONTROL = "control"
+SIGNAL = "signal"
+LEASE = "lease:"
 PRICES = "prices"
 BARS = "bars:"
 BAR_MINUTES = "bar-minutes"
@@ -82,6 +86,8 @@ def lua_names() -> str:
     """Return the names above as Lua constants, so that the scripts spell no key themselves."""
     names = {
         "CONTROL": CONTROL,
+        "SIGNAL": SIGNAL,
+        "LEASE": LEASE,
         "PRICES": PRICES,
         "BARS": BARS,
         "BAR_MINUTES": BAR_MINUTES,

@@ -17,12 +17,14 @@ from riskcore.ports import (
     Control,
     Load,
     Loaded,
+    Signal,
     Stop,
 )
-from riskcore.types import Price, Reservation
+from riskcore.types import Price, Reservation, RiskLevel
 from state.keys import BOOKS_KEPT, own_member
 from state.memory_account import MemoryAccount
 from state.memory_bars import MemoryBars
+from state.memory_leases import MemoryLeases
 from state.requests import exact_price, lane_of_commit, lane_of_load
 from state.store import ANSWER_LIFE_S, StopsMoved
 
@@ -114,6 +116,9 @@ class MemoryStore:
         self._epoch = 0
         self._book_version = 0
         self._stops: tuple[Stop, ...] = ()
+        self._signal: Signal | None = None
+        self._signal_token = 0
+        self._leases = MemoryLeases(clock)
         # Answers, tails and fills: until when each is kept, where and under which name, the oldest first.
         self._remembered: deque[tuple[int, dict[str, Any], str]] = deque()
 
@@ -183,6 +188,18 @@ class MemoryStore:
             self._book_version = book_version if self._generation else max(self._book_version, book_version)
             self._generation = uuid.uuid4().hex
             return self._generation
+
+    def put_signal(self, risk_level: RiskLevel, *, action_required: bool, token: int) -> bool:
+        with self._lock:
+            if token < self._signal_token:
+                return False
+            self._signal_token = token
+            self._signal = Signal(risk_level, action_required, self._clock())
+            return True
+
+    def hold_lease(self, name: str, holder: str, life_us: int) -> int | None:
+        with self._lock:
+            return self._leases.hold(name, holder, life_us)
 
     def put_prices(self, prices: Mapping[str, tuple[str, int]]) -> int:
         exact = {symbol: (exact_price(text, sent), sent) for symbol, (text, sent) in prices.items()}
@@ -304,6 +321,7 @@ class MemoryStore:
             now_us=now_us,
             control=self._control(),
             accounts=tuple(self._view(query, now_us) for query in load.accounts),
+            signal=self._signal,
         )
 
     def _view(self, query: AccountQuery, now_us: int) -> AccountView:

@@ -21,6 +21,7 @@ from riskcore.ports import (
     Control,
     Load,
     Loaded,
+    Signal,
     Stop,
 )
 from riskcore.types import OrderTail, Price, Reservation
@@ -40,6 +41,7 @@ _price_decoder = msgspec.json.Decoder(dict[str, Price])
 _reservation_decoder = msgspec.json.Decoder(Reservation)
 _reservations_decoder = msgspec.json.Decoder(tuple[Reservation, ...])
 _tail_decoder = msgspec.json.Decoder(OrderTail)
+_signal_decoder = msgspec.json.Decoder(Signal)
 _stops_decoder = msgspec.json.Decoder(tuple[Stop, ...])
 
 # The control that was read last: between two stops or books, every load brings the same five fields.
@@ -122,11 +124,16 @@ def decode_loaded(reply: Any, load: Load, lanes: int = 1) -> Loaded:
             control=decode_control(reply[1:6], lanes),
             accounts=tuple(
                 _view(raw, query, prices if only else None, prices)
-                for raw, query in zip(reply[7:], load.accounts, strict=True)
+                for raw, query in zip(reply[8:], load.accounts, strict=True)
             ),
+            signal=_signal(reply[7]),
         )
     except _UNREADABLE as error:
         raise StateUnavailable(f"the live state holds what cannot be read: {error}") from error
+
+
+def _signal(text: bytes | None) -> Signal | None:
+    return None if text is None else _signal_decoder.decode(text[text.index(b"\n") + 1 :])
 
 
 def _view(

@@ -27,6 +27,8 @@ class Script:
 LOAD = Script("load")
 COMMIT = Script("commit")
 PUT_PRICES = Script("put_prices")
+PUT_SIGNAL = Script("put_signal")
+HOLD_LEASE = Script("hold_lease")
 FORGET_BARS = Script("forget_bars")
 SET_STOPS = Script("set_stops")
 FOLLOW_STOPS = Script("follow_stops")

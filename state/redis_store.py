@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from riskcore.ports import Commit, Committed, Control, Load, Loaded, Stop
-from riskcore.types import Price, Reservation
+from riskcore.types import Price, Reservation, RiskLevel
 from state import keys
 from state.bars import BARS_LIFE_S
 from state.keys import own_suffix
@@ -24,7 +24,18 @@ from state.redis_codec import (
 from state.redis_connections import RedisConnections
 from state.redis_control import RedisControl
 from state.redis_pipeline import RedisPipeline
-from state.redis_scripts import COMMIT, FORGET, JOURNAL_LIFE, KEEP_BOOK, LOAD, PUT_PRICES, RETIRE, Script
+from state.redis_scripts import (
+    COMMIT,
+    FORGET,
+    HOLD_LEASE,
+    JOURNAL_LIFE,
+    KEEP_BOOK,
+    LOAD,
+    PUT_PRICES,
+    PUT_SIGNAL,
+    RETIRE,
+    Script,
+)
 from state.redis_wire import BULK_TIMEOUT_S, TIMEOUT_S, Argument, Refused, pack
 from state.requests import lane_of_commit, lane_of_load
 
@@ -88,6 +99,14 @@ class RedisStore:
         self._keep_book(book_version, content)
         self.put_keys(keys)
         return self._control.restore(book_version, stops, self._has_book)
+
+    def put_signal(self, risk_level: RiskLevel, *, action_required: bool, token: int) -> bool:
+        arguments = (token, risk_level.value, "true" if action_required else "false")
+        written = [self._run(PUT_SIGNAL, lane, arguments) for lane in range(self.lanes)]
+        return all(written)
+
+    def hold_lease(self, name: str, holder: str, life_us: int) -> int | None:
+        return int(self._run(HOLD_LEASE, 0, (name, holder, life_us))) or None
 
     def put_prices(self, prices: Mapping[str, tuple[str, int]]) -> int:
         records = [encode_price(symbol, text, sent_at_us) for symbol, (text, sent_at_us) in prices.items()]

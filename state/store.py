@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from riskcore.ports import Commit, Committed, Control, Load, Loaded, Stop
-from riskcore.types import Price, Reservation
+from riskcore.types import Price, Reservation, RiskLevel
 from state.bars import PriceBars
 
 # Earlier answers are kept this long (SPEC 3: at least 24 hours).
@@ -106,6 +106,18 @@ class Store(Protocol):
 
         Stops found in the store stay in force besides those given: a restore never lifts one. A newer book
         published since the memory was lost stays current. The epoch is greater than any before it.
+        """
+        ...
+
+    def put_signal(self, risk_level: RiskLevel, *, action_required: bool, token: int) -> bool:
+        """Write what the firm's risk is in every lane, and when, unless a later token has; return whether it was."""
+        ...
+
+    def hold_lease(self, name: str, holder: str, life_us: int) -> int | None:
+        """Take or renew the lease of something that one alone may do; None where another holds it.
+
+        Returns the holder's fencing token: the same for as long as it is renewed in time, and greater than any before
+        each time it changes hands or ran out. Whoever acts under an older one comes too late.
         """
         ...
 

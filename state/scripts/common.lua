@@ -141,12 +141,13 @@ end
 local function loaded(at)
   local now = now_text()
   local control = read_control()
-  local reply = { now, control[1], control[2], control[3], control[4], control[5], '' }
+  local signal = redis.call('GET', lane .. SIGNAL)
+  local reply = { now, control[1], control[2], control[3], control[4], control[5], '', signal }
   local wanted, seen = {}, {}
   local count = tonumber(ARGV[at])
   at = at + 1
   for i = 1, count do
-    reply[7 + i], at = read_account(at, tonumber(now), wanted, seen)
+    reply[8 + i], at = read_account(at, tonumber(now), wanted, seen)
   end
   reply[7] = read_prices(wanted)
   return reply

@@ -27,6 +27,7 @@ from riskcore.ports import (
     Load,
     Loaded,
     NeedBook,
+    Signal,
     Stop,
 )
 from riskcore.report import AccountReport, report_steps
@@ -81,6 +82,7 @@ class DictStore:
 
     def __init__(self, book: Book, *states: AccountState) -> None:
         self.now_us = NOW
+        self.signal: Signal | None = None
         self.books = {book.version: CompiledBook(book)}
         self.control: Control | None = Control(generation="g1", epoch=1, book_version=book.version)
         self.accounts: dict[str, Kept] = {}
@@ -96,7 +98,10 @@ class DictStore:
 
     def load(self, load: Load) -> Loaded:
         return Loaded(
-            now_us=self.now_us, control=self.control, accounts=tuple(self._view(query) for query in load.accounts)
+            now_us=self.now_us,
+            control=self.control,
+            accounts=tuple(self._view(query) for query in load.accounts),
+            signal=self.signal,
         )
 
     def _view(self, query: AccountQuery) -> AccountView:

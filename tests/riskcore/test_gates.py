@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from riskcore.book import Scope
-from riskcore.ports import StopScope
+from riskcore.book import Parameters, Scope
+from riskcore.ports import Signal, StopScope
 from riskcore.reasons import Reason
-from riskcore.types import Decision, OrderType, TradingState
+from riskcore.types import Decision, OrderType, RiskLevel, TradingState
 from tests.riskcore.builders import (
     BUY,
     DAY,
@@ -27,6 +27,7 @@ from tests.riskcore.builders import (
     marks,
     metrics_of,
     order,
+    outcome,
     policy,
     position,
     price,
@@ -117,6 +118,51 @@ def test_reducing_stops_what_opens_enlarges_or_flips_and_lets_the_rest_pass() ->
 def test_reducing_needs_a_fresh_position_to_reduce() -> None:
     old = state(position(2), received_at_us=NOW - DAY)
     assert reason_of(order(1, SELL), at=old, stops=(stop(REDUCING),)) == Reason.EMERGENCY_STOP_ACTIVE
+
+
+# ------------------------------------------------------------------------------- gate 3: the risk of the firm
+
+
+def told(level: RiskLevel = RiskLevel.INFO, *, action: bool = False, seconds_ago: int = 0) -> dict[str, Any]:
+    return {"signal": Signal(level, action, NOW - seconds_ago * SECOND)}
+
+
+CRITICAL = told(RiskLevel.CRITICAL)
+SILENCE_BLOCKS = compiled(parameters=Parameters(silence_blocks=True))
+
+
+def test_nothing_is_added_while_the_firm_is_at_its_limits() -> None:
+    assert reason_of(order(1), **CRITICAL) == Reason.GLOBAL_RISK_CRITICAL
+    assert reason_of(order(1), **told(RiskLevel.CRITICAL, action=True)) == Reason.EMERGENCY_ACTION_REQUIRED
+    for level in (RiskLevel.UNKNOWN, RiskLevel.INFO, RiskLevel.WARNING):
+        assert check(order(1), **told(level)).approved
+
+
+def test_what_reduces_passes_whatever_the_firm_is_at() -> None:
+    demanding = told(RiskLevel.CRITICAL, action=True)
+    assert check(order(1, SELL), at=state(position(2)), **demanding).approved
+    assert check(order(1, SELL), at=state(position(2)), **demanding).max_quantity == 2
+    assert reason_of(order(3, SELL), at=state(position(2)), **demanding) == Reason.EMERGENCY_ACTION_REQUIRED
+
+
+def test_a_signal_that_is_too_old_says_nothing() -> None:
+    assert check(order(1), **told(RiskLevel.CRITICAL, seconds_ago=6)).approved
+    assert reason_of(order(1), **told(RiskLevel.CRITICAL, seconds_ago=5)) == Reason.GLOBAL_RISK_CRITICAL
+
+
+def test_a_silent_monitor_blocks_where_it_is_set_to() -> None:
+    for silence in ({}, told(seconds_ago=6)):
+        decision = check(order(1), under=SILENCE_BLOCKS, **silence)
+        assert decision.reason == Reason.GLOBAL_RISK_CRITICAL
+        assert decision.message == "nobody knows the risk of the firm: the monitor is silent"
+        assert check(order(1, SELL), at=state(position(2)), under=SILENCE_BLOCKS, **silence).approved
+    assert check(order(1), under=SILENCE_BLOCKS, **told(seconds_ago=5)).approved
+
+
+def test_a_block_for_the_firm_is_no_reject_of_the_account() -> None:
+    left = outcome(order(1), **CRITICAL).ledger
+    assert left is not None
+    assert left.consecutive_rejects == 0
 
 
 # -------------------------------------------------------------------------------- gate 4: restricted symbol
@@ -329,6 +375,7 @@ STALE = state(received_at_us=NOW - DAY)
 FAILURES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     (Reason.INVALID_ORDER, {"price": 0}, {}, {}),
     (Reason.EMERGENCY_STOP_ACTIVE, {}, {"stops": (stop(scope=StopScope.SYMBOL, scope_id="BTCUSDT"),)}, {}),
+    (Reason.EMERGENCY_ACTION_REQUIRED, {}, told(action=True), {}),
     (Reason.SYMBOL_BLOCKED, {}, {}, {"restrictions": (restriction(),)}),
     (Reason.UNKNOWN_ACCOUNT, {}, {}, {"accounts": (account(enabled=False),)}),
     (Reason.STALE_ACCOUNT_STATE, {}, {"at": STALE}, {}),
@@ -382,7 +429,7 @@ def test_an_order_that_fails_at_no_gate_passes() -> None:
 
 
 def test_what_stops_before_the_figures_shows_none() -> None:
-    for gate in range(6):
+    for gate in range(7):
         decision = fail_at(gate)
         assert decision.post_trade_metrics == decision.limit_utilization == {}
         assert decision.binding_limit is None
@@ -393,7 +440,7 @@ def test_what_stops_before_the_figures_shows_none() -> None:
 # ------------------------------------------------------------------------- what a reducing order is spared
 
 
-@pytest.mark.parametrize("gate", [10, 11, 12, 13])
+@pytest.mark.parametrize("gate", [11, 12, 13, 14])
 def test_a_reducing_order_is_spared_self_match_limits_and_margin(gate: int) -> None:
     _reason, _order, inputs_what, book_what = FAILURES[gate]
     under = compiled(*book_what.get("policies", ()))

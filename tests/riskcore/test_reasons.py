@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from riskcore.ports import Signal
 from riskcore.reasons import Reason
 from riskcore.refused import not_decided
 from riskcore.release import release_steps
-from riskcore.types import OrderType
+from riskcore.types import OrderType, RiskLevel
 from tests.riskcore.builders import (
     DAY,
     NOW,
@@ -56,9 +57,16 @@ def second(store: DictStore, *orders) -> Reason | None:
     return store.ask(orders[-1]).reason
 
 
+def told(signal: Signal) -> DictStore:
+    """A store in which the monitor has said this of the firm."""
+    return changed(lambda store: setattr(store, "signal", signal))
+
+
 BLOCKED: dict[Reason, Callable[[], Reason | None]] = {
     Reason.INVALID_ORDER: lambda: DictStore(book()).ask(market(1, price=1)).reason,
     Reason.EMERGENCY_STOP_ACTIVE: lambda: changed(lambda store: store.set_stops(stop())).ask(order(1)).reason,
+    Reason.GLOBAL_RISK_CRITICAL: lambda: told(Signal(RiskLevel.CRITICAL, False, NOW)).ask(order(1)).reason,
+    Reason.EMERGENCY_ACTION_REQUIRED: lambda: told(Signal(RiskLevel.CRITICAL, True, NOW)).ask(order(1)).reason,
     Reason.SYMBOL_BLOCKED: lambda: DictStore(book(restrictions=(restriction(),))).ask(order(1)).reason,
     Reason.UNKNOWN_ACCOUNT: lambda: DictStore(book(accounts=())).ask(order(1)).reason,
     Reason.STALE_ACCOUNT_STATE: lambda: DictStore(book(), state(received_at_us=NOW - DAY)).ask(order(1)).reason,
@@ -96,7 +104,9 @@ def test_the_codes_are_those_that_were_published() -> None:
         "batch_rejected",
         "contention",
         "duplicate_order",
+        "emergency_action_required",
         "emergency_stop_active",
+        "global_risk_critical",
         "insufficient_margin",
         "invalid_order",
         "not_reducing",
