@@ -38,22 +38,27 @@ def in_force_now(store: Store) -> InForce:
     return InForce(control, in_force(control.book_version, store, BOOKS))
 
 
-def overviews(store: Store, of: InForce, account_ids: Iterable[str]) -> Iterator[AccountOverview]:
-    """Yield accounts as they stand, in the order of lanes; those that the book does not have are left out."""
+def overviews(
+    store: Store, of: InForce, account_ids: Iterable[str], *, tail: bool = False
+) -> Iterator[AccountOverview]:
+    """Yield accounts as they stand, in the order of lanes; those that the book does not have are left out.
+
+    `tail`: with value at risk.
+    """
     known = (AccountQuery(account_id=each) for each in account_ids if each in of.book.accounts)
     for loaded in load_many(store, known):
         for view in loaded.accounts:
-            yield _overview(store, of, view, loaded.now_us)
+            yield _overview(store, of, view, loaded.now_us, tail=tail)
 
 
-def _overview(store: Store, of: InForce, view: AccountView, now_us: int) -> AccountOverview:
+def _overview(store: Store, of: InForce, view: AccountView, now_us: int, *, tail: bool) -> AccountOverview:
     """Work one account out; where a load does not bring all that has expired, ask for it separately."""
     if len(view.expired) < EXPIRED_LIMIT:
-        return overview(view, of.book, now_us, stops=of.stops)
+        return overview(view, of.book, now_us, stops=of.stops, tail=tail)
     for _attempt in range(_ATTEMPTS):
         over = tuple(held for held in store.reservations(view.account_id) if held.expires_at_us <= now_us)
         try:
-            return overview(view, of.book, now_us, stops=of.stops, expired=over)
+            return overview(view, of.book, now_us, stops=of.stops, expired=over, tail=tail)
         except ValueError:
             # An order in between took some of them out of the sums: look again.
             loaded = store.load(Load(accounts=(AccountQuery(account_id=view.account_id),)))

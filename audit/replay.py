@@ -66,9 +66,17 @@ def compare(decision: OrderDecision, book_of: BookOf) -> Difference | None:
     if again == decision.answer.encode():
         return None
     recorded, now = msgspec.json.decode(decision.answer), msgspec.json.decode(again)
+    _forget_newer_metrics(recorded, now)
     names = sorted({*recorded, *now})
     fields = {name: (recorded.get(name), now.get(name)) for name in names if recorded.get(name) != now.get(name)}
     return _difference(decision, fields) if fields else None
+
+
+def _forget_newer_metrics(recorded: dict[str, Any], now: dict[str, Any]) -> None:
+    """Leave out of the answer of today what it shows and did not show then: a metric that is newer than the record."""
+    then, shown = recorded.get("post_trade_metrics"), now.get("post_trade_metrics")
+    if isinstance(then, dict) and then and isinstance(shown, dict):
+        now["post_trade_metrics"] = {name: value for name, value in shown.items() if name in then}
 
 
 def _difference(decision: OrderDecision, fields: dict[str, tuple[Any, Any]], problem: str = "") -> Difference:

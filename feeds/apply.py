@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 
 import msgspec
+from django.utils import timezone
 from msgspec.structs import replace
 
 from feeds.books import CompiledBooks, in_force
 from feeds.messages import PriceReport
-from feeds.models import AccountBaseline
+from feeds.models import AccountBaseline, EquityPoint
 from policies.book import latest, published
 from riskcore.book import Parameters, decode_book
-from riskcore.calendar import moment
+from riskcore.calendar import microseconds, moment
 from riskcore.case import decode_state
 from riskcore.compiled import CompiledBook
 from riskcore.fills import symbols_of
+from riskcore.flow import FlowRecord, encode_flow
 from riskcore.intake import readable_ledger
 from riskcore.ports import AccountChange, AccountQuery, AccountView, Commit, Committed, Load
 from riskcore.report import AccountReport, merge, report_steps
+from riskcore.track import EquityTrack, with_equity
 from riskcore.types import AccountState
 from state.driver import run_sync
 from state.many import load_many
@@ -30,6 +34,9 @@ logger = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 
 _ATTEMPTS = 64
+
+# As many points of equity as are looked at, of those in the last minutes.
+_POINTS = 1_000
 
 
 class NoBook(Exception):
@@ -99,7 +106,8 @@ def restore_baselines(store: Store) -> int:
     kept = dict(AccountBaseline.objects.values_list("account_id", "state"))
     book = latest()
     parameters = Parameters() if book is None else decode_book(book.content.encode()).parameters
-    return sum(_restore(store, view, kept[view.account_id].encode(), parameters) for view in _views(store, kept))
+    views = _views(store, kept, flow=True)
+    return sum(_restore(store, view, kept[view.account_id].encode(), parameters) for view in views)
 
 
 def _baseline(view: AccountView) -> AccountBaseline | None:
@@ -116,7 +124,7 @@ def _baseline(view: AccountView) -> AccountBaseline | None:
 def _restore(store: Store, view: AccountView, kept: bytes, parameters: Parameters) -> bool:
     """Write an account's baseline, or its state with the baseline in it. Returns False where it is in there."""
     baseline = decode_state(kept)
-    load = Load(accounts=(AccountQuery(account_id=view.account_id),))
+    load = Load(accounts=(AccountQuery(account_id=view.account_id, flow=True),))
     for _attempt in range(_ATTEMPTS):
         reported = _reported(view)
         state = baseline if reported is None else _continued(reported, baseline, parameters)
@@ -127,12 +135,23 @@ def _restore(store: Store, view: AccountView, kept: bytes, parameters: Parameter
             expected_version=view.version,
             state=_encoder.encode(state),
             symbols=symbols_of(state, readable_ledger(view)),
+            flow=None if view.flow is not None else _flow_again(view.account_id, parameters),
         )
         reply = store.commit(Commit(expect=None, changes=(change,), journal=(), reload=load))
         if isinstance(reply, Committed):
             return True
         view = reply.accounts[0]
     raise StateUnavailable(f"account {view.account_id} changed at every attempt to restore its state")
+
+
+def _flow_again(account_id: str, parameters: Parameters) -> bytes:
+    """Return what the feeds remember of an account whose flow was lost: how its equity went in the last minutes."""
+    track = EquityTrack()
+    points = EquityPoint.objects.filter(account_id=account_id).order_by("-at").values_list("at", "equity")
+    window = timedelta(microseconds=parameters.rapid_window_us)
+    for at, equity in reversed(points.filter(at__gte=timezone.now() - window)[:_POINTS]):
+        track = with_equity(track, equity, microseconds(at), parameters.rapid_window_us)
+    return encode_flow(FlowRecord(track=track))
 
 
 def _reported(view: AccountView) -> AccountState | None:
@@ -159,6 +178,6 @@ def _continued(reported: AccountState, baseline: AccountState, parameters: Param
     return replace(merged, drawdown_rapid=reported.drawdown_rapid)
 
 
-def _views(store: Store, account_ids: Iterable[str]) -> Iterator[AccountView]:
-    for loaded in load_many(store, (AccountQuery(account_id=each) for each in account_ids)):
+def _views(store: Store, account_ids: Iterable[str], *, flow: bool = False) -> Iterator[AccountView]:
+    for loaded in load_many(store, (AccountQuery(account_id=each, flow=flow) for each in account_ids)):
         yield from loaded.accounts

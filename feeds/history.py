@@ -2,7 +2,8 @@
 
 Which days count: those on which *all* of the symbols have a close, and of these the latest. So a return may span some
 days (a weekend, for a symbol that trades on it beside one that does not), and none is made up. A symbol that would take
-the others' days away is left out and named: it has no closes, its closes ended, or it has far fewer than the others.
+the others' days away is left out and named: it has no closes, its closes ended, or it has far fewer than the others,
+counted since its last gap.
 A day that is made of the prices received counts once it is over: its last price so far is no close.
 """
 
@@ -26,8 +27,12 @@ from riskcore.var import LEAST_DAYS, Floats
 # A symbol without a close for longer than this has ended: it is delisted, or its feed has stopped.
 ENDED_AFTER = timedelta(days=7)
 
+# What lies before a longer time without a close is no history of the symbol as it trades now. No exchange's holidays
+# are as long.
+GAP = timedelta(days=14)
+
 # A day's last prices are written so long after it at most, unless something is down.
-_LAST_WRITTEN_AFTER = timedelta(minutes=5)
+LAST_WRITTEN_AFTER = timedelta(minutes=5)
 
 
 class LeftOut(StrEnum):
@@ -77,19 +82,21 @@ def load_history(symbols: Collection[str], *, days: int, until: date | None = No
     if days < 1:
         raise ValueError(f"{days} days are none")
     newest = _newest(symbols, until)
-    left_out = {symbol: LeftOut.NO_PRICES for symbol in symbols if symbol not in newest}
-    end = max(newest.values(), default=None)
-    if end is None:
-        return _history({}, left_out, {}, days)
-    left_out |= {symbol: LeftOut.ENDED for symbol, last in newest.items() if last < end - ENDED_AFTER}
-    closes = _closes(set(newest) - set(left_out), end - timedelta(days=2 * days + 30), end)
+    if not newest:
+        return _history({}, dict.fromkeys(symbols, LeftOut.NO_PRICES), {}, days)
+    latest = max(newest.values())
+    closes = _closes(newest, latest - timedelta(days=2 * days + 30), latest)
+    end = max((max(found) for found in closes.values() if found), default=latest.date())
     counts = {symbol: len(found) for symbol, found in closes.items()}
     least = max(LEAST_DAYS + 1, min(days + 1, max(counts.values())) // 2)
-    for symbol, count in counts.items():
-        if count < least:
+    left_out = {symbol: LeftOut.NO_PRICES for symbol in symbols if symbol not in newest}
+    for symbol, found in list(closes.items()):
+        if not found or max(found) < end - ENDED_AFTER:
+            left_out[symbol] = LeftOut.ENDED
+        elif len(found) < least:
             left_out[symbol] = LeftOut.TOO_SHORT
-            del closes[symbol]
-    return _history(closes, left_out, counts, days)
+    kept = {symbol: found for symbol, found in closes.items() if symbol not in left_out}
+    return _history(kept, left_out, counts, days)
 
 
 def do_keep_equity(points: Iterable[EquityPoint]) -> None:
@@ -99,7 +106,7 @@ def do_keep_equity(points: Iterable[EquityPoint]) -> None:
 
 def _days_of(symbols: Collection[str]) -> QuerySet[PriceBar]:
     """Return the symbols' bars of a day, without those that still grow."""
-    over = timezone.now() - timedelta(days=1) - _LAST_WRITTEN_AFTER
+    over = timezone.now() - timedelta(days=1) - LAST_WRITTEN_AFTER
     bars = PriceBar.objects.filter(symbol__in=symbols, interval=Interval.DAY)
     return bars.exclude(first_at__isnull=False, start__gt=over)
 
@@ -113,11 +120,23 @@ def _newest(symbols: Collection[str], until: date | None) -> dict[str, datetime]
 
 
 def _closes(symbols: Collection[str], first: datetime, last: datetime) -> dict[str, dict[date, float]]:
-    """Return closes by symbol and date, of two dates or between them."""
+    """Return closes by symbol and date, of two dates or between them, since each symbol's last gap.
+
+    A day on which a feed only said again what the day before had closed with was no day of trading.
+    """
     found: dict[str, dict[date, float]] = {symbol: {} for symbol in sorted(symbols)}
-    bars = _days_of(symbols).filter(start__range=(first, last))
-    for symbol, start, close in bars.order_by().values_list("symbol", "start", "close"):
-        found[symbol][start.date()] = float(close)
+    before: dict[str, tuple[date, float]] = {}
+    bars = _days_of(symbols).filter(start__range=(first, last)).order_by("start")
+    columns = bars.values_list("symbol", "start", "high", "low", "close", "first_at")
+    for symbol, start, high, low, close, first_at in columns.iterator(chunk_size=10_000):
+        day, price = start.date(), float(close)
+        last_day, last_price = before.get(symbol, (day, None))
+        if first_at is not None and high == low == close and price == last_price:
+            continue
+        if day - last_day > GAP:
+            found[symbol] = {}
+        found[symbol][day] = price
+        before[symbol] = day, price
     return found
 
 

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from django.db.models import Count, Max, Sum
+
 from feeds.history import History, load_history
 from feeds.models import Interval, PriceBar
 from policies.models import Book
 from policies.returns import do_publish_returns
 from riskcore.book import Returns
+
+
+def signature() -> tuple[object, ...]:
+    """Return what tells a history of daily prices from another, without reading all of it."""
+    bars = PriceBar.objects.filter(interval=Interval.DAY)
+    return tuple(bars.aggregate(Count("id"), Max("start"), Max("last_at"), Sum("close")).values())
 
 
 def publish_returns(now: datetime, *, days: int) -> Book | None:

@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from feeds import apply, bars, equity, returns, shared_keys
+from feeds.history import LAST_WRITTEN_AFTER
 from feeds.models import Interval
 from feeds.retention import trim_history as trim
 from state.store import StateUnavailable
@@ -45,11 +46,20 @@ def keep_equity() -> None:
         logger.warning("the equity of accounts is not kept for now: %s", error)
 
 
+# What the history was, and on which day, when this process last published it.
+_published: tuple[object, ...] = ()
+
+
 @shared_task(name="feeds.publish_returns", ignore_result=True)
 def publish_returns() -> None:
     """Make the book go by the daily returns there are, when a day is over or its history has changed."""
+    global _published  # noqa: PLW0603 - a memo that spares reading years of prices
+    now = timezone.now()
     try:
-        returns.publish_returns(timezone.now(), days=settings.RISK_VAR_DAYS)
+        seen = (*returns.signature(), (now - LAST_WRITTEN_AFTER).date())
+        if seen != _published:
+            returns.publish_returns(now, days=settings.RISK_VAR_DAYS)
+            _published = seen
     except (StateUnavailable, OperationalError, InterfaceError) as error:
         logger.warning("returns are not published for now: %s", error)
 

@@ -156,9 +156,15 @@ def _part(case: Case, legs: list[Leg], leg: Leg, after_leg: Leg, order: OrderFac
         leg=after_leg,
         beside=beside,
         order=order,
-        tail=_tail(case, [*(one for one in legs if one is not leg), after_leg]),
+        tail=_tail(case, _with(legs, leg, after_leg)),
     )
     return Part(before, after, {value: value(after) for value in _VALUES})
+
+
+def _with(legs: list[Leg], leg: Leg, after_leg: Leg) -> list[Leg]:
+    """Return the legs with one in the place of another: what does not change is added up in the same order."""
+    after = [after_leg if one is leg else one for one in legs]
+    return after if any(one is leg for one in legs) else [*after, after_leg]
 
 
 def _tail(case: Case, legs: list[Leg]) -> Tail | None:

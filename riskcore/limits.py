@@ -209,8 +209,11 @@ def _equality_share(compare: Callable[[Decimal, Decimal], bool]) -> Callable[[De
 
 
 def eases(limit: Limit, before: Decimal | None, after: Decimal | None) -> bool:
-    """Return whether a breached limit's metric gets strictly better from `before` to `after`."""
-    if before is None or after is None or limit.bound is Bound.NEITHER:
+    """Return whether a breached limit's metric gets strictly better from `before` to `after`.
+
+    Value at risk never does, with an open order at its worst: what falls there are the last bits of a float.
+    """
+    if before is None or after is None or limit.bound is Bound.NEITHER or limit.metric.kind is Kind.TAIL:
         return False
     return after > before if limit.bound is Bound.FLOOR else after < before
 

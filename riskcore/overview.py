@@ -24,7 +24,8 @@ from riskcore.simulate import Leg
 from riskcore.tail import ValueAtRisk
 from riskcore.types import AccountState, Ledger, Position, Reservation, RiskLevel, TradingState
 
-_OF_ACCOUNT = tuple(metric for metric in METRICS.values() if metric.kind in (Kind.ACCOUNT, Kind.TAIL))
+_OF_ACCOUNT = tuple(metric for metric in METRICS.values() if metric.kind is Kind.ACCOUNT)
+_WITH_TAIL = tuple(metric for metric in METRICS.values() if metric.kind in (Kind.ACCOUNT, Kind.TAIL))
 _FOR_EVER_US = 2**62
 _SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
 
@@ -79,7 +80,8 @@ class AccountOverview(Struct, frozen=True, kw_only=True):
 
     `fresh`: a check would be decided on its state and prices. `stale_prices` and `missing_prices` are symbols;
     figures are worked out with a stale price, and not at all (empty `metrics`, `risk_level` UNKNOWN) where one
-    is missing or no state was ever reported. `value_at_risk` None: as then. `risk_score` is the
+    is missing or no state was ever reported. `value_at_risk` None: as then, or where it was
+    not asked for. `risk_score` is the
     utilisation of the binding limit from 0 to 100.
     """
 
@@ -115,26 +117,30 @@ def overview(
     *,
     stops: tuple[Stop, ...] = (),
     expired: tuple[Reservation, ...] | None = None,
+    tail: bool = False,
 ) -> AccountOverview:
     """Return the account of a view as it stands at `now_us`.
 
+    `tail`: with value at risk, which takes ten times as long; without it, only limits on it are worked out.
     `expired` are the reservations that are over and still in the ledger's sums, by default those of the view.
     Raises KeyError where the book does not have the account, ValueError where `expired` are not in the sums.
     A record that cannot be read counts as none.
     """
     with localcontext(EXACT):
         picture = take_picture(view, book, now_us, view.expired if expired is None else expired)
-        return overview_of(picture, readings_of(picture), stops)
+        return overview_of(picture, readings_of(picture), stops, tail=tail)
 
 
-def overview_of(picture: Picture, readings: Iterable[Reading], stops: tuple[Stop, ...]) -> AccountOverview:
-    """Return a picture's account with these readings of its limits."""
+def overview_of(
+    picture: Picture, readings: Iterable[Reading], stops: tuple[Stop, ...], *, tail: bool
+) -> AccountOverview:
+    """Return a picture's account with these readings of its limits, and `tail`: with value at risk."""
     kept = tuple(readings)
     found = [reading.finding for reading in kept if reading.finding is not None]
     binding = binding_finding(finding for finding in found if finding.limit.of_account)
     shown = tuple(map(_limit_overview, kept))
     bound = next((limit for limit, read in zip(shown, kept, strict=True) if read.finding is binding), None)
-    return _account_overview(picture, stops, shown, binding, None if binding is None else bound)
+    return _account_overview(picture, stops, shown, binding, None if binding is None else bound, tail=tail)
 
 
 def _account_overview(
@@ -143,6 +149,8 @@ def _account_overview(
     limits: tuple[LimitOverview, ...],
     binding: Finding | None,
     binding_limit: LimitOverview | None,
+    *,
+    tail: bool,
 ) -> AccountOverview:
     state, parameters = picture.state, picture.book.parameters
     stale, missing = _bad_prices(picture)
@@ -163,8 +171,8 @@ def _account_overview(
         peak_equity=None if state is None else tidy(state.peak_equity),
         daily_start_equity=None if state is None else tidy(state.daily_start_equity),
         weekly_start_equity=None if state is None else tidy(state.weekly_start_equity),
-        metrics=_metrics(picture),
-        value_at_risk=_value_at_risk(picture),
+        metrics=_metrics(picture, tail=tail),
+        value_at_risk=_value_at_risk(picture) if tail else None,
         positions=tuple(map(_position_overview, (picture.legs or {}).values(), repeat(picture))),
         limits=limits,
         binding_limit=binding_limit,
@@ -216,11 +224,11 @@ def _held_symbols(state: AccountState, ledger: Ledger) -> Iterator[tuple[str, Po
             yield opened.symbol, None
 
 
-def _metrics(picture: Picture) -> dict[str, Decimal | None]:
+def _metrics(picture: Picture, *, tail: bool) -> dict[str, Decimal | None]:
     subject = picture.whole
     if subject is None:
         return {}
-    values = {metric: metric.value(subject) for metric in _OF_ACCOUNT}
+    values = {metric: metric.value(subject) for metric in (_WITH_TAIL if tail else _OF_ACCOUNT)}
     return {metric.name: None if value is None else metric.show(value) for metric, value in values.items()}
 
 

@@ -73,7 +73,7 @@ def firm_overview(
     """
     with localcontext(EXACT):
         firm = firm_of(pictures, book, now_us)
-        return overview_of(firm, _readings_of_firm(firm), stops)
+        return overview_of(firm, _readings_of_firm(firm), stops, tail=True)
 
 
 def global_signal(pictures: Sequence[Picture], book: CompiledBook, now_us: int) -> GlobalSignal:

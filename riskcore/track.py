@@ -76,4 +76,4 @@ def _fall(high: Decimal, equity: Decimal) -> Decimal:
     """Return the fall from a high, 0 from one that is not above 0, rounded up."""
     if high <= ZERO or equity >= high:
         return ZERO
-    return EXACT.divide(high - equity, high).quantize(FINEST, ROUND_CEILING, EXACT)
+    return EXACT.divide(EXACT.subtract(high, equity), high).quantize(FINEST, ROUND_CEILING, EXACT)

@@ -40,7 +40,7 @@ class MetricsView(RiskView):
         account_id = read_part("account_id", account_id, identifier)
         demand_account(request, account_id)
         at = desk()
-        found = next(iter(overviews(at.store, in_force_now(at.store), (account_id,))), None)
+        found = next(iter(overviews(at.store, in_force_now(at.store), (account_id,), tail=True)), None)
         if found is None:
             raise errors.not_found(f"there is no account {account_id}")
         return Response({name: getattr(found, name) for name in found.__struct_fields__ if name != "limits"})

@@ -48,7 +48,7 @@ class PortfolioView(RiskView):
 
 
 def _account(store: Store, account_id: str) -> AccountOverview:
-    found = next(iter(overviews(store, in_force_now(store), (account_id,))), None)
+    found = next(iter(overviews(store, in_force_now(store), (account_id,), tail=True)), None)
     if found is None:
         raise errors.not_found(f"there is no account {account_id}")
     return found

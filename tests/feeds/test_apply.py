@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from feeds.apply import NoBook, apply_prices, apply_report, keep_baselines, restore_baselines
 from feeds.books import CompiledBooks
 from feeds.messages import PriceReport
-from feeds.models import AccountBaseline
+from feeds.models import AccountBaseline, EquityPoint
 from riskcore.book import encode_book
 from riskcore.case import decode_state
 from riskcore.ports import AccountChange, AccountQuery, Commit, Load
@@ -122,6 +124,17 @@ class TestBaselines:
 
         assert restore_baselines(kept) == 0
         assert equity(kept) == 55
+
+    def test_how_far_equity_fell_is_known_again_from_the_points_that_were_kept(self, kept, books):
+        for minutes_ago, value in ((9, 1_000), (3, 200), (2, 100)):
+            at = timezone.now() - timedelta(minutes=minutes_ago)
+            EquityPoint.objects.create(account_id="A", at=at, equity=Decimal(value))
+        empty = MemoryStore()
+        assert restore_baselines(empty) == 1
+        apply_report(empty, books, report(150))
+        found = state(empty)
+        assert found is not None
+        assert found.drawdown_rapid == Decimal("0.5")
 
     def test_an_account_that_reported_before_they_were_back_goes_on_from_them(self, kept, books):
         empty = MemoryStore()

@@ -24,7 +24,7 @@ def defaults(db):
     ensure_defaults()
 
 
-def bars(symbol: str, *closes: str, interval: Interval = Interval.DAY) -> None:
+def bars(symbol: str, *closes: str | None, interval: Interval = Interval.DAY, received: bool = False) -> None:
     PriceBar.objects.bulk_create(
         PriceBar(
             symbol=symbol,
@@ -34,8 +34,11 @@ def bars(symbol: str, *closes: str, interval: Interval = Interval.DAY) -> None:
             high=Decimal(close),
             low=Decimal(close),
             close=Decimal(close),
+            first_at=FIRST + timedelta(days=day) if received else None,
+            last_at=FIRST + timedelta(days=day) if received else None,
         )
         for day, close in enumerate(closes)
+        if close is not None
     )
 
 
@@ -92,6 +95,35 @@ def test_no_more_days_are_taken_than_wanted():
     book = publish_returns(now(60), days=25)
     assert book is not None
     assert returns(book.version).days == 25
+
+
+def test_a_feed_that_says_friday_s_price_all_weekend_makes_no_returns_of_nothing():
+    prices = rising(40)
+    bars("BTCUSDT", *prices)
+    weekend = [prices[day - day % 7] if day % 7 in (1, 2) else prices[day] for day in range(40)]
+    bars("ACME", *weekend, received=True)
+    book = publish_returns(now(40), days=500)
+    assert book is not None
+    found = returns(book.version)
+    table = np.frombuffer(found.values, dtype="<f8").reshape(2, found.days)
+    assert (table != 0).all()
+    assert found.days == 40 - 12 - 1  # twelve days of weekends, and the first has no return
+
+
+def test_what_lies_before_a_long_gap_is_no_history():
+    bars("BTCUSDT", *rising(60))
+    bars("STRAY", *rising(35), *[None] * 20, *rising(5))
+    book = publish_returns(now(60), days=500)
+    assert book is not None
+    found = returns(book.version)
+    assert (found.symbols, found.days) == (("BTCUSDT",), 59)
+
+
+def test_where_all_have_the_gap_only_what_is_after_it_counts():
+    bars("BTCUSDT", *rising(35), *[None] * 20, *rising(30))
+    book = publish_returns(now(85), days=500)
+    assert book is not None
+    assert returns(book.version).days == 29
 
 
 def test_bars_of_minutes_are_no_days():

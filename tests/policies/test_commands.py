@@ -98,6 +98,15 @@ def test_verify_decisions_reports_an_answer_that_was_changed(decisions, capsys):
     assert "approved: recorded true, now false" in said
 
 
+def test_verify_decisions_does_not_mind_a_metric_that_was_not_shown_then(decisions, capsys):
+    with connection.cursor() as cursor:
+        shown = '"drawdown_rapid":"0.000000",'
+        cursor.execute(f"UPDATE audit_orderdecision SET answer = REPLACE(answer, '{shown}', '')")
+    assert not any("drawdown_rapid" in row.answer for row in OrderDecision.objects.all())
+    call_command("verify_decisions")
+    assert "0 come out otherwise" in capsys.readouterr().out
+
+
 def test_verify_decisions_reports_inputs_that_were_changed(decisions, capsys):
     with connection.cursor() as cursor:
         cursor.execute("""UPDATE audit_orderdecision SET inputs = REPLACE(inputs, '"100000"', '"1"')""")

@@ -175,6 +175,16 @@ def test_a_limit_that_does_not_hold_blocks_with_the_figure() -> None:
     assert float(breach.utilisation) == pytest.approx(float(breach.value) / 0.02, abs=1e-3)
 
 
+def test_the_order_in_which_floats_are_added_up_eases_no_limit() -> None:
+    steps = np.full((30, 3), 0.0)
+    steps[0] = (-0.1, -0.2, -0.3)
+    names = ("AAA", "BBB", "CCC")
+    limited = book_of(policy("var_99", "<=", "0.000001"), returns=returns(steps, names))
+    held = state(*(position(1, name, entry_price=1) for name in names), equity=2)
+    each = {"prices": marks(AAA=1, BBB=1, CCC=1)}
+    assert not check(order(3, SELL, symbol="AAA", price=1), at=held, under=limited, **each).approved
+
+
 def test_a_limit_of_an_exchange_is_on_what_is_held_there() -> None:
     limited = book_of(policy("var_99", "<=", 1, **scoped(Scope.EXCHANGE, "X")), accounts=(account(exchange="X"),))
     held = state(position(1, exchange="Y"), position(1, "ETHUSDT", exchange="X"))
@@ -297,7 +307,7 @@ def seen(under: CompiledBook, ledger: Ledger | None = None) -> Any:
         own_bids={},
         own_asks={},
     )
-    return overview(view, under, NOW)
+    return overview(view, under, NOW, tail=True)
 
 
 def test_an_account_shows_it_in_currency_and_as_a_fraction() -> None:
