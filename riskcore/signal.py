@@ -64,27 +64,43 @@ class GlobalSignal(Struct, frozen=True, kw_only=True):
     timestamp: datetime
 
 
-def firm_overview(
-    pictures: Iterable[Picture], book: CompiledBook, now_us: int, stops: tuple[Stop, ...]
-) -> AccountOverview:
-    """Return the firm as an account is returned: sums over those that can be valued, limits of global scope.
+class Read(Struct, frozen=True):
+    """An account, or the firm, with every limit on it held against it."""
 
-    A limit of global scope holds for every account, and for all of them together. `account_id` is empty.
+    picture: Picture
+    readings: tuple[Reading, ...]
+
+
+def read_account(picture: Picture) -> Read:
+    """Return an account with the readings of its limits."""
+    with localcontext(EXACT):
+        return Read(picture, tuple(readings_of(picture)))
+
+
+def read_firm(pictures: Iterable[Picture], book: CompiledBook, now_us: int) -> Read:
+    """Return the sums over the accounts that can be valued, with the readings of the limits of global scope.
+
+    A limit of global scope holds for every account, and for all of them together.
     """
     with localcontext(EXACT):
         firm = firm_of(pictures, book, now_us)
-        return overview_of(firm, _readings_of_firm(firm), stops, tail=True)
+        return Read(firm, tuple(reading for reading in readings_of(firm) if _is_of_firm(reading)))
 
 
-def global_signal(pictures: Sequence[Picture], book: CompiledBook, now_us: int) -> GlobalSignal:
+def firm_overview(firm: Read, stops: tuple[Stop, ...]) -> AccountOverview:
+    """Return the firm as an account is returned, with value at risk; its `account_id` is empty."""
+    with localcontext(EXACT):
+        return overview_of(firm.picture, firm.readings, stops, tail=True)
+
+
+def global_signal(accounts: Sequence[Read], firm: Read, book: CompiledBook, now_us: int) -> GlobalSignal:
     """Return the signal of the firm whose accounts these are; all that the book knows count as its accounts."""
     with localcontext(EXACT):
-        firm = firm_of(pictures, book, now_us)
-        findings = [reading.finding for reading in _readings_of_firm(firm) if reading.finding is not None]
-        level, score = _standing_of(firm, findings)
-        tier = _tier(firm, findings, level)
-        at_risk = [found for picture in pictures if (found := _at_risk(picture)) is not None]
-        valued = sum(picture.whole is not None for picture in pictures)
+        findings = [reading.finding for reading in firm.readings if reading.finding is not None]
+        level, score = _standing_of(firm.picture, findings)
+        tier = _tier(firm.picture, findings, level)
+        at_risk = [found for account in accounts if (found := _at_risk(account)) is not None]
+        valued = sum(account.picture.whole is not None for account in accounts)
         return GlobalSignal(
             risk_level=level,
             overall_risk_score=score,
@@ -98,10 +114,6 @@ def global_signal(pictures: Sequence[Picture], book: CompiledBook, now_us: int) 
             policy_book_version=book.version,
             timestamp=moment(now_us),
         )
-
-
-def _readings_of_firm(firm: Picture) -> list[Reading]:
-    return [reading for reading in readings_of(firm) if _is_of_firm(reading)]
 
 
 def _is_of_firm(reading: Reading) -> bool:
@@ -120,13 +132,13 @@ def _standing_of(picture: Picture, findings: Iterable[Finding]) -> tuple[RiskLev
     return level, risk_score(binding)
 
 
-def _at_risk(picture: Picture) -> AccountAtRisk | None:
+def _at_risk(account: Read) -> AccountAtRisk | None:
     """Return an account that is at WARNING or worse by the limits that are on it."""
-    findings = [reading.finding for reading in readings_of(picture) if reading.finding is not None]
-    level, score = _standing_of(picture, (finding for finding in findings if finding.limit.of_account))
+    findings = (reading.finding for reading in account.readings)
+    level, score = _standing_of(account.picture, [found for found in findings if found and found.limit.of_account])
     if score is None or level is RiskLevel.INFO:
         return None
-    return AccountAtRisk(account_id=picture.account.id, risk_level=level, risk_score=score)
+    return AccountAtRisk(account_id=account.picture.account.id, risk_level=level, risk_score=score)
 
 
 def _tier(firm: Picture, findings: Iterable[Finding], level: RiskLevel) -> Tier:
