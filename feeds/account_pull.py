@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
-from msgspec.structs import replace
 
 from feeds import pull_metrics
 from feeds.books import CompiledBooks, in_force
@@ -101,22 +100,9 @@ class AccountPull:
 
     def _take(self, account: Account, parameters: Parameters, monitor: Monitor) -> MonitorResult:
         report = monitor.report(account.id, home_exchange=account.exchange)
-        taken = self._apply(report, parameters) or (
-            self._still_holds(report) and self._apply(replace(report, sequence=-1), parameters)
-        )
-        return MonitorResult.TAKEN if taken else MonitorResult.KNOWN
-
-    def _apply(self, report: AccountReport, parameters: Parameters) -> bool:
-        return run_sync(report_steps(report, parameters), self._store, self._books, self._pace).is_new
-
-    def _still_holds(self, report: AccountReport) -> bool:
-        """Return whether a report is the known state again, by its number, but of a later moment.
-
-        A push of the same number is a duplicate. An answer is not: the monitor was asked anew, and says that nothing
-        has changed until then.
-        """
-        known = _state(self._view(report.account_id)) if report.sequence >= 0 else None
-        return known is not None and known.sequence == report.sequence and known.sent_at_us < report.sent_at_us
+        steps = report_steps(report, parameters, pulled=True)
+        taken = run_sync(steps, self._store, self._books, self._pace)
+        return MonitorResult.TAKEN if taken.is_new else MonitorResult.KNOWN
 
     def _book_with(self, account_id: str) -> CompiledBook | None:
         """Return the book that knows an account, the newest one if need be; None while approvals are held back."""

@@ -82,6 +82,18 @@ def is_outdated(report: AccountReport, previous: AccountState | None) -> bool:
     return Source(previous.sequence, previous.sent_at_us).is_older(report.sequence, report.sent_at_us)
 
 
+def is_outdated_answer(report: AccountReport, previous: AccountState | None) -> bool:
+    """Return whether a stamped report that was asked for is of no later moment than what is known, or lags behind it.
+
+    The same number again is no duplicate here: it says that the state still holds, at its later moment.
+    """
+    if previous is None:
+        return False
+    if 0 <= report.sequence < previous.sequence:
+        return True
+    return report.sent_at_us <= (previous.sent_at_us or previous.received_at_us)
+
+
 def merge(report: AccountReport, previous: AccountState | None, now_us: int, parameters: Parameters) -> AccountState:
     """Return the new state. The peak never falls; a day's or week's start is the last equity before its roll-over."""
     equity, zone, minute = report.equity, parameters.day_zone, parameters.day_roll_minute
@@ -114,13 +126,14 @@ def _start(previous: AccountState | None, start: str, end: str, equity: Decimal,
     return previous.equity, 0
 
 
-def report_steps(report: AccountReport, parameters: Parameters) -> Steps:
-    """Take over a whole report. Its numbers start those of the positions and the P&L anew.
+def report_steps(report: AccountReport, parameters: Parameters, *, pulled: bool = False) -> Steps:
+    """Take over a whole report. It starts the numbers of the positions and the P&L anew, for a sender that lost count.
 
-    Raises NotApplied where the account changed at every attempt, or its record cannot be read and the report
-    does not say all that was in it.
+    One that was `pulled`, stamped and not sent by anybody, leaves all numbers alone, and changes nothing unless it is
+    of a later moment than what is known. Raises NotApplied where the account changed at every attempt, or its record
+    cannot be read and the report does not say all that was in it.
     """
-    return intake_steps(_query(report.account_id), partial(_take_report, report, parameters))
+    return intake_steps(_query(report.account_id), partial(_take_report, report, parameters, pulled))
 
 
 def positions_steps(report: PositionsReport) -> Steps:
@@ -138,17 +151,27 @@ def _query(account_id: str) -> AccountQuery:
 
 
 def _take_report(
-    report: AccountReport, parameters: Parameters, view: AccountView, now_us: int, looked_at: frozenset[str]
+    report: AccountReport,
+    parameters: Parameters,
+    pulled: bool,
+    view: AccountView,
+    now_us: int,
+    looked_at: frozenset[str],
 ) -> Taken:
     previous, flow = _previous(view, report), _flow(view)
     newest_us = max(flow.positions.sent_at_us, flow.pnl.sent_at_us, flow.complete_from_us)
-    if is_outdated(report, previous) or 0 < report.sent_at_us < newest_us:
+    outdated = (is_outdated_answer if pulled else is_outdated)(report, previous)
+    if outdated or 0 < report.sent_at_us < newest_us:
         return KNOWN
-    source = Source(-1, report.sent_at_us, now_us)
+    if pulled and previous is not None:
+        report = replace(report, sequence=max(report.sequence, previous.sequence))
+    positions, pnl = (
+        Source(part.sequence if pulled else -1, report.sent_at_us, now_us) for part in (flow.positions, flow.pnl)
+    )
     with localcontext(EXACT):
         state = merge(report, previous, now_us, parameters)
         track = with_equity(flow.track, report.equity, now_us, parameters.rapid_window_us)
-        flow = replace(flow, positions=source, pnl=source, margin_used=report.margin_used, track=track)
+        flow = replace(flow, positions=positions, pnl=pnl, margin_used=report.margin_used, track=track)
         state = replace(
             state,
             positions=with_fills(state.positions, flow),
@@ -161,8 +184,7 @@ def _take_report(
 def _take_positions(report: PositionsReport, view: AccountView, now_us: int, looked_at: frozenset[str]) -> Taken:
     records = read_records(view)
     flow = records.flow
-    too_old = (report.sent_at_us or now_us) < flow.complete_from_us
-    if too_old or flow.positions.is_older(report.sequence, report.sent_at_us):
+    if _is_older(report, flow.positions, flow, now_us):
         return KNOWN
     missed = flow.positions.missed(report.sequence)
     flow = replace(flow, positions=Source(report.sequence, report.sent_at_us, now_us))
@@ -175,8 +197,7 @@ def _take_pnl(
     report: PnlReport, parameters: Parameters, view: AccountView, now_us: int, looked_at: frozenset[str]
 ) -> Taken:
     state, flow = (records := read_records(view)).state, records.flow
-    too_old = (report.sent_at_us or now_us) < flow.complete_from_us
-    if too_old or flow.pnl.is_older(report.sequence, report.sent_at_us):
+    if _is_older(report, flow.pnl, flow, now_us):
         return KNOWN
     missed = flow.pnl.missed(report.sequence)
     previous = state if _has_money(state) else None
@@ -194,6 +215,16 @@ def _take_pnl(
         merged = merge(whole, previous, now_us, parameters)
         merged = replace(merged, margin_used=margin_with_fills(flow), drawdown_rapid=worst_fall(track))
     return _taken(view, _aged(replace(merged, sequence=state.sequence), flow), flow, now_us, looked_at, missed)
+
+
+def _is_older(report: PositionsReport | PnlReport, known: Source, flow: FlowRecord, now_us: int) -> bool:
+    """Return whether a report of a part is known or older than what is, or too old to be completed with fills.
+
+    The next number is of no use if its stamp is earlier: a whole report of a later moment was pulled in between.
+    """
+    if (report.sent_at_us or now_us) < flow.complete_from_us:
+        return True
+    return known.is_older(report.sequence, report.sent_at_us) or 0 < report.sent_at_us < known.sent_at_us
 
 
 def _aged(state: AccountState, flow: FlowRecord) -> AccountState:

@@ -164,6 +164,23 @@ def test_the_same_number_keeps_the_state_fresh(pulling, monitor, door):
     assert second.sent_at_us > first.sent_at_us
 
 
+def test_an_older_number_is_refused_however_often_the_newer_one_was_said(pulling, monitor, door):
+    for number, (sequence, equity) in enumerate([(7, "1000000"), (7, "1000000"), (3, "10")]):
+        monitor.answer = lambda account_id, s=sequence, e=equity: state(account_id, sequence=s, equity=e)
+        door.post(CHECK, order(f"o-{number}"))
+    found = kept(pulling)
+    assert found is not None
+    assert (found.sequence, found.equity) == (7, Decimal(1_000_000))
+
+
+def test_a_dead_state_from_a_clock_that_is_ahead_grows_old(ageing, monitor, door):
+    """Its moment is still to come, so that it is as old as its first answer; said again it is no younger."""
+    dead = state("A", timestamp=now_us() + 50_000_000)
+    monitor.answer = lambda _account_id: dead
+    assert door.post(CHECK, order()).json["approved"]
+    asked_until(door, lambda answer: reason_of(answer) == "stale_account_state")
+
+
 def test_a_state_that_is_old_when_it_comes_blocks(pulling, monitor, door):
     monitor.answer = lambda account_id: state(account_id, timestamp=now_us() - 60_000_000)
     assert reason_of(door.post(CHECK, order())) == "stale_account_state"

@@ -184,9 +184,9 @@ class DictStore:
         (answered,) = self.check(order)
         return answered
 
-    def report(self, report: AccountReport) -> bool:
+    def report(self, report: AccountReport, *, pulled: bool = False) -> bool:
         (some_book,) = list(self.books.values())[-1:]
-        taken: Taken = self.drive(report_steps(report, some_book.parameters))
+        taken: Taken = self.drive(report_steps(report, some_book.parameters, pulled=pulled))
         return taken.is_new
 
     # ----------------------------------------------------------------------- what tests do to it, and look at

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from riskcore.book import Parameters
 from riskcore.case import decode_state
@@ -499,6 +500,45 @@ def test_a_whole_report_starts_the_numbers_of_the_parts_anew() -> None:
     assert take(store, snapshot(position(3), at=3, sequence=1)).is_new
     assert take(store, pnl(9, at=3, sequence=1)).is_new
     assert held(store) == {"BTCUSDT": 3}
+
+
+def answered(at: int, **what: Any) -> AccountReport:
+    """What a monitor says when it is asked."""
+    fields: dict[str, Any] = {"equity": D(7), "margin_used": D(0), "positions": {}, **what}
+    return AccountReport(account_id="A", sent_at_us=T + at, **fields)
+
+
+@pytest.mark.parametrize("sequence", [99, 100])
+def test_after_a_pulled_report_an_old_number_is_still_old(sequence: int) -> None:
+    """Though it comes without a stamp: the numbers are the feeds' own, and nobody lost count."""
+    store = desk()
+    take(store, snapshot(position(1), at=1, sequence=100))
+    take(store, pnl(5, at=1, sequence=100))
+    assert store.report(answered(2), pulled=True)
+    late = replace(snapshot(position(3)), sequence=sequence, sent_at_us=0)
+    assert not take(store, late).is_new
+    assert not take(store, replace(pnl(9), sequence=sequence, sent_at_us=0)).is_new
+    assert held(store) == {}
+
+
+def test_after_a_pulled_report_the_next_number_counts_and_none_is_missing() -> None:
+    store = desk()
+    take(store, snapshot(position(1), at=1, sequence=100))
+    take(store, pnl(5, at=1, sequence=100))
+    assert store.report(answered(2), pulled=True)
+    assert take(store, snapshot(position(3), at=3, sequence=101)).missed == 0
+    assert take(store, pnl(9, at=3, sequence=102)).missed == 1
+    assert held(store) == {"BTCUSDT": 3}
+
+
+def test_a_next_number_of_an_earlier_moment_than_the_pulled_report_is_older() -> None:
+    store = desk()
+    take(store, snapshot(position(1), at=1, sequence=100))
+    take(store, pnl(5, at=1, sequence=100))
+    assert store.report(answered(3), pulled=True)
+    assert not take(store, snapshot(position(3), at=2, sequence=101)).is_new
+    assert not take(store, pnl(9, at=2, sequence=101)).is_new
+    assert held(store) == {}
 
 
 def test_a_whole_report_is_completed_with_the_fills_after_it() -> None:

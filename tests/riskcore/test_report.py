@@ -13,7 +13,7 @@ from riskcore.calendar import microseconds
 from riskcore.case import decode_state
 from riskcore.intake import NotApplied
 from riskcore.ports import Commit
-from riskcore.report import AccountReport, PnlReport, is_outdated, merge, pnl_steps
+from riskcore.report import AccountReport, PnlReport, is_outdated, is_outdated_answer, merge, pnl_steps
 from riskcore.types import AccountState
 from tests.riskcore.builders import DAY, NOW, SECOND, book, number, order, position, state
 from tests.riskcore.store import DictStore
@@ -71,6 +71,60 @@ def test_an_outdated_report_changes_nothing() -> None:
     before = store.accounts["A"].state
     assert not store.report(report(5, sequence=7))
     assert (store.accounts["A"].state, store.accounts["A"].version) == (before, 1)
+
+
+# ------------------------------------------------------------------------------------- answers that were asked for
+
+
+@pytest.mark.parametrize(
+    ("new", "before", "outdated"),
+    [
+        ({"sent_at_us": 2}, {"sent_at_us": 2}, True),  # the same answer again
+        ({"sent_at_us": 1}, {"sent_at_us": 2}, True),
+        ({"sent_at_us": 3}, {"sent_at_us": 2}, False),
+        ({"sequence": 8, "sent_at_us": 2}, {"sequence": 7, "sent_at_us": 2}, True),  # a number is no later moment
+        ({"sequence": 6, "sent_at_us": 3}, {"sequence": 7, "sent_at_us": 2}, True),
+        ({"sequence": 7, "sent_at_us": 3}, {"sequence": 7, "sent_at_us": 2}, False),  # it still holds
+        ({"sequence": 0, "sent_at_us": 3}, {"sequence": 0, "sent_at_us": 2}, False),
+        ({"sent_at_us": 3}, {"sequence": 7, "sent_at_us": 2}, False),
+        ({"sequence": 1, "sent_at_us": 3}, {"sent_at_us": 2}, False),
+        ({"sent_at_us": NOW}, {}, True),  # what was known without a stamp is of the moment of its receipt
+        ({"sent_at_us": NOW + 1}, {}, False),
+    ],
+)
+def test_an_answer_is_outdated_unless_it_is_of_a_later_moment(new, before, outdated: bool) -> None:
+    assert is_outdated_answer(report(**new), state(received_at_us=NOW, **before)) is outdated
+
+
+def test_the_first_answer_is_never_outdated() -> None:
+    assert not is_outdated_answer(report(sequence=0, sent_at_us=1), None)
+
+
+def test_the_same_answer_again_makes_nothing_younger() -> None:
+    """A monitor whose clock is ahead says a moment that is still to come: only the receipt tells its age."""
+    store = DictStore(book(), state(account_id="B"))
+    ahead = report(5, sent_at_us=NOW + 30 * SECOND)
+    assert store.report(ahead, pulled=True)
+    before = store.accounts["A"].state
+    store.now_us += 10 * SECOND
+    assert not store.report(ahead, pulled=True)
+    assert (store.accounts["A"].state, store.accounts["A"].version) == (before, 1)
+
+
+def test_an_answer_that_says_a_state_still_holds_leaves_its_number_there() -> None:
+    store = DictStore(book(), state(account_id="B"))
+    for stamp in (1, 2, 3):
+        assert store.report(report(5, sequence=7, sent_at_us=NOW + stamp), pulled=True)
+        assert known(store).sequence == 7
+    assert not store.report(report(6, sequence=3, sent_at_us=NOW + 4), pulled=True)
+    assert (known(store).equity, known(store).sequence, known(store).sent_at_us) == (5, 7, NOW + 3)
+
+
+def test_an_answer_without_a_number_leaves_the_known_one_there() -> None:
+    store = DictStore(book(), state(sequence=7))
+    assert store.report(report(5, sent_at_us=NOW + 1), pulled=True)
+    assert known(store).sequence == 7
+    assert not store.report(report(6, sequence=3))
 
 
 # -------------------------------------------------------------------------------------------- peak and starts
