@@ -31,3 +31,35 @@ class BookPublished(Event, frozen=True, kw_only=True):
     actor: str
     reason: str
     created_at: datetime
+
+
+class StopEngaged(Event, frozen=True, kw_only=True, tag_field="event", tag="stop_engaged"):
+    """An emergency stop is in force: no order in its scope is approved from now on."""
+
+    subject: ClassVar[str] = "risk.emergency"
+
+    stop_id: str
+    scope: str
+    scope_id: str
+    state: str
+    unwind: bool
+    reason: str
+    triggered_by: str
+    trigger: str
+    engaged_at: datetime
+
+
+class StopLifted(Event, frozen=True, kw_only=True, tag_field="event", tag="stop_lifted"):
+    """An emergency stop was lifted. Others that are in force stay so."""
+
+    subject: ClassVar[str] = "risk.emergency"
+
+    stop_id: str
+    scope: str
+    scope_id: str
+    state: str
+    lifted_by: str
+    approved_by: str
+    forced: bool
+    reason: str
+    lifted_at: datetime

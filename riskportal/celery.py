@@ -28,6 +28,7 @@ def schedule() -> dict[str, dict[str, Any]]:
         **(for_others if settings.REDIS_URL else {}),
         "restore-if-empty": _every(1.0, "riskportal.restore_if_empty"),
         "drain-journal": _every(1.0, "audit.drain_journal"),
+        "keep-stops": _every(1.0, "emergency.keep_stops"),
         "publish-keys": _every(1.0, "api.publish_keys"),
         "keep-baselines": _every(30.0, "feeds.keep_baselines"),
         "keep-bars": _every(5.0, "feeds.keep_bars"),

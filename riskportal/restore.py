@@ -3,7 +3,7 @@
 The live state is empty at the first start, at every start of an embedded process, and after Redis lost its
 data. It then has no control, and every check is answered with `recovering`, until everything is back: the
 book, the API keys, the accounts' baselines, their ledgers (open orders, message counts, the day's turnover)
-with the reservations in them, and the first answers to orders. The control is written last.
+with the reservations in them, the first answers to orders, and the stops in force. The control is written last.
 
 What is known, and what is not
 ------------------------------
@@ -42,6 +42,7 @@ from msgspec import Struct
 from api.keys import publish_keys, published_records
 from audit.drain import BATCH, BATCHES, drain, drain_batch
 from audit.models import JournalCursor, OrderDecision
+from emergency.keeping import stops_to_restore
 from feeds.apply import restore_baselines
 from policies.book import latest, loaded, published
 from policies.models import Book
@@ -194,7 +195,7 @@ def _revive(store: Store, recovery: Recovery, report: Report, claim: str) -> Rep
     generation = store.restore(
         book_version=newest.version,
         content=published(newest),
-        stops=(),  # stops are not recorded in this version; the store keeps those that it finds in itself
+        stops=stops_to_restore(store),  # besides those that the store finds in itself
         keys=published_records(),
     )
     logger.info(

@@ -118,6 +118,9 @@ RISK_EMERGENCY_THRESHOLD = env.decimal("RISK_EMERGENCY_THRESHOLD", "0.25", posit
 
 RISK_POLICY_REFRESH = env.duration("RISK_POLICY_REFRESH", "30s", least="1s", most="1h")
 
+# Whether trading may only be re-enabled by somebody other than who stopped it.
+RISK_REENABLE_BY_OTHERS = env.flag("RISK_REENABLE_BY_OTHERS", default=True)
+
 # How long the bars are that are made of the prices received, besides those of a day.
 RISK_PRICE_BARS = env.choice("RISK_PRICE_BARS", "1m", ("1m", "1h", "1d"))
 
@@ -196,6 +199,7 @@ INSTALLED_APPS = [
     "riskportal",
     "simulator",
     "policies",
+    "emergency",
     "feeds",
     "api",
 ]

@@ -21,6 +21,7 @@ touch them on Redis Cluster. What follows the prefix:
 | `fill:LEN:ID:FILL` | string | nothing: the fill was taken | 24 hours |
 | `journal` | stream | field `d`: one entry (JSON); group `life-...` names the stream's life | until trimmed |
 | `books` | hash | version -> content (JSON); first lane only | the last 50 versions |
+| `stop-notes` | hash | name -> what is to be recorded of a stop (JSON); first lane only | until recorded and lifted |
 | `keys` | string | the API keys that doors admit; first lane only | until replaced |
 
 ID is an account's id and LEN its length in bytes, without which two ids could run into one key. START is in
@@ -62,6 +63,7 @@ JOURNAL = "journal"
 JOURNAL_LIFE = "life-"
 BOOKS = "books"
 KEYS = "keys"
+STOP_NOTES = "stop-notes"
 
 BOOKS_KEPT = 50
 
@@ -101,6 +103,7 @@ def lua_names() -> str:
         "JOURNAL": JOURNAL,
         "JOURNAL_LIFE": JOURNAL_LIFE,
         "BOOKS": BOOKS,
+        "STOP_NOTES": STOP_NOTES,
     }
     return "".join(f"local {name} = '{text}'\n" for name, text in names.items())
 

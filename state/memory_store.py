@@ -85,6 +85,29 @@ class MemoryJournal:
         """Nothing is held."""
 
 
+class StopKeeper(Protocol):
+    """Where a MemoryStore keeps its stops and their notes beyond its process: StopFile, or nowhere."""
+
+    def load(self) -> tuple[tuple[Stop, ...], dict[str, bytes]]: ...
+
+    def save(self, stops: Sequence[Stop], notes: Mapping[str, bytes]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class NoStopKeeper:
+    """Stops that end with their process."""
+
+    def load(self) -> tuple[tuple[Stop, ...], dict[str, bytes]]:
+        return (), {}
+
+    def save(self, stops: Sequence[Stop], notes: Mapping[str, bytes]) -> None:
+        """Nothing outlives the process."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
 def _nothing() -> None:
     """Memory has no disk to wait for."""
 
@@ -98,12 +121,20 @@ class MemoryStore:
         Returns the time in microseconds since the epoch.
     journal
         Where the journal is kept; in memory if not said.
+    keeper
+        Where the stops are kept; in memory if not said.
     """
 
     lanes = 1
 
-    def __init__(self, clock: Callable[[], int] = wall_clock_us, journal: Journal | None = None) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], int] = wall_clock_us,
+        journal: Journal | None = None,
+        keeper: StopKeeper | None = None,
+    ) -> None:
         self._clock = clock
+        self._keeper = NoStopKeeper() if keeper is None else keeper
         self._journal = MemoryJournal() if journal is None else journal
         self._lock = threading.Lock()
         self._handing_out = threading.Lock()  # taken before the other one
@@ -119,6 +150,8 @@ class MemoryStore:
         self._signal: Signal | None = None
         self._signal_token = 0
         self._leases = MemoryLeases(clock)
+        self._notes: dict[str, bytes] = {}
+        self._kept_is_known = False
         # Answers, tails and fills: until when each is kept, where and under which name, the oldest first.
         self._remembered: deque[tuple[int, dict[str, Any], str]] = deque()
 
@@ -159,15 +192,39 @@ class MemoryStore:
 
     def stops(self) -> tuple[int, tuple[Stop, ...]]:
         with self._lock:
+            self._recall()
             return self._epoch, self._stops
 
-    def set_stops(self, stops: Sequence[Stop], *, expected_epoch: int | None = None) -> int:
+    def set_stops(
+        self, stops: Sequence[Stop], *, expected_epoch: int | None = None, notes: Mapping[str, bytes] | None = None
+    ) -> int:
         with self._lock:
+            self._recall()
             if expected_epoch is not None and expected_epoch != self._epoch:
                 raise StopsMoved(f"the epoch is {self._epoch}, not {expected_epoch}")
             self._epoch = max(self._epoch + 1, self._clock())
             self._stops = tuple(stops)
+            self._notes.update(notes or {})
+            self._keeper.save(self._stops, self._notes)
             return self._epoch
+
+    def stop_notes(self, *names: str) -> dict[str, bytes]:
+        with self._lock:
+            self._recall()
+            return {name: note for name, note in self._notes.items() if not names or name in names}
+
+    def put_stop_notes(self, notes: Mapping[str, bytes]) -> None:
+        with self._lock:
+            self._recall()
+            self._notes.update(notes)
+            self._keeper.save(self._stops, self._notes)
+
+    def drop_stop_notes(self, *names: str) -> None:
+        with self._lock:
+            self._recall()
+            dropped = [self._notes.pop(name) for name in names if name in self._notes]
+            if dropped:
+                self._keeper.save(self._stops, self._notes)
 
     def publish_book(self, version: int, content: bytes) -> int:
         with self._lock:
@@ -181,9 +238,11 @@ class MemoryStore:
 
     def restore(self, *, book_version: int, content: bytes, stops: Sequence[Stop], keys: bytes) -> str:
         with self._lock:
+            self._recall()
             self._keep_book(book_version, content)
             self._keys = keys
             self._stops = tuple({stop.id: stop for stop in (*stops, *self._stops)}.values())
+            self._keeper.save(self._stops, self._notes)
             self._epoch = max(self._epoch + 1, self._clock())
             self._book_version = book_version if self._generation else max(self._book_version, book_version)
             self._generation = uuid.uuid4().hex
@@ -281,6 +340,7 @@ class MemoryStore:
     def close(self) -> None:
         with self._lock:
             self._journal.close()
+            self._keeper.close()
 
     def _account(self, account_id: str) -> MemoryAccount:
         account = self._accounts.get(account_id)
@@ -330,6 +390,15 @@ class MemoryStore:
 
     def _known_prices(self, symbols: Iterable[str]) -> dict[str, Price]:
         return {symbol: self._prices[symbol] for symbol in symbols if symbol in self._prices}
+
+    def _recall(self) -> None:
+        """Take over the stops of the process before this one, once; a control is never written before."""
+        if self._kept_is_known:
+            return
+        self._stops, self._notes = self._keeper.load()
+        if self._stops:
+            self._epoch = max(self._epoch + 1, self._clock())
+        self._kept_is_known = True
 
     def _keep_book(self, version: int, content: bytes) -> None:
         self._books[version] = content

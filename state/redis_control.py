@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from riskcore.ports import Control, Stop
@@ -69,11 +69,11 @@ class RedisControl:
         _, epoch, _, stops, _ = self._fields(0)
         return (int(epoch) if epoch is not None and epoch.isdigit() else 0), decode_stops(stops) or ()
 
-    def set_stops(self, stops: Sequence[Stop], expected_epoch: int | None) -> int:
-        """Replace the stops in every lane and return their epoch. Raises StopsMoved."""
+    def set_stops(self, stops: Sequence[Stop], expected_epoch: int | None, notes: Mapping[str, bytes]) -> int:
+        """Replace the stops in every lane, keep the notes, and return their epoch. Raises StopsMoved."""
         text = encode_stops(stops)
         expected = "" if expected_epoch is None else str(expected_epoch)
-        written, epoch = self._lead_stops(text, expected, 0)
+        written, epoch = self._lead_stops(text, expected, 0, notes)
         if not written:
             raise StopsMoved(f"the epoch is {epoch}, not {expected}")
         # A lane may be ahead because somebody else has set newer stops, which then lead already. Otherwise
@@ -85,8 +85,11 @@ class RedisControl:
             epoch = number
         return epoch
 
-    def _lead_stops(self, text: bytes, expected: str, least: int) -> tuple[bool, int]:
-        written, epoch = self._run(SET_STOPS, 0, (text, expected, least))
+    def _lead_stops(
+        self, text: bytes, expected: str, least: int, notes: Mapping[str, bytes] | None = None
+    ) -> tuple[bool, int]:
+        pairs = [part for pair in (notes or {}).items() for part in pair]
+        written, epoch = self._run(SET_STOPS, 0, (text, expected, least, *pairs))
         return bool(written), int(epoch)
 
     def _follow_stops(self, text: bytes, epoch: int) -> int:

@@ -84,8 +84,26 @@ class RedisStore:
     def stops(self) -> tuple[int, tuple[Stop, ...]]:
         return self._control.stops()
 
-    def set_stops(self, stops: Sequence[Stop], *, expected_epoch: int | None = None) -> int:
-        return self._control.set_stops(stops, expected_epoch)
+    def set_stops(
+        self, stops: Sequence[Stop], *, expected_epoch: int | None = None, notes: Mapping[str, bytes] | None = None
+    ) -> int:
+        return self._control.set_stops(stops, expected_epoch, notes or {})
+
+    def stop_notes(self, *names: str) -> dict[str, bytes]:
+        key = self._key(keys.STOP_NOTES)
+        if names:
+            found = zip(names, self._bulk.execute("HMGET", key, *names, harmless=True), strict=True)
+            return {name: note for name, note in found if note is not None}
+        flat = iter(self._bulk.execute("HGETALL", key, harmless=True))
+        return {name.decode(): note for name, note in zip(flat, flat, strict=True)}
+
+    def put_stop_notes(self, notes: Mapping[str, bytes]) -> None:
+        for name, note in notes.items():
+            self._bulk.execute("HSET", self._key(keys.STOP_NOTES), name, note)
+
+    def drop_stop_notes(self, *names: str) -> None:
+        if names:
+            self._bulk.execute("HDEL", self._key(keys.STOP_NOTES), *names)
 
     def publish_book(self, version: int, content: bytes) -> int:
         self._keep_book(version, content)

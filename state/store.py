@@ -80,14 +80,33 @@ class Store(Protocol):
         """Return the newest epoch and its stops, also of a store that has lost its memory and found none."""
         ...
 
-    def set_stops(self, stops: Sequence[Stop], *, expected_epoch: int | None = None) -> int:
+    def set_stops(
+        self, stops: Sequence[Stop], *, expected_epoch: int | None = None, notes: Mapping[str, bytes] | None = None
+    ) -> int:
         """Replace the stops in every lane and return the new epoch.
+
+        `notes` are kept together with the stops of the first lane, so that none stands there without its note.
 
         That is every lane there is, also where another process has restored the store for more of them.
         With `expected_epoch`, raises StopsMoved and writes nothing if the epoch is another. Works on a
         store that has lost its memory too: the restore that follows keeps the stops it finds.
         Where it raises StateUnavailable the stops may be in force in some lanes: call it again.
         """
+        ...
+
+    def stop_notes(self, *names: str) -> dict[str, bytes]:
+        """Return what was noted about stops, by name: the notes named that are there, or else all of them.
+
+        Notes outlive the process, and a live state without a control has its own.
+        """
+        ...
+
+    def put_stop_notes(self, notes: Mapping[str, bytes]) -> None:
+        """Keep notes about stops; each takes the place of the one of its name."""
+        ...
+
+    def drop_stop_notes(self, *names: str) -> None:
+        """Forget the notes of these names."""
         ...
 
     def publish_book(self, version: int, content: bytes) -> int:

@@ -14,6 +14,7 @@ from state.async_memory_store import AsyncMemoryStore
 from state.journal_file import JournalFile
 from state.memory_store import MemoryStore
 from state.redis_store import AsyncRedisStore, RedisStore
+from state.stop_file import StopFile
 from state.store import AsyncStore, Store
 
 
@@ -67,7 +68,8 @@ def forget_stores() -> None:
 def _new_store() -> RedisStore | MemoryStore:
     if url := settings.REDIS_URL:
         return RedisStore(url, lanes=settings.RISK_LANES)
-    return MemoryStore(journal=JournalFile(Path(settings.RISK_DATA_DIR) / "journal"))
+    data = Path(settings.RISK_DATA_DIR)
+    return MemoryStore(journal=JournalFile(data / "journal"), keeper=StopFile(data / "stops"))
 
 
 def _new_async_store() -> AsyncRedisStore:

@@ -1,0 +1,1 @@
+"""Stopping trading at once, and letting somebody re-arm it."""

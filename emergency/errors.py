@@ -1,0 +1,28 @@
+"""Why a stop was not lifted; what is wrong with a call is Django's ValidationError, by field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class EmergencyError(Exception):
+    """Something that was refused; its text is for the person who asked for it."""
+
+
+class NotInForce(EmergencyError):
+    """There is no such stop, or it was lifted before."""
+
+
+class SamePerson(EmergencyError):
+    """It takes somebody else."""
+
+
+class StillBreached(EmergencyError):
+    """An emergency policy is breached in the stop's scope. `breaches` says which, for people."""
+
+    def __init__(self, what: str, breaches: Sequence[str]) -> None:
+        self.breaches = tuple(breaches)
+        super().__init__(
+            f"{what} stays: {'; '.join(breaches)}. "
+            "Reduce the risk first, or ask with force, which a second person must approve."
+        )

@@ -1,0 +1,221 @@
+"""Writes the record of stops. Each function may be called again with the same, and changes nothing then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID, uuid4, uuid5
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from audit.services import record, snapshot
+from bus.events import StopEngaged
+from bus.publish import publish
+from emergency.flags import now_us
+from emergency.models import EmergencyStop, StopAccount, StopStep
+from emergency.notes import AccountsNote, AccountThen, Note, StepNote, StopNote
+from emergency.words import Event, Status, Trigger
+from riskcore.calendar import microseconds, moment
+from riskcore.ports import StopScope
+from riskcore.types import TradingState
+from state.wiring import store
+
+_TOGETHER = 500
+
+
+@transaction.atomic
+def record_stop(note: StopNote, accounts: Sequence[AccountThen] = ()) -> bool:
+    """Write a stop with its first steps and its audit event, unless it is there; return whether it was not."""
+    row, created = _find_or_add(note)
+    if created:
+        where = f"{note.scope} {note.scope_id}".strip()
+        _add(row, note.asked_at_us, Event.ASKED, f"{note.state} {where} by {note.triggered_by}: {note.reason}")
+    _complete(row, note)
+    if accounts:
+        record_accounts(note.id, accounts)
+        _add(row, note.engaged_at_us or note.asked_at_us, Event.RECORDED, f"{len(accounts)} accounts as they were")
+    if created:
+        record(
+            actor=note.actor,
+            action="stop.engage",
+            object_type="emergency_stop",
+            object_id=row.pk,
+            object_label=str(row),
+            reason=note.reason,
+            before=None,
+            after=snapshot(row),
+        )
+    return created
+
+
+def _complete(row: EmergencyStop, note: StopNote) -> None:
+    """Write from when on a stop is known to be in force, once that is known."""
+    if not note.engaged_at_us or row.in_force_known:
+        return
+    row = EmergencyStop.objects.select_for_update().get(pk=row.pk)
+    if row.in_force_known:
+        return
+    row.engaged_at, row.in_force_known = moment(note.engaged_at_us), True
+    row.save(by_service=True)
+    _add(row, note.engaged_at_us, Event.IN_FORCE, "No order that it covers is approved from here on.")
+
+
+def _find_or_add(note: StopNote) -> tuple[EmergencyStop, bool]:
+    """Return the row of a stop, and whether it was added; of several that would add it at once one does."""
+    found = EmergencyStop.objects.filter(pk=UUID(note.id)).first()
+    if found is not None:
+        return found, False
+    row = EmergencyStop(pk=UUID(note.id), **_columns(note))
+    try:
+        with transaction.atomic():
+            row.save(by_service=True, force_insert=True)
+    except IntegrityError:
+        return EmergencyStop.objects.get(pk=row.pk), False
+    return row, True
+
+
+def _columns(note: StopNote) -> dict[str, Any]:
+    return {
+        "scope": note.scope.value,
+        "scope_id": note.scope_id,
+        "state": note.state.value,
+        "reason": note.reason,
+        "triggered_by": note.triggered_by,
+        "trigger": note.trigger.value,
+        "unwind": note.unwind,
+        "asked_at": moment(note.asked_at_us),
+        "engaged_at": moment(note.engaged_at_us or note.asked_at_us),
+        "recorded_at": timezone.now(),
+    }
+
+
+def record_accounts(stop_id: str, accounts: Sequence[AccountThen]) -> None:
+    """Write accounts as they were at the moment of a stop; those that are there stay as they are."""
+    rows = [
+        StopAccount(stop_id=UUID(stop_id), account_id=each.account_id, account_version=each.version, state=each.state)
+        for each in accounts
+    ]
+    StopAccount.objects.bulk_create(rows, batch_size=_TOGETHER, ignore_conflicts=True)
+
+
+def record_step(note: StepNote) -> None:
+    """Write a step, unless it is there."""
+    StopStep.objects.bulk_create(
+        [
+            StopStep(
+                id=UUID(note.id),
+                stop_id=UUID(note.stop_id),
+                at=moment(note.at_us),
+                what=note.what,
+                detail=note.detail,
+            )
+        ],
+        ignore_conflicts=True,
+    )
+
+
+@transaction.atomic
+def record_notes(notes: Iterable[Note]) -> list[str]:
+    """Write what is noted, stops first; return the names of the notes that are of no more use."""
+    ordered = sorted(notes, key=lambda note: not isinstance(note, StopNote))
+    done = []
+    for note in ordered:
+        if isinstance(note, StopNote):
+            if record_stop(note):
+                transaction.on_commit(partial(publish, engaged_event(note)))
+            continue
+        if EmergencyStop.objects.filter(pk=UUID(note.stop_id)).exists():
+            record_accounts(note.stop_id, note.accounts) if isinstance(note, AccountsNote) else record_step(note)
+            done.append(note.name)
+    return done
+
+
+@transaction.atomic
+def add_step(
+    stop_id: str | UUID,
+    what: str,
+    detail: str = "",
+    *,
+    at: datetime | None = None,
+    status: Status | None = None,
+    residuals: Sequence[object] | None = None,
+) -> StopStep:
+    """Add a step to a stop's timeline, and with it say how far it has come and what is left.
+
+    Parameters
+    ----------
+    what, detail
+        A word for programs (at most 32 characters), a sentence for people.
+    at
+        When, timezone-aware; the present moment of the live state if left out.
+    status, residuals
+        What the stop is like from now on; None leaves it as it is.
+
+    Raises
+    ------
+    EmergencyStop.DoesNotExist
+        There is no such stop on record (yet).
+    """
+    row = EmergencyStop.objects.select_for_update().get(pk=stop_id)
+    if status is not None or residuals is not None:
+        row.status = row.status if status is None else status
+        row.residuals = row.residuals if residuals is None else list(residuals)
+        row.save(by_service=True)
+    return _add(row, microseconds(at) if at is not None else now_us(store()), what, detail)
+
+
+def _add(row: EmergencyStop, at_us: int, what: str, detail: str) -> StopStep:
+    step = StopStep(id=uuid4(), stop=row, at=moment(at_us), what=str(what), detail=detail)
+    step.save()
+    return step
+
+
+def engaged_event(note: StopNote) -> StopEngaged:
+    """Return what is published of a stop; where it is found later than it was engaged, it may come twice."""
+    return StopEngaged(
+        stop_id=note.id,
+        scope=note.scope.value,
+        scope_id=note.scope_id,
+        state=note.state.value,
+        unwind=note.unwind,
+        reason=note.reason,
+        triggered_by=note.triggered_by,
+        trigger=note.trigger.value,
+        engaged_at=moment(note.engaged_at_us or note.asked_at_us),
+    )
+
+
+def asked_again(stop_id: str, at_us: int, *, triggered_by: str, trigger: Trigger, reason: str) -> StepNote:
+    """Return the step that says that a stop in force was asked for again: one a minute for each who asks.
+
+    A monitor asks every second while what it stopped for goes on. People's reasons are all kept.
+    """
+    detail = f"{trigger} {triggered_by}: {reason}"
+    said = detail if trigger is Trigger.PERSON else f"{trigger} {triggered_by}"
+    return StepNote(
+        id=str(uuid5(UUID(stop_id), f"{at_us // 60_000_000} {said}")),
+        stop_id=stop_id,
+        at_us=at_us,
+        what=Event.ASKED_AGAIN.value,
+        detail=detail,
+    )
+
+
+def note_of(row: EmergencyStop) -> StopNote:
+    """Return the note of a stop on record."""
+    return StopNote(
+        id=str(row.pk),
+        scope=StopScope(row.scope),
+        scope_id=row.scope_id,
+        state=TradingState(row.state),
+        reason=row.reason,
+        triggered_by=row.triggered_by,
+        trigger=Trigger(row.trigger),
+        unwind=row.unwind,
+        actor=row.triggered_by,
+        asked_at_us=microseconds(row.asked_at),
+        engaged_at_us=microseconds(row.engaged_at),
+    )
