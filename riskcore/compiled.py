@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UnsetType
 
-from riskcore.book import Account, Book, Instrument, Operator, Policy, Profile, Restriction, Returns, Scope
+from riskcore.book import Account, Book, Instrument, Operator, Profile, Restriction, Returns, Scope
 from riskcore.calendar import DAY_US, microseconds
 from riskcore.decimals import ZERO
 from riskcore.limits import Bound, Limit, make_limit, profile_limits
@@ -48,14 +48,14 @@ class CompiledBook:
         self.restrictions: dict[str, list[Restriction]] = {}
         for restriction in book.restrictions:
             self.restrictions.setdefault(restriction.symbol, []).append(restriction)
-        self._everywhere = tuple(make_limit(policy) for policy in book.policies if policy.scope is Scope.GLOBAL)
+        # The limit of every policy, in their order.
+        self.limits = tuple(make_limit(policy) for policy in book.policies)
+        self._everywhere = tuple(limit for limit in self.limits if limit.policy.scope is Scope.GLOBAL)
         self._by_scope: dict[tuple[Scope, str], list[Limit]] = {}
-        for policy in book.policies:
-            self._index(policy)
+        for limit in self.limits:
+            self._index(limit)
         # An order whose exchange nobody knows may be for any: every exchange's limits hold for it.
-        self._by_scope[Scope.EXCHANGE, ""] = [
-            make_limit(policy) for policy in book.policies if policy.scope is Scope.EXCHANGE
-        ]
+        self._by_scope[Scope.EXCHANGE, ""] = [limit for limit in self.limits if limit.policy.scope is Scope.EXCHANGE]
         self._of_profile = {profile.name: profile_limits(profile) for profile in book.profiles}
         self._combinations: dict[tuple[str, str, str, str], tuple[Limit, ...]] = {}
 
@@ -63,12 +63,14 @@ class CompiledBook:
         """Return whether the history of prices ended too long ago to say anything."""
         return now_us > self._returns_over_us
 
-    def _index(self, policy: Policy) -> None:
-        if policy.scope is Scope.GLOBAL:
-            return
-        limit = make_limit(policy)
-        for scope_id in policy.scope_ids:
+    def _index(self, limit: Limit) -> None:
+        policy = limit.policy
+        for scope_id in policy.scope_ids if policy.scope is not Scope.GLOBAL else ():
             self._by_scope.setdefault((policy.scope, scope_id), []).append(limit)
+
+    def limits_of_profile(self, name: str) -> tuple[Limit, ...]:
+        """Return the bounds of a capital profile as limits; none where there is no such profile."""
+        return self._of_profile.get(name, ())
 
     def limits_for(self, order: Order, account: Account, exchange: str) -> tuple[Limit, ...]:
         """Return every limit in scope of the order, those reported first in front.

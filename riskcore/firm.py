@@ -11,7 +11,7 @@ from riskcore.book import Account
 from riskcore.compiled import CompiledBook
 from riskcore.decimals import ZERO
 from riskcore.metrics import Subject
-from riskcore.picture import Picture
+from riskcore.picture import Picture, worst_by_symbol
 from riskcore.simulate import NO_ORDERS, Leg, exposure_of
 from riskcore.tail import Tail
 from riskcore.types import AccountState, Ledger
@@ -37,6 +37,7 @@ def firm_of(pictures: Iterable[Picture], book: CompiledBook, now_us: int) -> Pic
         ledger=Ledger(),
         prices={},
         legs=None,
+        worst={},
         whole=None,
     )
     if not states:
@@ -56,7 +57,8 @@ def firm_of(pictures: Iterable[Picture], book: CompiledBook, now_us: int) -> Pic
     every_leg = list(chain.from_iterable((picture.legs or {}).values() for picture in valued))
     legs = _by_symbol(every_leg)
     tail = Tail(book.returns, list(legs.values()), state.equity, old=book.has_old_returns(now_us))
-    return replace(none, state=state, legs=legs, whole=Subject(state=state, exposure=exposure_of(every_leg), tail=tail))
+    whole = Subject(state=state, exposure=exposure_of(every_leg), tail=tail)
+    return replace(none, state=state, legs=legs, worst=worst_by_symbol(legs.values()), whole=whole)
 
 
 def _by_symbol(legs: Iterable[Leg]) -> dict[str, Leg]:

@@ -171,7 +171,7 @@ def _account_overview(
         peak_equity=None if state is None else tidy(state.peak_equity),
         daily_start_equity=None if state is None else tidy(state.daily_start_equity),
         weekly_start_equity=None if state is None else tidy(state.weekly_start_equity),
-        metrics=_metrics(picture, tail=tail),
+        metrics=shown_metrics(picture, tail=tail),
         value_at_risk=_value_at_risk(picture) if tail else None,
         positions=tuple(map(_position_overview, (picture.legs or {}).values(), repeat(picture))),
         limits=limits,
@@ -224,7 +224,8 @@ def _held_symbols(state: AccountState, ledger: Ledger) -> Iterator[tuple[str, Po
             yield opened.symbol, None
 
 
-def _metrics(picture: Picture, *, tail: bool) -> dict[str, Decimal | None]:
+def shown_metrics(picture: Picture, *, tail: bool) -> dict[str, Decimal | None]:
+    """Return an account's metrics as they are shown, empty where it cannot be valued; `tail`: with value at risk."""
     subject = picture.whole
     if subject is None:
         return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 import msgspec
@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from riskcore.book import Account, Parameters, Policy, Scope
 from riskcore.case import FOR_EVER_US, decode_state
 from riskcore.compiled import CompiledBook
-from riskcore.figures import value_beside, value_legs
+from riskcore.decimals import ZERO
+from riskcore.figures import value_legs
 from riskcore.ledger import decode_ledger, messages_in, release, turnover_today
-from riskcore.limits import Finding, Limit, evaluate, make_limit, profile_limits
+from riskcore.limits import Finding, Limit, evaluate
 from riskcore.metrics import Kind, Subject
 from riskcore.ports import AccountView
 from riskcore.simulate import Leg, exposure_of
@@ -23,7 +24,10 @@ from riskcore.types import AccountState, Ledger, Price, Reservation
 
 
 class Picture(Struct, frozen=True, kw_only=True):
-    """What an overview is worked out from. `legs` and `whole` None: the account cannot be valued."""
+    """What an overview is worked out from. `legs` and `whole` None: the account cannot be valued.
+
+    `worst` is the worst-case value of each symbol over its legs, in currency.
+    """
 
     account: Account
     book: CompiledBook
@@ -32,20 +36,24 @@ class Picture(Struct, frozen=True, kw_only=True):
     ledger: Ledger
     prices: dict[str, Price]
     legs: dict[str, Leg] | None
+    worst: dict[str, Decimal]
     whole: Subject | None
 
     def subject(self, leg: Leg | None) -> Subject | None:
         """Return the account, looked at by way of one of its legs where there is one."""
         if leg is None or self.whole is None or self.legs is None:
             return self.whole
-        return replace(self.whole, leg=leg, beside=value_beside(leg, self.legs.values()))
+        whole = self.whole
+        beside = self.worst[leg.symbol] - leg.worst_value
+        return Subject(state=whole.state, exposure=whole.exposure, leg=leg, beside=beside, tail=whole.tail)
 
     def on(self, exchange: str) -> Picture:
         """Return what of the account is on an exchange: legs that name none may be there."""
         if self.legs is None or self.state is None:
             return self
         legs = {key: leg for key, leg in self.legs.items() if leg.may_be_on(exchange)}
-        return replace(self, legs=legs, whole=_whole(self.state, legs, self.book, self.now_us))
+        whole = _whole(self.state, legs, self.book, self.now_us)
+        return replace(self, legs=legs, worst=worst_by_symbol(legs.values()), whole=whole)
 
 
 class Reading(Struct, frozen=True):
@@ -77,8 +85,17 @@ def take_picture(view: AccountView, book: CompiledBook, now_us: int, expired: tu
         ledger=ledger,
         prices=view.prices,
         legs=legs,
+        worst={} if legs is None else worst_by_symbol(legs.values()),
         whole=None if state is None or legs is None else _whole(state, legs, book, now_us),
     )
+
+
+def worst_by_symbol(legs: Iterable[Leg]) -> dict[str, Decimal]:
+    """Return the worst-case value of each symbol over its legs, in currency."""
+    found: dict[str, Decimal] = {}
+    for leg in legs:
+        found[leg.symbol] = found.get(leg.symbol, ZERO) + leg.worst_value
+    return found
 
 
 def _whole(state: AccountState, legs: dict[str, Leg], book: CompiledBook, now_us: int) -> Subject:
@@ -97,9 +114,8 @@ def _patient_legs(
 def readings_of(picture: Picture) -> Iterator[Reading]:
     """Hold every limit that may be on the account against it; one on a symbol's figure for each symbol."""
     account, book = picture.account, picture.book
-    profile = book.profiles.get(account.profile)
-    policies = [make_limit(policy) for policy in book.book.policies if _is_on(policy, account)]
-    for limit in (*policies, *(profile_limits(profile) if profile is not None else ())):
+    policies = (limit for limit in book.limits if _is_on(limit.policy, account))
+    for limit in (*policies, *book.limits_of_profile(account.profile)):
         if limit.by_exchange:
             yield from _exchange_readings(limit, picture)
         elif limit.metric.kind is Kind.SYMBOL:

@@ -97,7 +97,7 @@ def global_signal(accounts: Sequence[Read], firm: Read, book: CompiledBook, now_
     """Return the signal of the firm whose accounts these are; all that the book knows count as its accounts."""
     with localcontext(EXACT):
         findings = [reading.finding for reading in firm.readings if reading.finding is not None]
-        level, score = _standing_of(firm.picture, findings)
+        level, score = standing_of(firm)
         tier = _tier(firm.picture, findings, level)
         at_risk = [found for account in accounts if (found := _at_risk(account)) is not None]
         valued = sum(account.picture.whole is not None for account in accounts)
@@ -122,6 +122,12 @@ def _is_of_firm(reading: Reading) -> bool:
     return summed and reading.limit.policy.scope is Scope.GLOBAL
 
 
+def standing_of(read: Read) -> tuple[RiskLevel, Decimal | None]:
+    """Return the level and the score of an account, or the firm, by the limit on it that is used most."""
+    findings = [reading.finding for reading in read.readings if reading.finding is not None]
+    return _standing_of(read.picture, [found for found in findings if found.limit.of_account])
+
+
 def _standing_of(picture: Picture, findings: Iterable[Finding]) -> tuple[RiskLevel, Decimal | None]:
     """Return the level and the score by the limit that is used most; unknown without a state."""
     if picture.whole is None:
@@ -134,8 +140,7 @@ def _standing_of(picture: Picture, findings: Iterable[Finding]) -> tuple[RiskLev
 
 def _at_risk(account: Read) -> AccountAtRisk | None:
     """Return an account that is at WARNING or worse by the limits that are on it."""
-    findings = (reading.finding for reading in account.readings)
-    level, score = _standing_of(account.picture, [found for found in findings if found and found.limit.of_account])
+    level, score = standing_of(account)
     if score is None or level is RiskLevel.INFO:
         return None
     return AccountAtRisk(account_id=account.picture.account.id, risk_level=level, risk_score=score)
