@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -20,7 +21,7 @@ from prometheus_client import Gauge
 
 from feeds import pull_metrics
 from feeds.account_pull import AccountPull
-from feeds.books import BOOKS
+from feeds.books import BOOKS, CompiledBooks
 from feeds.breaker import BreakerState, CircuitBreaker
 from feeds.flights import Flight, Flights, wait_for, wait_in_task
 from feeds.market_prices import KnownLife, MarketPrices, SeenWritten, Writing
@@ -37,8 +38,12 @@ logger = logging.getLogger(__name__)
 # The accounts that are asked about at a time. A call costs a thread's wait and little else.
 _THREADS = 16
 
-# Prices of one look.
+# A batch begins no further round of accounts after so many seconds: it holds one of few threads of its door.
+_LONGEST_S = 1.0
+
+# Prices of one look; and looks at a time, which wait for no account.
 _SYMBOLS_TOGETHER = 500
+_PRICE_THREADS = 4
 
 # How far apart two looks may be that tell when a price was written, in cache lives: a process that stands still for a
 # moment must not lose a market's prices.
@@ -60,6 +65,8 @@ class Pull:
         Brings prices; None: nobody does.
     watch
         Is told which symbols are asked about; None: nobody needs to know.
+    books
+        The compiled books of the process, which know what is traded.
     patience_s
         How long orders wait for one round of bringing, in seconds: as many accounts at once as there are threads.
     closing
@@ -72,23 +79,25 @@ class Pull:
         prices: Flights[bool] | None,
         watch: PriceWatch | None,
         *,
+        books: CompiledBooks,
         patience_s: float,
         closing: Sequence[Callable[[], object]] = (),
     ) -> None:
         self._accounts, self._prices, self._watch = accounts, prices, watch
-        self._patience_s, self._closing = patience_s, closing
+        self._books, self._patience_s, self._closing = books, patience_s, closing
 
     def bring(self, orders: Sequence[Order]) -> None:
         """Bring what is not fresh of these orders' accounts and symbols, from a thread; wait for a moment at most."""
-        if flights := self._begin_accounts(orders):
-            wait_for(flights, self._patience(flights))
+        for some in self._rounds(orders):
+            wait_for(self._accounts.begin(some), self._patience_s)
         if flights := self._begin_prices(orders):
             wait_for(flights, self._patience_s)
 
     async def bring_in_task(self, orders: Sequence[Order]) -> None:
         """Do as `bring` does, in a task."""
-        if flights := self._begin_accounts(orders):
-            await wait_in_task(flights, self._patience(flights))
+        for some in self._rounds(orders):
+            if flights := self._accounts.begin(some):
+                await wait_in_task(flights, self._patience_s)
         if flights := self._begin_prices(orders):
             await wait_in_task(flights, self._patience_s)
 
@@ -97,27 +106,34 @@ class Pull:
         for close in self._closing:
             close()
 
-    def _begin_accounts(self, orders: Iterable[Order]) -> Collection[Flight]:
+    def _rounds(self, orders: Iterable[Order]) -> Iterator[Sequence[str]]:
+        """Yield the accounts that are not fresh, as many at a time as there are threads, until it has taken too long.
+
+        What is not begun waits in nobody's way: other orders' accounts come in between.
+        """
         stale = self._accounts.stale({order.account_id for order in orders})
-        return self._accounts.begin(stale) if stale else ()
+        until_s = time.monotonic() + _LONGEST_S
+        for first in range(0, len(stale), _THREADS):
+            if first and time.monotonic() >= until_s:
+                return
+            yield stale[first : first + _THREADS]
 
     def _begin_prices(self, orders: Sequence[Order]) -> Collection[Flight]:
         if self._prices is None:
             return ()
-        needed = {order.symbol for order in orders}
+        held: set[str] = set()
         for account_id in {order.account_id for order in orders}:
-            needed.update(self._accounts.value(account_id) or ())
+            held.update(self._accounts.value(account_id) or ())
+        needed = held.union(order.symbol for order in orders)
         if self._watch is not None:
-            self._watch.ask(needed)
+            book = self._books.last
+            self._watch.ask(needed, known=held if book is None else held.union(needed & book.instruments.keys()))
         stale = self._prices.stale(needed)
         pull_metrics.price_hits.inc(len(needed) - len(stale))
         if not stale:
             return ()
         pull_metrics.price_misses.inc(len(stale))
         return self._prices.begin(stale)
-
-    def _patience(self, flights: Collection[Flight]) -> float:
-        return self._patience_s * -(-len(flights) // _THREADS)
 
 
 # ------------------------------------------------------------------------------------- as the settings say
@@ -171,14 +187,16 @@ def _new_pull(store: Store) -> Pull:
     accounts = AccountPull(store, BOOKS, monitor, with_symbols=by_redis)
     prices = watch = None
     if by_redis:
-        prices = Flights(_prices(store).bring, executor, fresh_s=fresh_s, together=_SYMBOLS_TOGETHER)
-        if settings.RISK_PRICE_KEY_TTL is None:
-            watch = PriceWatch(prices, every_s=fresh_s)
-            closing.insert(0, watch.close)
+        looking = ThreadPoolExecutor(_PRICE_THREADS, "prices")
+        writing = _writing()
+        prices = Flights(_prices(store, writing).bring, looking, fresh_s=fresh_s, together=_SYMBOLS_TOGETHER)
+        watch = PriceWatch(prices, every_s=fresh_s, needs=writing.needs_looks)
+        closing = [watch.close, partial(looking.shutdown, wait=False), *closing]
     return Pull(
         Flights(accounts.bring, executor, fresh_s=fresh_s),
         prices,
         watch,
+        books=BOOKS,
         patience_s=2 * settings.RISK_ACCOUNT_MONITOR_TIMEOUT.total_seconds(),
         closing=closing,
     )
@@ -200,17 +218,16 @@ def _monitor() -> AccountMonitor | None:
     )
 
 
-def _prices(store: Store) -> MarketPrices:
+def _writing() -> Writing:
+    life, apart_us = settings.RISK_PRICE_KEY_TTL, _microseconds(LIVES_APART * settings.RISK_CACHE_TTL)
+    return SeenWritten(apart_us) if life is None else KnownLife(_microseconds(life), apart_us)
+
+
+def _prices(store: Store, writing: Writing) -> MarketPrices:
     breaker = CircuitBreaker(
         failures=_LOOKS_FAILED,
         pause_s=_LOOKS_PAUSE_S,
         changed=partial(_show, "the Redis of the market's prices", pull_metrics.price_breaker),
-    )
-    life = settings.RISK_PRICE_KEY_TTL
-    writing: Writing = (
-        SeenWritten(_microseconds(LIVES_APART * settings.RISK_CACHE_TTL))
-        if life is None
-        else KnownLife(_microseconds(life))
     )
     return MarketPrices(
         RedisConnections(settings.MARKET_REDIS_URL),

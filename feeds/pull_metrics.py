@@ -30,6 +30,7 @@ class PriceResult(StrEnum):
     MISSING = "missing"
     MALFORMED = "malformed"
     UNAVAILABLE = "unavailable"
+    CLOCKS_APART = "clocks_apart"  # the market's and the live state's: ages would be wrong
     NOT_ASKED = "not_asked"  # the breaker is open
     NOT_KEPT = "not_kept"  # the live state did not take it
 

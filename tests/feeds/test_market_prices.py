@@ -18,6 +18,7 @@ from state.store import StateUnavailable, Store
 APART_US = 60_000_000
 TOLERANCE_US = 2_000_000
 LIFE_US = 5_000_000
+LOOKS_APART_US = 1_000_000
 
 # What is understood, and as what; and what is not.
 FINE = {b"50000": "50000", b"0.5": "0.5", b"50000.0": "50000", b"1e-05": "0.00001", b"5E4": "50000"}
@@ -67,7 +68,7 @@ def prices(connections, store, breaker) -> MarketPrices:
 
 @pytest.fixture
 def by_life(connections, store, breaker) -> MarketPrices:
-    return made(connections, store, breaker, KnownLife(LIFE_US))
+    return made(connections, store, breaker, KnownLife(LIFE_US, LOOKS_APART_US))
 
 
 def made(connections, store, breaker, writing) -> MarketPrices:
@@ -157,7 +158,7 @@ def test_looks_too_far_apart_say_nothing(market, connections, store, breaker):
 
 def test_a_clock_that_was_put_back_says_nothing():
     before, now = Sight(b"1", 0, 1_000_000), Sight(b"2", 0, 999_999)
-    assert SeenWritten(APART_US).written_since_us(now, before, 1_000_001) == 0
+    assert SeenWritten(APART_US).written_since_us("BTCUSDT", now, before, 1_000_001) == 0
 
 
 def test_what_the_live_state_did_not_take_is_seen_again(market, prices, store, monkeypatch):
@@ -221,6 +222,65 @@ def test_a_key_that_lives_longer_than_it_should_has_none_either(market, by_life,
     assert kept(store) is None
 
 
+def test_the_end_of_a_longer_life_is_remembered_from_look_to_look(market, by_life, store):
+    market.set("market:prices:BTCUSDT", "50000", px=60_000)
+    by_life.bring(["BTCUSDT"])
+    ends_ms = market.pexpiretime("market:prices:BTCUSDT")
+    market.pexpireat("market:prices:BTCUSDT", ends_ms - 57_000)  # as time would: 3 s are left
+    by_life.bring(["BTCUSDT"])
+    by_life.bring(["BTCUSDT"])
+    assert kept(store) is None
+    market.set("market:prices:BTCUSDT", "50001", px=LIFE_US // 1000)
+    by_life.bring(["BTCUSDT"])
+    assert kept(store) is not None
+
+
+# ---------------------------------------------------------------------------------------------- two clocks
+class Market:
+    """The market's Redis, whose clock differs from that of the live state by `apart_us`."""
+
+    def __init__(self, connections: RedisConnections, apart_us: int) -> None:
+        self._connections, self._apart_us = connections, apart_us
+
+    def read_all(self, commands):
+        replies = self._connections.read_all(commands)
+        return [
+            self._moved(each) if command == ("TIME",) else each for command, each in zip(commands, replies, strict=True)
+        ]
+
+    def _moved(self, reply):
+        moment_us = int(reply[0]) * 1_000_000 + int(reply[1]) + self._apart_us
+        return [moment_us // 1_000_000, moment_us % 1_000_000]
+
+
+@pytest.mark.parametrize("apart_us", [2_000_000, -2_000_000])
+def test_prices_by_a_clock_that_differs_are_not_taken(market, connections, store, breaker, caplog, apart_us):
+    prices = made(Market(connections, apart_us), store, breaker, SeenWritten(APART_US))
+    for price in ("50000", "50001"):
+        market.set("market:prices:BTCUSDT", price)
+        assert prices.bring(["BTCUSDT"]) == {}
+    assert kept(store) is None
+    assert "clock of MARKET_REDIS_URL differs from that of REDIS_URL" in caplog.text
+    assert breaker.state is BreakerState.CLOSED
+
+
+def test_a_small_difference_is_none(market, connections, store, breaker):
+    prices = made(Market(connections, -200_000), store, breaker, SeenWritten(APART_US))
+    for price in ("50000", "50001"):
+        market.set("market:prices:BTCUSDT", price)
+        prices.bring(["BTCUSDT"])
+    assert kept(store) is not None
+
+
+def test_while_the_live_state_does_not_say_the_time_nothing_is_taken(market, by_life, store, breaker, monkeypatch):
+    market.set("market:prices:BTCUSDT", "50000", px=LIFE_US // 1000)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store), "load", _away)
+        assert by_life.bring(["BTCUSDT"]) == {}
+    assert kept(store) is None
+    assert breaker.state is BreakerState.CLOSED
+
+
 # --------------------------------------------------------------------------------------------- whatever it is
 @pytest.mark.parametrize(("text", "price"), FINE.items(), ids=str)
 def test_a_plain_number_is_a_price(market, by_life, store, text, price):
@@ -264,7 +324,9 @@ def test_a_newer_price_from_the_feeds_is_left_there(market, by_life, store):
 
 def test_a_redis_that_is_gone_is_left_alone_and_tried_again(store, breaker):
     with RedisServer(appendonly=False) as server:
-        prices = made(RedisConnections(server.url_of(1), timeout_s=5.0), store, breaker, KnownLife(LIFE_US))
+        prices = made(
+            RedisConnections(server.url_of(1), timeout_s=5.0), store, breaker, KnownLife(LIFE_US, LOOKS_APART_US)
+        )
         with redis.Redis.from_url(server.url_of(1)) as client:
             client.set("market:prices:BTCUSDT", "50000", px=LIFE_US // 1000)
         assert prices.bring(["BTCUSDT"]) == {"BTCUSDT": True}

@@ -107,3 +107,76 @@ def test_of_too_many_those_are_kept_that_were_asked_about_last(watch, prices, cl
         watch.ask([name])
         clock.now_s += 0.001
     assert sorted(watch.watched()) == sorted(names[1:])
+
+
+def test_no_flood_of_names_takes_the_place_of_what_is_traded(watch, prices, clock):
+    """Nobody knows yet which of them have a price, and the flood asked last."""
+    watch.ask(["BTCUSDT", "ETHUSDT"], known={"BTCUSDT"})
+    clock.now_s += 1
+    watch.ask([f"S{number}" for number in range(MOST_WATCHED + 1)])
+    found = watch.watched()
+    assert len(found) == MOST_WATCHED
+    assert "BTCUSDT" in found
+    assert "ETHUSDT" not in found
+
+
+def test_what_was_asked_about_as_known_stays_so_when_a_stranger_asks(watch, clock):
+    watch.ask(["BTCUSDT"], known={"BTCUSDT"})
+    watch.ask(["BTCUSDT"])
+    clock.now_s += 1
+    watch.ask([f"S{number}" for number in range(MOST_WATCHED)])
+    assert "BTCUSDT" in watch.watched()
+
+
+def test_nor_does_a_flood_without_prices_take_that_of_what_has_one(watch, prices, clock):
+    names = [f"X{number}" for number in range(MOST_WATCHED)]
+    wait_for(prices.begin(["BTCUSDT", *names]), 30)
+    watch.ask(["BTCUSDT"])
+    clock.now_s += 1
+    watch.ask(names)
+    assert "BTCUSDT" in watch.watched()
+
+
+def test_what_needs_no_look_is_not_looked_at(prices):
+    needed = {"BTCUSDT"}
+    watch = PriceWatch(prices, every_s=HOUR_S, needs=needed.__contains__)
+    watch.ask(["BTCUSDT", "ETHUSDT"])
+    assert watch.watched() == ["BTCUSDT"]
+    needed.clear()
+    assert watch.watched() == []
+    watch.close()
+
+
+def test_a_look_that_fails_is_told_and_the_next_one_follows(prices, looks, monkeypatch, caplog):
+    failing = iter([RuntimeError("as the test wants it"), MemoryError()])
+    begin = prices.begin
+
+    def fail_at_first(*arguments):
+        for error in failing:
+            raise error
+        return begin(*arguments)
+
+    monkeypatch.setattr(prices, "begin", fail_at_first)
+    watch = PriceWatch(prices, every_s=0.001)
+    watch.ask(["BTCUSDT"])
+    assert looks.three.wait(30)
+    watch.close()
+    assert caplog.text.count("prices were not looked at") == 1
+    assert "as the test wants it" in caplog.text
+
+
+def test_it_is_asked_while_it_looks(watch):
+    """By threads: a dict that grows while it is gone through would end the look."""
+    ended = threading.Event()
+
+    def ask() -> None:
+        for number in range(30_000):
+            watch.ask([f"S{number}"])
+        ended.set()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    while not ended.is_set():
+        watch.watched()
+    asking.join()
+    assert watch.watched()

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+import redis
 
 from feeds.books import BOOKS
 from feeds.pull import Pull, forget_pull, pull_into
 from riskcore.types import Order, OrderType, Side
 from state.store import Store
 from tests.api.world import publish
-from tests.feeds.monitor_server import MonitorServer, state
+from tests.feeds.monitor_server import MonitorServer, position, state
 from tests.policies.test_settings import KEY, shown, start
 from tests.riskcore import builders
 
@@ -119,6 +121,78 @@ def test_more_accounts_than_threads_are_all_brought(pull, ready, server):
     pull.bring(tuple(order(name) for name in names))
     assert sorted(server.asked) == sorted(names)
     assert set(ready.account_ids()) == set(names)
+
+
+def test_a_batch_begins_no_more_once_it_has_waited_long_enough(pull, ready, server, monkeypatch):
+    """Neither the batch's thread nor other orders' accounts wait for a thousand of them."""
+    monkeypatch.setattr("feeds.pull._LONGEST_S", 0.0)
+    names = tuple(f"many-{number}" for number in range(60))
+    publish(ready, version=2, accounts=tuple(builders.account(name) for name in names))
+    pull.bring(tuple(order(name) for name in names))
+    assert len(server.asked) == 16
+
+
+async def test_nor_does_a_task(pull, ready, server, monkeypatch):
+    monkeypatch.setattr("feeds.pull._LONGEST_S", 0.0)
+    names = tuple(f"many-{number}" for number in range(60))
+    publish(ready, version=2, accounts=tuple(builders.account(name) for name in names))
+    await pull.bring_in_task(tuple(order(name) for name in names))
+    assert len(server.asked) == 16
+
+
+@pytest.fixture
+def with_prices(settings, redis_server) -> Iterator[redis.Redis]:
+    """The market that the pull looks prices up in."""
+    settings.RISK_PRICE_PROVIDER = "redis"
+    settings.MARKET_REDIS_URL = redis_server.url_of(1)
+    settings.RISK_PRICE_KEY_TTL = timedelta(seconds=60)
+    with redis.Redis.from_url(redis_server.url_of(1)) as client:
+        client.flushdb()
+        yield client
+        client.flushdb()
+
+
+def test_a_price_does_not_wait_for_accounts(with_prices, pull, ready, server):
+    names = tuple(f"many-{number}" for number in range(60))
+    accounts = tuple(builders.account(name) for name in (*names, "A"))
+    publish(ready, version=2, accounts=accounts)
+    pull.bring((order("A"),))
+    server.going.clear()
+    batch = threading.Thread(target=pull.bring, args=(tuple(order(name) for name in names),))
+    batch.start()
+    while len(server.asked) < 17:  # A, and one for each of the threads
+        time.sleep(0.001)
+    with_prices.set("market:prices:ETHUSDT", "3000", px=60_000)
+    pull.bring((order("A", "ETHUSDT"),))
+    assert "ETHUSDT" in ready.prices(["ETHUSDT"])
+    server.going.set()
+    batch.join()
+
+
+def test_what_accounts_hold_and_the_book_knows_is_watched_first(with_prices, settings, ready, server):
+    settings.RISK_ACCOUNT_MONITOR_URL = server.url
+    settings.RISK_PRICE_KEY_TTL = None
+    settings.RISK_CACHE_TTL = timedelta(hours=1)
+    publish(ready, version=2, instruments=(builders.instrument("SOLUSDT"),))
+    server.answer = lambda account_id: state(account_id, positions=[position("ETHUSDT")])
+    found = pull_into(ready)
+    assert found is not None
+    found.bring((order("A", "BTCUSDT"), order("A", "SOLUSDT")))
+    watch = found._watch
+    assert watch is not None
+    assert watch.watched()[-1] == "BTCUSDT"
+    assert set(watch.watched()) == {"BTCUSDT", "ETHUSDT", "SOLUSDT"}
+    forget_pull()
+
+
+def test_by_the_keys_life_only_what_is_doubted_is_watched(with_prices, pull, ready):
+    with_prices.set("market:prices:BTCUSDT", "50000", px=60_000)
+    with_prices.set("market:prices:ETHUSDT", "3000")
+    for _ in range(2):
+        pull.bring((order("A", "BTCUSDT"), order("A", "ETHUSDT")))
+    watch = pull._watch
+    assert watch is not None
+    assert watch.watched() == ["ETHUSDT"]
 
 
 def test_an_account_that_officers_have_just_made_is_known(pull, ready, server):
