@@ -37,8 +37,10 @@ _OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
 
-# Answers that say something of the account, not of the monitor: others are answered all the same.
 _ABOUT_THE_ACCOUNT = frozenset({grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT})
+
+# What the breaker counts. Any other status is an answer: it may be one account that the monitor fails on.
+_NO_ANSWER = frozenset({grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE})
 
 _AMOUNTS = ("equity", "balance", "margin_used", "peak_equity", "daily_start_equity", "weekly_start_equity")
 _OF_POSITION = ("symbol", "quantity", "entry_price", "mark_price", "margin", "exchange")
@@ -81,14 +83,13 @@ class AccountMonitor:
         if not self._breaker.admits():
             raise NoState(MonitorResult.NOT_CALLED, "the Account Monitor did not answer lately")
         started_ns = time.perf_counter_ns()
-        answered = False
+        answered: bool | None = False
         try:
             content = self._connected()(GetAccountStateRequest(account_id=account_id), timeout=self._timeout_s)
             answered = True
         except grpc.RpcError as error:
-            refused = _no_state(error)
-            answered = refused.result is MonitorResult.UNKNOWN_ACCOUNT
-            raise refused from None
+            answered = _has_answered(error)
+            raise _no_state(error) from None
         except ValueError as error:  # the channel was closed by somebody else's renewal
             raise NoState(MonitorResult.UNAVAILABLE, str(error)) from None
         finally:
@@ -96,7 +97,9 @@ class AccountMonitor:
             self._ended(answered=answered)
         return content
 
-    def _ended(self, *, answered: bool) -> None:
+    def _ended(self, *, answered: bool | None) -> None:
+        if answered is None:
+            return
         if answered:
             self._failing_since_s = None
             self._breaker.succeeded()
@@ -131,8 +134,19 @@ def _channel(url: str) -> grpc.Channel:
     return grpc.insecure_channel(parts.netloc, _OPTIONS)
 
 
+def _code(error: grpc.RpcError) -> grpc.StatusCode:
+    code: grpc.StatusCode = error.code() if hasattr(error, "code") else grpc.StatusCode.UNKNOWN
+    return code
+
+
+def _has_answered(error: grpc.RpcError) -> bool | None:
+    """Return whether the monitor answered, None where a call that was given up says nothing of it."""
+    code = _code(error)
+    return None if code is grpc.StatusCode.CANCELLED else code not in _NO_ANSWER
+
+
 def _no_state(error: grpc.RpcError) -> NoState:
-    code = error.code() if hasattr(error, "code") else grpc.StatusCode.UNKNOWN
+    code = _code(error)
     text = f"the Account Monitor answered {code.name}"
     if code in _ABOUT_THE_ACCOUNT:
         return NoState(MonitorResult.UNKNOWN_ACCOUNT, text)

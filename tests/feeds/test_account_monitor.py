@@ -69,10 +69,16 @@ def test_a_number_that_was_not_said_is_none(monitor):
         (state(equity="NaN"), MonitorResult.MALFORMED),
         (state("B"), MonitorResult.ANOTHER_ACCOUNT),
         (grpc.StatusCode.NOT_FOUND, MonitorResult.UNKNOWN_ACCOUNT),
+        (grpc.StatusCode.INTERNAL, MonitorResult.FAILED),
+        (grpc.StatusCode.UNKNOWN, MonitorResult.FAILED),
+        (grpc.StatusCode.PERMISSION_DENIED, MonitorResult.FAILED),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, MonitorResult.FAILED),
+        (grpc.StatusCode.UNIMPLEMENTED, MonitorResult.FAILED),
+        (grpc.StatusCode.UNAUTHENTICATED, MonitorResult.FAILED),
     ],
     ids=str,
 )
-def test_who_answers_nonsense_of_one_account_is_asked_about_others(server, monitor, breaker, answer, result):
+def test_who_answers_nonsense_or_fails_on_one_account_is_asked_about_others(server, monitor, breaker, answer, result):
     server.answer = lambda _account_id: answer
     for _ in range(10):
         assert refused(monitor) is result
@@ -82,18 +88,27 @@ def test_who_answers_nonsense_of_one_account_is_asked_about_others(server, monit
 @pytest.mark.parametrize(
     ("status", "result"),
     [
-        (grpc.StatusCode.INTERNAL, MonitorResult.FAILED),
-        (grpc.StatusCode.UNIMPLEMENTED, MonitorResult.FAILED),
-        (grpc.StatusCode.UNAUTHENTICATED, MonitorResult.FAILED),
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, MonitorResult.FAILED),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, MonitorResult.DEADLINE),
         (grpc.StatusCode.UNAVAILABLE, MonitorResult.UNAVAILABLE),
     ],
     ids=str,
 )
-def test_who_fails_is_left_alone(server, monitor, status, result):
+def test_who_does_not_answer_is_left_alone(server, monitor, status, result):
     server.answer = lambda _account_id: status
     assert [refused(monitor) for _ in range(4)] == [result] * 3 + [MonitorResult.NOT_CALLED]
     assert len(server.asked) == 3
+
+
+def test_a_call_that_was_given_up_says_nothing_of_the_monitor(server, monitor, breaker):
+    """Calls end so when somebody else makes the connection anew."""
+    server.answer = lambda _account_id: grpc.StatusCode.UNAVAILABLE
+    refused(monitor)
+    server.answer = lambda _account_id: grpc.StatusCode.CANCELLED
+    for _ in range(5):
+        assert refused(monitor) is MonitorResult.FAILED
+    assert breaker.state is BreakerState.CLOSED
+    server.answer = lambda _account_id: grpc.StatusCode.UNAVAILABLE
+    assert [refused(monitor) for _ in range(3)] == [MonitorResult.UNAVAILABLE] * 2 + [MonitorResult.NOT_CALLED]
 
 
 def test_an_answer_longer_than_any_state_is_a_failure(server, monitor):
@@ -127,7 +142,7 @@ def test_who_is_gone_is_tried_until_he_is_back(server, monitor, breaker):
 def test_a_connection_without_answers_is_made_anew(server, breaker, monkeypatch):
     monkeypatch.setattr("feeds.account_monitor._RENEWED_AFTER_S", 0.0)
     monitor = AccountMonitor(server.url, timeout_s=LONG_S, breaker=breaker)
-    server.answer = lambda _account_id: grpc.StatusCode.INTERNAL
+    server.answer = lambda _account_id: grpc.StatusCode.UNAVAILABLE
     refused(monitor)
     first = monitor._channel
     server.answer = state
