@@ -11,11 +11,14 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import cache
+from typing import NamedTuple
 
+import msgspec
 from django.conf import settings
 
 from feeds.books import BOOKS, CompiledBooks, in_force
 from feeds.firm import Firm
+from feeds.market_prices import CLOCKS_APART_US
 from feeds.shared_documents import account_text, digits, snapshot_fields
 from feeds.standing import standings
 from riskcore.book import Parameters
@@ -30,12 +33,16 @@ from state.wiring import store
 # A turn that takes longer than this was left by somebody who is gone.
 _LONGEST_TURN_MS = 10_000
 
-# How far apart the clocks of the live state and of the market's Redis may be: keys end by the latter.
-_CLOCKS_APART_US = 1_000_000
-
 # Keys that are renewed each time outlive so many times that were missed, and these seconds at least.
 _LIVES = 5
 _LEAST_LIFE = timedelta(seconds=5)
+
+
+class _Book(NamedTuple):
+    """What is shared of a book, under its version."""
+
+    version: int = 0
+    text: bytes = b""
 
 
 class Sharing:
@@ -58,8 +65,7 @@ class Sharing:
     ) -> None:
         self._store, self._books, self._keys, self._market = store, books, keys, market
         self._life_us = life_us
-        self._book_version = 0
-        self._prices: dict[str, int] = {}
+        self._book = _Book()
 
     def share(self) -> bool:
         """Write all keys; return False where another process does just now, or the live state is not restored.
@@ -102,25 +108,24 @@ class Sharing:
                 yield SharedText(name, account_text(standing, control), ends_at_us)
 
     def _share_book(self, version: int, now_us: int) -> None:
-        ends_at_us = now_us + self._life_us
-        if version == self._book_version and self._keys.prolong(SHARED_BOOK, ends_at_us=ends_at_us):
-            return
-        content = self._store.fetch_book(version)
-        if content is None:
-            raise StateUnavailable(f"book {version} is not in the live state")
-        self._keys.write((SharedText(SHARED_BOOK, content, ends_at_us),))
-        self._book_version = version
+        """Write the book, each time: whatever somebody else put there must not stay."""
+        if version != self._book.version:
+            content = self._store.fetch_book(version)
+            if content is None:
+                raise StateUnavailable(f"book {version} is not in the live state")
+            self._book = _Book(version, _without_history(content))
+        self._keys.write((SharedText(SHARED_BOOK, self._book.text, now_us + self._life_us),))
 
     def _share_prices(self, market: SharedKeys, parameters: Parameters) -> None:
-        """Write the prices that have come since the last time, each to end when it is too old for a check."""
+        """Write the prices that a check would take, each time, to end when it is too old for one."""
         now_us = self._now_us()
         apart_us = market.now_us() - now_us
-        if abs(apart_us) > _CLOCKS_APART_US:
+        if abs(apart_us) > CLOCKS_APART_US:
             raise StateUnavailable(
                 f"{SHARED_PRICE}... is not written: the clock of MARKET_REDIS_URL differs from that of REDIS_URL"
                 f" by {apart_us / 1e6:.1f} s, and its keys would end at the wrong moment"
             )
-        keys, written = [], {}
+        keys = []
         for symbol, price in self._store.all_prices().items():
             ends_at_us = (
                 now_us
@@ -128,14 +133,17 @@ class Sharing:
                 - age_us(price.received_at_us, price.sent_at_us, now_us, parameters)
             )
             if price.price > 0 and ends_at_us > now_us:
-                written[symbol] = price.received_at_us
-                if self._prices.get(symbol) != price.received_at_us:
-                    keys.append(SharedText(SHARED_PRICE + symbol, digits(price.price), ends_at_us))
+                keys.append(SharedText(SHARED_PRICE + symbol, digits(price.price), ends_at_us))
         market.write(keys)
-        self._prices = written
 
     def _now_us(self) -> int:
         return self._store.load(Load(accounts=())).now_us
+
+
+def _without_history(content: bytes) -> bytes:
+    """Return a book as it was published, without its history of prices, which is too large to be sent each time."""
+    said = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode({name: part for name, part in said.items() if name != "returns"})
 
 
 @cache

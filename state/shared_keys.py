@@ -68,10 +68,6 @@ class SharedKeys:
         commands = [("DEL", name), ("HSET", name, *flat), ("PEXPIREAT", name, ends_at_us // _MS)]
         self._do_all(commands, at_once=True)
 
-    def prolong(self, name: str, *, ends_at_us: int) -> bool:
-        """Let a key that is there end later; return whether it is."""
-        return bool(self._do("PEXPIREAT", name, ends_at_us // _MS))
-
     def close(self) -> None:
         """Close the connections."""
         self._redis.close()

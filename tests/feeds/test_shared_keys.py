@@ -19,7 +19,7 @@ from feeds.apply import apply_report
 from feeds.books import BOOKS, CompiledBooks
 from feeds.firm import Firm
 from feeds.shared_keys import Sharing, sharing
-from riskcore.book import Book, Parameters, encode_book
+from riskcore.book import Book, Parameters, Returns, encode_book
 from riskcore.engine import check_steps
 from riskcore.ports import AccountChange, AccountQuery, Commit, Load, Stop, StopScope
 from riskcore.report import AccountReport
@@ -345,24 +345,32 @@ def test_the_book_is_said_as_it_was_published(world):
     assert world.reader.get("risk:policies") == encode_book(following).decode()
 
 
-def test_a_book_that_stays_is_renewed_without_being_sent_again(world, monkeypatch):
+@pytest.mark.parametrize("foreign", ["text", "no text"])
+def test_what_somebody_else_put_in_the_place_of_the_book_is_written_over(world, foreign):
     world.sharing.share()
-    world.reader.pexpire("risk:policies", 1_000)
-    sent: list[str] = []
-    write = SharedKeys.write
-
-    def spy(keys: SharedKeys, texts: Any) -> int:
-        listed = list(texts)
-        sent.extend(text.name for text in listed)
-        return write(keys, listed)
-
-    monkeypatch.setattr(SharedKeys, "write", spy)
+    world.reader.delete("risk:policies")
+    world.reader.set("risk:policies", "{}") if foreign == "text" else world.reader.rpush("risk:policies", "{}")
     world.sharing.share()
-    assert "risk:policies" not in sent
-    assert world.reader.pttl("risk:policies") > 1_000
+    assert world.reader.get("risk:policies") == encode_book(FIRST_BOOK).decode()
+    assert 0 < world.reader.pttl("risk:policies") * 1000 <= LIFE_US
+
+
+def test_a_book_that_stays_is_not_fetched_again(world, monkeypatch):
+    world.sharing.share()
+    monkeypatch.setattr(type(world.store), "fetch_book", None)
     world.reader.delete("risk:policies")
     world.sharing.share()
     assert world.reader.get("risk:policies") == encode_book(FIRST_BOOK).decode()
+
+
+def test_the_history_that_a_book_carries_is_left_out(world):
+    returns = Returns(
+        version="1", symbols=("BTCUSDT",), days=1, since="2026-01-02", until="2026-01-02", values=bytes(8)
+    )
+    following = replace(FIRST_BOOK, version=2, returns=returns)
+    world.store.publish_book(2, encode_book(following))
+    world.sharing.share()
+    assert world.reader.get("risk:policies") == encode_book(replace(FIRST_BOOK, version=2)).decode()
 
 
 # ------------------------------------------------------------------------------------------------------- prices
@@ -377,17 +385,25 @@ def test_a_price_is_a_plain_number_that_ends_when_it_is_too_old(world):
     assert world.market.pexpiretime("market:prices:SHIB") == received_ms + 30_000
 
 
-def test_a_price_that_has_not_come_again_is_not_written_again(world):
+def test_a_price_that_has_not_come_again_ends_no_later(world):
     world.sharing.share()
     ends = world.market.pexpiretime("market:prices:BTCUSDT")
-    world.market.delete("market:prices:ETHUSDT")
     world.store.put_prices({"SOLUSDT": ("150", 0)})
+    for each in (world.sharing, world.new_sharing()):
+        each.share()
+        assert world.market.pexpiretime("market:prices:BTCUSDT") == ends
+        assert world.market.get("market:prices:SOLUSDT") == "150"
+
+
+def test_a_price_that_somebody_else_put_there_is_written_over(world):
     world.sharing.share()
+    ends = world.market.pexpiretime("market:prices:BTCUSDT")
+    world.market.set("market:prices:BTCUSDT", "1")
+    world.market.delete("market:prices:ETHUSDT")
+    world.sharing.share()
+    assert world.market.get("market:prices:BTCUSDT") == "50000"
     assert world.market.pexpiretime("market:prices:BTCUSDT") == ends
-    assert world.market.get("market:prices:ETHUSDT") is None
-    assert world.market.get("market:prices:SOLUSDT") == "150"
-    world.new_sharing().share()
-    assert world.market.pexpiretime("market:prices:BTCUSDT") == ends
+    assert world.market.get("market:prices:ETHUSDT") == "3000"
 
 
 def test_a_price_that_is_too_old_or_no_price_is_not_written(world):
