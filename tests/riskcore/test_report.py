@@ -117,7 +117,7 @@ def test_an_answer_that_says_a_state_still_holds_leaves_its_number_there() -> No
         assert store.report(report(5, sequence=7, sent_at_us=NOW + stamp), pulled=True)
         assert known(store).sequence == 7
     assert not store.report(report(6, sequence=3, sent_at_us=NOW + 4), pulled=True)
-    assert (known(store).equity, known(store).sequence, known(store).sent_at_us) == (5, 7, NOW + 3)
+    assert (known(store).equity, known(store).sequence, known(store).sent_at_us) == (D(5), 7, NOW + 3)
 
 
 def test_an_answer_without_a_number_leaves_the_known_one_there() -> None:
