@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import ClassVar
 
 import msgspec
@@ -31,6 +32,45 @@ class BookPublished(Event, frozen=True, kw_only=True):
     actor: str
     reason: str
     created_at: datetime
+
+
+class AlertRaised(Event, frozen=True, kw_only=True):
+    """A limit was broken, and people are told so. `id` is the alert's: the same again, later, says that it still fires.
+
+    `account_id` is empty where the figure is the firm's, `symbol` where it is the whole account's. `metric_value` None:
+    not defined.
+    """
+
+    id: str
+    level: str
+    policy_id: str
+    policy_name: str
+    policy_type: str
+    metric: str
+    metric_value: Decimal | None
+    threshold_value: Decimal
+    account_id: str
+    symbol: str
+    message: str
+    timestamp: datetime
+
+
+class WarningRaised(AlertRaised, frozen=True, kw_only=True):
+    """A soft limit was broken."""
+
+    subject: ClassVar[str] = "risk.alerts.warning"
+
+
+class CriticalRaised(AlertRaised, frozen=True, kw_only=True):
+    """A hard limit was broken."""
+
+    subject: ClassVar[str] = "risk.alerts.critical"
+
+
+class EmergencyRaised(AlertRaised, frozen=True, kw_only=True):
+    """An emergency limit was broken."""
+
+    subject: ClassVar[str] = "risk.alerts.emergency"
 
 
 class StopEngaged(Event, frozen=True, kw_only=True, tag_field="event", tag="stop_engaged"):

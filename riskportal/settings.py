@@ -6,10 +6,12 @@ Without REDIS_URL the process is *embedded*: the live state is in its memory, an
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import environ
 
@@ -118,6 +120,17 @@ RISK_EMERGENCY_THRESHOLD = env.decimal("RISK_EMERGENCY_THRESHOLD", "0.25", posit
 
 RISK_POLICY_REFRESH = env.duration("RISK_POLICY_REFRESH", "30s", least="1s", most="1h")
 
+# Within how long nobody is told twice of the same; and how many hard violations of an account trip what.
+RISK_ALERT_WINDOW = env.duration("RISK_ALERT_WINDOW", "5m", least="1s", most="1d")
+RISK_BREAKER_COUNT = env.whole("RISK_BREAKER_COUNT", 5, least=0, most=1_000)
+RISK_BREAKER_WINDOW = env.duration("RISK_BREAKER_WINDOW", "60s", least="1s", most="1d")
+RISK_BREAKER_SCOPE = env.choice("RISK_BREAKER_SCOPE", "account", ("account", "global"))
+RISK_BREAKER_STATE = env.choice("RISK_BREAKER_STATE", "HALTED", ("HALTED", "REDUCING"))
+
+# Who else is told of alerts.
+RISK_ALERT_WEBHOOK_URL = env.url("RISK_ALERT_WEBHOOK_URL", "https", "http")
+RISK_ALERT_EMAIL_TO = env.names("RISK_ALERT_EMAIL_TO")
+
 # Whether trading may only be re-enabled by somebody other than who stopped it.
 RISK_REENABLE_BY_OTHERS = env.flag("RISK_REENABLE_BY_OTHERS", default=True)
 
@@ -141,6 +154,7 @@ RISK_VAR_HISTORY_MAX_AGE = env.duration("RISK_VAR_HISTORY_MAX_AGE", "10d", least
 RISK_PRICE_HISTORY_DAYS = env.whole("RISK_PRICE_HISTORY_DAYS", 0, least=0, most=36_500)
 RISK_INTRADAY_HISTORY_DAYS = env.whole("RISK_INTRADAY_HISTORY_DAYS", 30, least=0, most=36_500)
 RISK_EQUITY_HISTORY_DAYS = env.whole("RISK_EQUITY_HISTORY_DAYS", 30, least=0, most=36_500)
+RISK_VIOLATION_HISTORY_DAYS = env.whole("RISK_VIOLATION_HISTORY_DAYS", 0, least=0, most=36_500)
 
 
 def _recovery_hold() -> timedelta | None:
@@ -200,6 +214,7 @@ INSTALLED_APPS = [
     "simulator",
     "policies",
     "emergency",
+    "violations",
     "feeds",
     "api",
 ]
@@ -293,6 +308,28 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+
+
+# ------------------------------------------------------------------------------------------------- e-mail
+def _mail_server() -> SplitResult:
+    url = env.url("RISK_EMAIL_URL", "smtp", "smtp+tls", "smtp+ssl")
+    if RISK_ALERT_EMAIL_TO and not urlsplit(url).hostname:
+        refuse("RISK_EMAIL_URL", None, "is needed with RISK_ALERT_EMAIL_TO: smtp+tls://user:password@host:587")
+    return urlsplit(url)
+
+
+_mail = _mail_server()
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if _mail.hostname else 'dummy'}.EmailBackend"
+EMAIL_HOST = _mail.hostname or ""
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.scheme == "smtp+tls", _mail.scheme == "smtp+ssl"
+EMAIL_PORT = _mail.port or (587 if EMAIL_USE_TLS else 465 if EMAIL_USE_SSL else 25)
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_mail.username or ""), unquote(_mail.password or "")
+EMAIL_TIMEOUT = 5
+DEFAULT_FROM_EMAIL = env.text("RISK_EMAIL_FROM", "riskportal@localhost")
+for _name, _addresses in (("RISK_ALERT_EMAIL_TO", RISK_ALERT_EMAIL_TO), ("RISK_EMAIL_FROM", [DEFAULT_FROM_EMAIL])):
+    for _address in _addresses:
+        if re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", _address) is None:
+            refuse(_name, _address, "expected an e-mail address, such as risk@example.com")
 
 # ------------------------------------------------------------------------------------------ look of admin
 UNFOLD = {

@@ -1,0 +1,1 @@
+"""Violations, alerts, the circuit breaker and notifications."""

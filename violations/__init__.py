@@ -1,0 +1,1 @@
+"""What went wrong: violations as episodes, alerts, the circuit breaker, notifications."""

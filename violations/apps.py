@@ -1,0 +1,16 @@
+"""The violations app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class ViolationsConfig(AppConfig):
+    name = "violations"
+    verbose_name = "Violations and alerts"
+
+    def ready(self) -> None:
+        from violations.inbox import ensure_trigger
+
+        post_migrate.connect(ensure_trigger, sender=self)

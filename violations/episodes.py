@@ -1,0 +1,170 @@
+"""Violations as episodes: opened when a limit is first seen broken, continued, closed when it is seen to hold again.
+
+Safe for any number of processes at once, also for two that look at the same moment: rows are locked, only what is newer
+than the last observation counts, and of two that open the same episode the database lets one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db.models import QuerySet
+
+from violations.models import NAME_LENGTH, Kind, Violation, fitted, kept
+from violations.observations import Observation, is_worse
+
+_TOGETHER = 1_000
+
+_CONTINUED = (
+    *("policy_name", "policy_version", "threshold", "value", "utilisation", "message", "last_at", "observations"),
+    *("worst_value", "worst_utilisation", "worst_at", "order_id", "decision_id", "closed_at"),
+)
+
+
+@dataclass
+class Episodes:
+    """What became of some observations: episodes opened, continued and closed, and those open that stay as they are."""
+
+    opened: list[Violation] = field(default_factory=list)
+    continued: list[Violation] = field(default_factory=list)
+    closed: list[Violation] = field(default_factory=list)
+    untouched: list[Violation] = field(default_factory=list)
+
+    @property
+    def observed(self) -> list[Violation]:
+        """The episodes that have one observation more than before."""
+        return [*self.opened, *self.continued]
+
+
+def follow(observations: Sequence[Observation], accounts_seen: Collection[str], now: datetime) -> Episodes:
+    """Open, continue and close the monitor's episodes. Call it in a transaction, at whose end its locks go.
+
+    An episode is closed where its account was looked at, at `now`, and its limit is not among the observations. What is
+    not newer than what is known changes nothing.
+    """
+    wanted = {each.key: each for each in observations}
+    accounts = {each.account_id for each in observations} | (_accounts_with_open() & set(accounts_seen))
+    if not accounts:
+        return Episodes()
+    known = {row.key: row for row in lock_open(Kind.EPISODE, accounts)}
+    found, opening = Episodes(), list[Observation]()
+    for key, each in wanted.items():
+        row = known.pop(key, None)
+        if row is None:
+            opening.append(each)
+        elif each.at <= row.last_at:
+            found.untouched.append(row)
+        elif is_same(row, each):
+            take(row, each)
+            found.continued.append(row)
+        else:
+            found.closed.append(row)
+            opening.append(each)
+    for row in known.values():
+        over = row.account_id in accounts_seen and now > row.last_at
+        (found.closed if over else found.untouched).append(row)
+    opening = _not_over(opening)
+    close(found.closed, now)
+    found.opened = insert([begin(each) for each in opening])
+    save(found.continued)
+    return found
+
+
+def begin(each: Observation, kind: Kind = Kind.EPISODE) -> Violation:
+    """Return a new episode, not saved, that begins with an observation."""
+    value, used = kept(each.value), kept(each.utilisation)
+    return Violation(
+        kind=kind,
+        policy_id=each.policy_id,
+        policy_name=each.policy_name[:NAME_LENGTH],
+        policy_type=each.policy_type,
+        policy_version=each.policy_version or None,
+        metric=each.metric,
+        account_id=each.account_id,
+        symbol=each.symbol,
+        exchange=each.exchange,
+        operator=each.operator,
+        threshold=fitted(each.threshold),
+        value=value,
+        utilisation=used,
+        message=each.message,
+        worst_value=value,
+        worst_utilisation=used,
+        worst_at=each.at,
+        opened_at=each.at,
+        last_at=each.at,
+    )
+
+
+def take(row: Violation, each: Observation) -> None:
+    """Count one more observation; one that is older than the last changes only the count and the worst."""
+    value, used = kept(each.value), kept(each.utilisation)
+    row.observations += 1
+    if each.at >= row.last_at:
+        row.policy_name, row.policy_version = each.policy_name[:NAME_LENGTH], each.policy_version or None
+        row.threshold = fitted(each.threshold)
+        row.value, row.utilisation, row.message, row.last_at = value, used, each.message, each.at
+    if is_worse(row.operator, row.threshold, value, row.worst_value):
+        row.worst_value, row.worst_utilisation, row.worst_at = value, used, each.at
+
+
+def is_same(row: Violation, each: Observation) -> bool:
+    """Return whether the policy is about the same still; otherwise what was broken and what is are two things."""
+    return (row.metric, row.operator, row.policy_type) == (each.metric, each.operator, each.policy_type)
+
+
+def _not_over(opening: Iterable[Observation]) -> list[Observation]:
+    """Leave out what somebody, who looked later, has seen begin and end already."""
+    found = {each.key: each for each in opening}
+    if not found:
+        return []
+    ended = Violation.objects.filter(
+        kind=Kind.EPISODE,
+        closed_at__gte=min(each.at for each in found.values()),
+        account_id__in={key.account_id for key in found},
+    )
+    for row in ended:
+        each = found.get(row.key)
+        if each is not None and row.closed_at is not None and each.at <= row.closed_at:
+            del found[row.key]
+    return list(found.values())
+
+
+# ------------------------------------------------------------------------------------------------ the rows
+def lock_open(kind: Kind, accounts: Collection[str]) -> QuerySet[Violation]:
+    """Return the open episodes of accounts, locked, in the order in which everybody locks them."""
+    rows = Violation.objects.filter(kind=kind, closed_at__isnull=True, account_id__in=accounts)
+    return rows.select_for_update().order_by("pk")
+
+
+def insert(rows: list[Violation]) -> list[Violation]:
+    """Insert new episodes, and return those that nobody else has opened meanwhile."""
+    if not rows:
+        return []
+    # In one order, so that two processes wait for each other in one direction only.
+    rows.sort(key=lambda row: row.key)
+    Violation.objects.bulk_create(rows, batch_size=_TOGETHER, ignore_conflicts=True)
+    there = set(Violation.objects.filter(pk__in=[row.pk for row in rows]).values_list("pk", flat=True))
+    return [row for row in rows if row.pk in there]
+
+
+def save(rows: Sequence[Violation]) -> None:
+    """Write what a further observation has changed, of rows that are locked."""
+    Violation.objects.bulk_create(
+        rows, batch_size=_TOGETHER, update_conflicts=True, unique_fields=["id"], update_fields=_CONTINUED
+    )
+
+
+def close(rows: Sequence[Violation], now: datetime) -> None:
+    """Close episodes that are locked."""
+    if rows:
+        Violation.objects.filter(pk__in=[row.pk for row in rows]).update(closed_at=now)
+    for row in rows:
+        row.closed_at = now
+
+
+def _accounts_with_open() -> set[str]:
+    rows = Violation.objects.filter(kind=Kind.EPISODE, closed_at__isnull=True)
+    return set(rows.order_by().values_list("account_id", flat=True).distinct())
