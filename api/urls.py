@@ -6,6 +6,7 @@ from django.templatetags.static import static
 from django.urls import path
 from django.views.generic import RedirectView
 
+from api.rest import alerts
 from api.rest.accounts import LimitsView, MetricsView, ReservationsView, ReservationView
 from api.rest.decisions import DecisionsView, DecisionView
 from api.rest.documentation import DocsView, SchemaView
@@ -24,6 +25,10 @@ doors = [
     path("risk/portfolio", PortfolioView.as_view(), name="portfolio"),
     path("risk/limits", LimitsView.as_view(), name="limits"),
     path("risk/metrics/<str:account_id>", MetricsView.as_view(), name="metrics"),
+    path("risk/alerts", alerts.AlertsView.as_view(), name="alerts"),
+    path("risk/alerts/<str:alert_id>/acknowledge", alerts.AcknowledgeView.as_view(), name="alert-acknowledge"),
+    path("risk/alerts/<str:alert_id>/silence", alerts.SilenceView.as_view(), name="alert-silence"),
+    path("risk/violations", alerts.ViolationsView.as_view(), name="violations"),
     path("risk/decisions", DecisionsView.as_view(), name="decisions"),
     path("risk/decisions/<str:decision_id>", DecisionView.as_view(), name="decision"),
     path("risk/reservations", ReservationsView.as_view(), name="reservations"),

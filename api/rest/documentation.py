@@ -17,10 +17,12 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.rest import accounts, decisions, feeding, firm, lean, symbols, system
+from api.rest import accounts, alerts, decisions, feeding, firm, lean, symbols, system
 from api.rest.base import RiskView
 from api.rest.schemas import ORDER_EXAMPLE, Schema, components, page, ref
+from riskcore.book import PolicyType
 from riskcore.reasons import Reason
+from violations.models import AlertState, Kind, Level
 
 _DESCRIPTION = """
 Pre-trade risk control: may this order go?
@@ -35,6 +37,7 @@ _PROBLEMS = {
     401: "No API key, or one that is not good.",
     403: "The key has not the permission, or is not for the account.",
     404: "There is no such thing.",
+    409: "What is there is not as it would have to be; nothing was changed.",
     413: "The body is too long.",
     415: "The body is not said to be JSON.",
     429: "The key asks too often; see Retry-After.",
@@ -203,6 +206,63 @@ _document(
     get={
         "operation_id": "get_decision",
         "responses": {**_ok(_ANY, "The decision, with all it was worked out from."), **_problems(*_READ, 404)},
+    },
+)
+_TIMES = (
+    _query("since", "At this moment or later.", format="date-time"),
+    _query("until", "Before this moment.", format="date-time"),
+)
+_ALERT_LISTS = (_ACCOUNT, _query("account", "The same as account_id."), _query("symbol", "One symbol only."))
+_ACT_PROBLEMS = _problems(400, 401, 403, 404, 409, 413, 415, 503)
+_document(
+    alerts.AlertsView,
+    "Alerts",
+    get={
+        "operation_id": "list_alerts",
+        "parameters": [
+            *_ALERT_LISTS,
+            _query("level", "One level only.", enum=list(Level)),
+            _query("state", "One state only.", enum=list(AlertState)),
+            *_TIMES,
+            *_PAGE,
+        ],
+        "responses": {**_ok(page(ref("Alert")), "The newest first."), **_problems(*_READ)},
+    },
+)
+_document(
+    alerts.AcknowledgeView,
+    "Alerts",
+    post={
+        "operation_id": "acknowledge_alert",
+        "request": _json(ref("Acknowledgement")),
+        "responses": {**_ok(ref("Alert"), "The alert as it is now."), **_ACT_PROBLEMS},
+    },
+)
+_document(
+    alerts.SilenceView,
+    "Alerts",
+    post={
+        "operation_id": "silence_alert",
+        "request": _json(ref("Silence")),
+        "responses": {**_ok(ref("Alert"), "The alert as it is now."), **_ACT_PROBLEMS},
+    },
+)
+_document(
+    alerts.ViolationsView,
+    "Alerts",
+    get={
+        "operation_id": "list_violations",
+        "parameters": [
+            *_ALERT_LISTS,
+            _query("kind", "Seen by the monitor (episode), or orders blocked (block).", enum=list(Kind)),
+            _query("policy_id", "One policy only."),
+            _query("policy_type", "One type only.", enum=list(PolicyType)),
+            _query("metric", "One metric only."),
+            _query("open", "Those that are not over, or those that are.", type="boolean"),
+            *_TIMES,
+            *_PAGE,
+        ],
+        "responses": {**_ok(page(ref("Violation")), "The newest first."), **_problems(*_READ)},
     },
 )
 _document(

@@ -1,0 +1,103 @@
+"""What lists by time have in common: the newest first, a page at a time, only the accounts that the caller is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeAlias, TypeVar
+from uuid import UUID
+
+from django.db.models import Model, Q, QuerySet
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.rest.base import caller, demand_account
+from api.rest.queries import Parser, identifier, instant, make_cursor, read_cursor, read_query, symbol, whole
+from feeds.malformed import Malformed, Wrong
+from riskcore.calendar import microseconds, moment
+
+_A_PAGE = 50
+
+Row = TypeVar("Row", bound=Model)
+
+# What a filter looks up, and how it is read.
+Filter: TypeAlias = tuple[str, Parser]
+
+_COMMON: Mapping[str, Parser] = {
+    "account_id": identifier,
+    "account": identifier,
+    "symbol": symbol,
+    "since": instant,
+    "until": instant,
+    "cursor": read_cursor(2),
+    "limit": whole(1, 500),
+}
+
+
+def one_of(values: type[Any]) -> Parser:
+    """Return a parser of the values of an enumeration."""
+
+    def parse(text: str) -> Any:
+        try:
+            return values(text)
+        except ValueError:
+            raise Wrong(f"must be one of {', '.join(each.value for each in values)}", "not_a_choice") from None
+
+    return parse
+
+
+def answer_page(
+    request: Request,
+    rows: QuerySet[Row],
+    moment_name: str,
+    filters: Mapping[str, Filter],
+    show: Callable[[Row], Mapping[str, Any]],
+) -> Response:
+    """Answer with a page of rows, by the moment of this name and their key, `since` included and `until` not.
+
+    `filters` are what else a query may name. Raises Malformed, and Problem 403.
+    """
+    asked = read_query(request, {**_COMMON, **{name: parse for name, (_, parse) in filters.items()}})
+    limit = asked.get("limit", _A_PAGE)
+    wanted = _filtered(request, rows, moment_name, asked, filters).order_by(f"-{moment_name}", "-id")
+    found = list(wanted[: limit + 1])
+    last = found[limit - 1] if len(found) > limit else None
+    following = last and make_cursor(str(microseconds(getattr(last, moment_name))), str(last.pk))
+    return Response({"results": list(map(show, found[:limit])), "next": following})
+
+
+def _filtered(
+    request: Request, rows: QuerySet[Row], moment_name: str, asked: Mapping[str, Any], filters: Mapping[str, Filter]
+) -> QuerySet[Row]:
+    account_id = _account(asked)
+    if account_id:
+        demand_account(request, account_id)
+        rows = rows.filter(account_id=account_id)
+    elif accounts := caller(request).accounts:
+        rows = rows.filter(account_id__in=accounts)
+    for name, (lookup, _) in {"symbol": ("symbol", symbol), **filters}.items():
+        if name in asked:
+            rows = rows.filter(**{lookup: asked[name]})
+    if "since" in asked:
+        rows = rows.filter(**{f"{moment_name}__gte": asked["since"]})
+    if "until" in asked:
+        rows = rows.filter(**{f"{moment_name}__lt": asked["until"]})
+    return rows.filter(_after(asked["cursor"], moment_name)) if "cursor" in asked else rows
+
+
+def _account(asked: Mapping[str, Any]) -> str:
+    account_id, account = asked.get("account_id", ""), asked.get("account", "")
+    if account_id and account and account_id != account:
+        raise Malformed.of("account", "names another account than account_id", "conflict")
+    return str(account_id or account)
+
+
+def _after(cursor: tuple[str, ...], moment_name: str) -> Q:
+    """Return the condition of being after the last row of the page before."""
+    at: datetime
+    try:
+        at, key = moment(int(cursor[0])), UUID(cursor[1])
+    except (ValueError, OverflowError):
+        raise Malformed.of("cursor", "is not one that a list has answered with", "not_a_cursor") from None
+    # The first condition alone lets the database begin in the index where the page begins.
+    return Q(**{f"{moment_name}__lte": at}) & (Q(**{f"{moment_name}__lt": at}) | Q(id__lt=key))
