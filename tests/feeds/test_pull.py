@@ -146,6 +146,7 @@ def with_prices(settings, redis_server) -> Iterator[redis.Redis]:
     settings.RISK_PRICE_PROVIDER = "redis"
     settings.MARKET_REDIS_URL = redis_server.url_of(1)
     settings.RISK_PRICE_KEY_TTL = timedelta(seconds=60)
+    settings.RISK_ACCOUNT_MONITOR_FAILURES = 1_000  # what is held stays held
     with redis.Redis.from_url(redis_server.url_of(1)) as client:
         client.flushdb()
         yield client
