@@ -40,6 +40,9 @@ SIDEBAR: dict[str, Any] = {
             "title": "Evidence",
             "separator": True,
             "items": [
+                _link("Alerts", "notifications", "violations", "alert"),
+                _link("Violations", "warning", "violations", "violation"),
+                _link("Circuit breaker trips", "power_off", "violations", "breakertrip"),
                 _link("Decisions", "gavel", "audit", "orderdecision"),
                 _link("Audit log", "history", "audit", "auditevent"),
                 _link("Ended reservations", "event_busy", "audit", "reservationend"),
