@@ -31,7 +31,7 @@ MEANINGS = {
     Permission.CHECK: "ask whether orders may go, and release their reservations",
     Permission.FEED: "report accounts' states and prices",
     Permission.READ: "read metrics, limits, decisions and reservations",
-    Permission.OPERATE: "restrict symbols and lift restrictions",
+    Permission.OPERATE: "stop trading and re-enable it, restrict symbols and lift restrictions, act on alerts",
     Permission.ADMIN: "everything",
 }
 

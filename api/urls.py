@@ -13,6 +13,7 @@ from api.rest.documentation import DocsView, SchemaView
 from api.rest.feeding import PricesView, StateView
 from api.rest.firm import GlobalView, PortfolioView
 from api.rest.lean import BatchView, CheckView
+from api.rest.stops import ReEnableView, StopHistoryView, StopView
 from api.rest.symbols import BlockView, SymbolsView
 from api.rest.system import HealthView, ReadyView, StatsView, prometheus
 
@@ -29,6 +30,9 @@ doors = [
     path("risk/alerts/<str:alert_id>/acknowledge", alerts.AcknowledgeView.as_view(), name="alert-acknowledge"),
     path("risk/alerts/<str:alert_id>/silence", alerts.SilenceView.as_view(), name="alert-silence"),
     path("risk/violations", alerts.ViolationsView.as_view(), name="violations"),
+    path("risk/emergency-stop", StopView.as_view(), name="emergency-stop"),
+    path("risk/emergency-stop/re-enable", ReEnableView.as_view(), name="re-enable"),
+    path("risk/emergency-stop/history", StopHistoryView.as_view(), name="emergency-stop-history"),
     path("risk/decisions", DecisionsView.as_view(), name="decisions"),
     path("risk/decisions/<str:decision_id>", DecisionView.as_view(), name="decision"),
     path("risk/reservations", ReservationsView.as_view(), name="reservations"),

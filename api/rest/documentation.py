@@ -10,17 +10,31 @@ from typing import Any
 from django.templatetags.static import static
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
-from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.settings import patched_settings
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiExample
 from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.rest import accounts, alerts, decisions, feeding, firm, lean, symbols, system
+from api.rest import accounts, alerts, decisions, feeding, firm, lean, stops, symbols, system
 from api.rest.base import RiskView
-from api.rest.schemas import ORDER_EXAMPLE, Schema, components, page, ref
+from api.rest.documenting import (
+    ACCOUNT,
+    ANY,
+    BLOCK,
+    PAGE,
+    READ,
+    check_replies,
+    document_view,
+    json_of,
+    ok,
+    problems,
+    query,
+)
+from api.rest.schemas import ORDER_EXAMPLE, components, page, ref
+from emergency.words import Trigger
 from riskcore.book import PolicyType
+from riskcore.ports import StopScope
 from riskcore.reasons import Reason
 from violations.models import AlertState, Kind, Level
 
@@ -32,277 +46,268 @@ text, they come back as text. Fields that are not known are refused. Errors are 
 every wrong field. What cannot be decided is blocked: a 503 of a check carries the block as well.
 """
 
-_PROBLEMS = {
-    400: "The body or the query is not understood; every wrong field is named.",
-    401: "No API key, or one that is not good.",
-    403: "The key has not the permission, or is not for the account.",
-    404: "There is no such thing.",
-    409: "What is there is not as it would have to be; nothing was changed.",
-    413: "The body is too long.",
-    415: "The body is not said to be JSON.",
-    429: "The key asks too often; see Retry-After.",
-    503: "The live state cannot be reached, or is not restored yet.",
-}
-
-
-def _problems(*codes: int) -> dict[Any, Any]:
-    return {
-        (code, "application/problem+json"): OpenApiResponse(ref("Problem"), description=_PROBLEMS[code])
-        for code in codes
-    }
-
-
-def _ok(schema: Schema, description: str, *examples: OpenApiExample, code: int = 200) -> dict[Any, Any]:
-    return {(code, "application/json"): OpenApiResponse(schema, description=description, examples=list(examples))}
-
-
-def _json(schema: Schema) -> dict[str, Any]:
-    return {"application/json": schema}
-
-
-def _query(name: str, description: str, **schema: Any) -> OpenApiParameter:
-    return OpenApiParameter(name, {"type": "string", **schema}, OpenApiParameter.QUERY, description=description)
-
-
-_ACCOUNT = _query("account_id", "One account only.")
-_PAGE = (_query("cursor", "Where the page before ended."), _query("limit", "Rows a page.", type="integer", minimum=1))
-_ANY: Schema = {"type": "object"}
-_READ = (400, 401, 403, 503)
-_BLOCK: Schema = {"allOf": [ref("Problem"), ref("CheckReply")]}
-
-
-def _check_replies(schema: Schema, blocked: Schema) -> dict[Any, Any]:
-    block = OpenApiResponse(blocked, description=f"{_PROBLEMS[503]} Nothing is approved.")
-    return {
-        **_ok(schema, "Decided. Idempotency-Replayed: true where it is the first answer to the order_id again."),
-        **_problems(400, 401, 403, 413, 415, 429),
-        (503, "application/problem+json"): block,
-    }
-
-
-def _document(view: type[RiskView], tag: str, **methods: dict[str, Any]) -> None:
-    for method, said in methods.items():
-        handler = getattr(view, method)
-        handler.schema = AutoSchema  # what is said below extends it, whatever Django's settings name
-        extend_schema(tags=[tag], **said)(handler)
-
-
-_document(
+document_view(
     lean.CheckView,
     "Checks",
     post={
         "operation_id": "check_order",
-        "request": _json(ref("Order")),
-        "responses": _check_replies(ref("CheckReply"), _BLOCK),
+        "request": json_of(ref("Order")),
+        "responses": check_replies(ref("CheckReply"), BLOCK),
         "examples": [OpenApiExample("A limit order", ORDER_EXAMPLE, request_only=True)],
     },
 )
-_document(
+document_view(
     lean.BatchView,
     "Checks",
     post={
         "operation_id": "check_batch",
-        "request": _json(ref("OrderBatch")),
-        "responses": _check_replies(ref("BatchReply"), {"allOf": [ref("Problem"), ref("BatchReply")]}),
+        "request": json_of(ref("OrderBatch")),
+        "responses": check_replies(ref("BatchReply"), {"allOf": [ref("Problem"), ref("BatchReply")]}),
     },
 )
-_document(
+document_view(
     feeding.StateView,
     "Feeds",
     put={
         "operation_id": "put_account_state",
-        "request": _json(ref("AccountReport")),
+        "request": json_of(ref("AccountReport")),
         "responses": {
-            **_ok(_ANY, "`applied` is false where the report was not newer than what is known."),
-            **_problems(400, 401, 403, 404, 413, 415, 429, 503),
+            **ok(ANY, "`applied` is false where the report was not newer than what is known."),
+            **problems(400, 401, 403, 404, 413, 415, 429, 503),
         },
     },
 )
-_document(
+document_view(
     feeding.PricesView,
     "Feeds",
     put={
         "operation_id": "put_prices",
-        "request": _json(ref("PriceReports")),
+        "request": json_of(ref("PriceReports")),
         "responses": {
-            **_ok(_ANY, "`applied` counts the prices that were not older than what is known."),
-            **_problems(400, 401, 403, 413, 415, 429, 503),
+            **ok(ANY, "`applied` counts the prices that were not older than what is known."),
+            **problems(400, 401, 403, 413, 415, 429, 503),
         },
     },
 )
-_document(
+document_view(
     accounts.MetricsView,
     "Accounts",
     get={
         "operation_id": "get_metrics",
-        "responses": {**_ok(ref("AccountMetrics"), "Worked out now."), **_problems(*_READ, 404)},
+        "responses": {**ok(ref("AccountMetrics"), "Worked out now."), **problems(*READ, 404)},
     },
 )
-_document(
+document_view(
     firm.GlobalView,
     "Firm",
     get={
         "operation_id": "get_global_risk",
-        "responses": {**_ok(ref("GlobalSignal"), "Not more than a second old."), **_problems(*_READ)},
+        "responses": {**ok(ref("GlobalSignal"), "Not more than a second old."), **problems(*READ)},
     },
 )
-_document(
+document_view(
     firm.PortfolioView,
     "Firm",
     get={
         "operation_id": "get_portfolio",
-        "parameters": [_query("account_id", "One account; without it, the sums over all.")],
-        "responses": {**_ok(ref("Portfolio"), "An account's, or the firm's."), **_problems(*_READ, 404)},
+        "parameters": [query("account_id", "One account; without it, the sums over all.")],
+        "responses": {**ok(ref("Portfolio"), "An account's, or the firm's."), **problems(*READ, 404)},
     },
 )
-_document(
+document_view(
     accounts.LimitsView,
     "Accounts",
     get={
         "operation_id": "list_limits",
-        "parameters": [_ACCOUNT, *_PAGE],
-        "responses": {**_ok(page(ref("AccountLimits")), "The limits of each account."), **_problems(*_READ, 404)},
+        "parameters": [ACCOUNT, *PAGE],
+        "responses": {**ok(page(ref("AccountLimits")), "The limits of each account."), **problems(*READ, 404)},
     },
 )
-_document(
+document_view(
     accounts.ReservationsView,
     "Reservations",
     get={
         "operation_id": "list_reservations",
-        "parameters": [_ACCOUNT, *_PAGE],
-        "responses": {**_ok(page(_ANY), "A page has the reservations of some accounts."), **_problems(*_READ, 404)},
+        "parameters": [ACCOUNT, *PAGE],
+        "responses": {**ok(page(ANY), "A page has the reservations of some accounts."), **problems(*READ, 404)},
     },
 )
-_document(
+document_view(
     accounts.ReservationView,
     "Reservations",
     delete={
         "operation_id": "release_reservation",
-        "parameters": [_ACCOUNT, _query("reason", "Why, for the record.")],
-        "responses": {**_ok(_ANY, "What was released."), **_problems(*_READ, 404)},
+        "parameters": [ACCOUNT, query("reason", "Why, for the record.")],
+        "responses": {**ok(ANY, "What was released."), **problems(*READ, 404)},
     },
 )
-_document(
+document_view(
     decisions.DecisionsView,
     "Decisions",
     get={
         "operation_id": "list_decisions",
         "parameters": [
-            _ACCOUNT,
-            _query("symbol", "One symbol only."),
-            _query("order_id", "One order only."),
-            _query("approved", "Approvals or blocks only.", type="boolean"),
-            _query("reason", "One reason only.", enum=list(Reason)),
-            _query("since", "At this moment or later.", format="date-time"),
-            _query("until", "Before this moment.", format="date-time"),
-            *_PAGE,
+            ACCOUNT,
+            query("symbol", "One symbol only."),
+            query("order_id", "One order only."),
+            query("approved", "Approvals or blocks only.", type="boolean"),
+            query("reason", "One reason only.", enum=list(Reason)),
+            query("since", "At this moment or later.", format="date-time"),
+            query("until", "Before this moment.", format="date-time"),
+            *PAGE,
         ],
-        "responses": {**_ok(page(_ANY), "The newest first."), **_problems(*_READ)},
+        "responses": {**ok(page(ANY), "The newest first."), **problems(*READ)},
     },
 )
-_document(
+document_view(
     decisions.DecisionView,
     "Decisions",
     get={
         "operation_id": "get_decision",
-        "responses": {**_ok(_ANY, "The decision, with all it was worked out from."), **_problems(*_READ, 404)},
+        "responses": {**ok(ANY, "The decision, with all it was worked out from."), **problems(*READ, 404)},
     },
 )
 _TIMES = (
-    _query("since", "At this moment or later.", format="date-time"),
-    _query("until", "Before this moment.", format="date-time"),
+    query("since", "At this moment or later.", format="date-time"),
+    query("until", "Before this moment.", format="date-time"),
 )
-_ALERT_LISTS = (_ACCOUNT, _query("account", "The same as account_id."), _query("symbol", "One symbol only."))
-_ACT_PROBLEMS = _problems(400, 401, 403, 404, 409, 413, 415, 503)
-_document(
+_ALERT_LISTS = (ACCOUNT, query("account", "The same as account_id."), query("symbol", "One symbol only."))
+_ACT_PROBLEMS = problems(400, 401, 403, 404, 409, 413, 415, 503)
+document_view(
     alerts.AlertsView,
     "Alerts",
     get={
         "operation_id": "list_alerts",
         "parameters": [
             *_ALERT_LISTS,
-            _query("level", "One level only.", enum=list(Level)),
-            _query("state", "One state only.", enum=list(AlertState)),
+            query("level", "One level only.", enum=list(Level)),
+            query("state", "One state only.", enum=list(AlertState)),
             *_TIMES,
-            *_PAGE,
+            *PAGE,
         ],
-        "responses": {**_ok(page(ref("Alert")), "The newest first."), **_problems(*_READ)},
+        "responses": {**ok(page(ref("Alert")), "The newest first."), **problems(*READ)},
     },
 )
-_document(
+document_view(
     alerts.AcknowledgeView,
     "Alerts",
     post={
         "operation_id": "acknowledge_alert",
-        "request": _json(ref("Acknowledgement")),
-        "responses": {**_ok(ref("Alert"), "The alert as it is now."), **_ACT_PROBLEMS},
+        "request": json_of(ref("Acknowledgement")),
+        "responses": {**ok(ref("Alert"), "The alert as it is now."), **_ACT_PROBLEMS},
     },
 )
-_document(
+document_view(
     alerts.SilenceView,
     "Alerts",
     post={
         "operation_id": "silence_alert",
-        "request": _json(ref("Silence")),
-        "responses": {**_ok(ref("Alert"), "The alert as it is now."), **_ACT_PROBLEMS},
+        "request": json_of(ref("Silence")),
+        "responses": {**ok(ref("Alert"), "The alert as it is now."), **_ACT_PROBLEMS},
     },
 )
-_document(
+document_view(
     alerts.ViolationsView,
     "Alerts",
     get={
         "operation_id": "list_violations",
         "parameters": [
             *_ALERT_LISTS,
-            _query("kind", "Seen by the monitor (episode), or orders blocked (block).", enum=list(Kind)),
-            _query("policy_id", "One policy only."),
-            _query("policy_type", "One type only.", enum=list(PolicyType)),
-            _query("metric", "One metric only."),
-            _query("open", "Those that are not over, or those that are.", type="boolean"),
+            query("kind", "Seen by the monitor (episode), or orders blocked (block).", enum=list(Kind)),
+            query("policy_id", "One policy only."),
+            query("policy_type", "One type only.", enum=list(PolicyType)),
+            query("metric", "One metric only."),
+            query("open", "Those that are not over, or those that are.", type="boolean"),
             *_TIMES,
-            *_PAGE,
+            *PAGE,
         ],
-        "responses": {**_ok(page(ref("Violation")), "The newest first."), **_problems(*_READ)},
+        "responses": {**ok(page(ref("Violation")), "The newest first."), **problems(*READ)},
     },
 )
-_document(
+document_view(
+    stops.StopView,
+    "Emergency stop",
+    get={
+        "operation_id": "list_emergency_stops",
+        "responses": {**ok(page(ref("StopInForce")), "In force now; null is what nobody can say."), **problems(*READ)},
+    },
+    post={
+        "operation_id": "engage_emergency_stop",
+        "request": json_of(ref("EmergencyStop")),
+        "responses": {
+            **ok(ref("EngagedStop"), "In force, everywhere.", code=201),
+            **ok(ref("EngagedStop"), "One was in force already that asks for no less."),
+            **problems(400, 401, 403, 413, 415, 503),
+        },
+    },
+)
+document_view(
+    stops.ReEnableView,
+    "Emergency stop",
+    post={
+        "operation_id": "re_enable_trading",
+        "request": json_of(ref("ReEnable")),
+        "responses": {
+            **ok(ref("LiftedStops"), "Lifted. Other stops stay in force."),
+            **ok(ref("LiftedStops"), "An emergency policy is breached: a second person must approve.", code=202),
+            **problems(400, 401, 403, 404, 409, 413, 415, 503),
+        },
+    },
+)
+document_view(
+    stops.StopHistoryView,
+    "Emergency stop",
+    get={
+        "operation_id": "list_emergency_stop_history",
+        "parameters": [
+            query("scope", "One type of scope only.", enum=list(StopScope)),
+            query("scope_id", "One id only."),
+            query("trigger", "One trigger only.", enum=list(Trigger)),
+            query("active", "Those in force, or those lifted.", type="boolean"),
+            *_TIMES,
+            *PAGE,
+        ],
+        "responses": {**ok(page(ref("StopRecord")), "The newest first, each with its timeline."), **problems(*READ)},
+    },
+)
+document_view(
     symbols.SymbolsView,
     "Symbols",
-    get={"operation_id": "list_symbols", "responses": {**_ok(page(_ANY), "In force now."), **_problems(*_READ)}},
+    get={"operation_id": "list_symbols", "responses": {**ok(page(ANY), "In force now."), **problems(*READ)}},
 )
-_document(
+document_view(
     symbols.BlockView,
     "Symbols",
     post={
         "operation_id": "restrict_symbol",
-        "request": _json(ref("Restriction")),
+        "request": json_of(ref("Restriction")),
         "responses": {
-            **_ok(_ANY, "Restricted; the next check goes by it where `live` is true.", code=201),
-            **_problems(400, 401, 403, 413, 415, 503),
+            **ok(ANY, "Restricted; the next check goes by it where `live` is true.", code=201),
+            **problems(400, 401, 403, 413, 415, 503),
         },
     },
     delete={
         "operation_id": "lift_symbol",
-        "parameters": [_ACCOUNT, _query("side", "Restrictions of one side only."), _query("reason", "Why.")],
-        "responses": {**_ok(_ANY, "What was lifted."), **_problems(*_READ, 404)},
+        "parameters": [ACCOUNT, query("side", "Restrictions of one side only."), query("reason", "Why.")],
+        "responses": {**ok(ANY, "What was lifted."), **problems(*READ, 404)},
     },
 )
-_document(
-    system.HealthView, "Service", get={"operation_id": "health", "auth": [], "responses": _ok(_ANY, "It is alive.")}
+document_view(
+    system.HealthView, "Service", get={"operation_id": "health", "auth": [], "responses": ok(ANY, "It is alive.")}
 )
-_document(
+document_view(
     system.ReadyView,
     "Service",
     get={
         "operation_id": "ready",
         "auth": [],
-        "responses": {**_ok(_ANY, "Orders may be approved."), **_ok(_ANY, "Nothing is approved now.", code=503)},
+        "responses": {**ok(ANY, "Orders may be approved."), **ok(ANY, "Nothing is approved now.", code=503)},
     },
 )
-_document(
+document_view(
     system.StatsView,
     "Service",
-    get={"operation_id": "stats", "responses": {**_ok(_ANY, "Counts over all processes."), **_problems(*_READ)}},
+    get={"operation_id": "stats", "responses": {**ok(ANY, "Counts over all processes."), **problems(*READ)}},
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from api.rest import alert_schemas
+from api.rest import alert_schemas, stop_schemas
 from api.wire import MOST_ORDERS, ORDER_FIELDS
 from feeds.messages import MOST_POSITIONS, MOST_PRICES
 from feeds.values import PLACES, WHOLE_DIGITS
@@ -229,6 +229,7 @@ def components() -> Schema:
         "PriceReports": _PRICES,
         "Restriction": _RESTRICTION,
         **alert_schemas.COMPONENTS,
+        **stop_schemas.COMPONENTS,
         "Problem": _PROBLEM,
     }
 

@@ -1,0 +1,329 @@
+"""Emergency stops: what is in force, to stop trading, to re-enable it, and what was."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from uuid import UUID
+
+from django.db import Error as DatabaseError
+from django.db.models import Count, Q, QuerySet
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api import errors
+from api.desk import desk
+from api.errors import Problem
+from api.rest.base import Caller, RiskView, caller, demand_account, demand_all_accounts
+from api.rest.bodies import json_body
+from api.rest.queries import flag, instant, make_cursor, read_cursor, read_query, whole
+from api.rest.queries import identifier as named
+from emergency.errors import NotInForce, SamePerson, StillBreached
+from emergency.models import EmergencyStop
+from emergency.notes import StopNote, decode
+from emergency.services import LONGEST_ACTOR, LONGEST_REASON, Engaged, do_engage_stop, do_re_enable
+from emergency.words import Status, Trigger
+from feeds import values
+from feeds.malformed import Malformed, Wrong
+from feeds.objects import Parser, read_object
+from riskcore.calendar import microseconds, moment
+from riskcore.ports import Stop, StopScope
+from riskcore.types import TradingState
+from state.store import StateUnavailable, Store
+
+_MOST_BYTES = 16 * 1024
+_A_PAGE = 50
+
+_SCOPE_FIELDS: dict[str, Parser] = {"type": values.choice(StopScope), "id": values.text(64, blank=True)}
+
+
+def _scope(raw: bytes) -> tuple[StopScope, str]:
+    """Return the type and the id of a scope, the id as orders have it."""
+    found = read_object(raw, _SCOPE_FIELDS, ("type",))
+    scope, scope_id = found["type"], found.get("id", "")
+    if scope is StopScope.GLOBAL and scope_id:
+        raise Malformed.of("id", "must be left out for global scope", "conflict")
+    if scope is not StopScope.GLOBAL and not scope_id:
+        raise Malformed.of("id", f"must name the {scope.value}", "missing")
+    return scope, scope_id
+
+
+def _stopping(raw: bytes) -> TradingState:
+    state = values.choice(TradingState)(raw)
+    if state is TradingState.ACTIVE:
+        raise Wrong("must be HALTED or REDUCING", "not_a_choice")
+    return state
+
+
+def _uuid(raw: bytes) -> UUID:
+    try:
+        return UUID(values.any_text(raw))
+    except ValueError:
+        raise Wrong("must be a UUID", "not_a_uuid") from None
+
+
+_STOP_FIELDS: dict[str, Parser] = {
+    "reason": values.text(LONGEST_REASON),
+    "triggered_by": values.text(LONGEST_ACTOR),
+    "scope": _scope,
+    "state": _stopping,
+    "unwind": values.flag,
+    "force": values.flag,
+}
+_RE_ENABLE_FIELDS: dict[str, Parser] = {
+    "stop_id": _uuid,
+    "scope": _scope,
+    "authorized_by": values.text(LONGEST_ACTOR),
+    "reason": values.text(LONGEST_REASON),
+    "force": values.flag,
+}
+
+
+class StopView(RiskView):
+    """The stops in force."""
+
+    needs = {"GET": ("read", "check", "operate"), "POST": ("operate",)}
+
+    def get(self, request: Request) -> Response:
+        """Return the stops that checks go by at this moment; the database is not needed for that."""
+        read_query(request, {})
+        store, who = desk().store, caller(request)
+        control = store.control()
+        if control is None:
+            raise errors.recovering()
+        flags = [stop for stop in control.stops if _concerns(who, stop.scope, stop.scope_id)]
+        return Response({"results": _shown_in_force(store, flags, who), "next": None, "active": bool(flags)})
+
+    def post(self, request: Request) -> Response:
+        """Stop trading in a scope. Once this has answered, no process approves an order there."""
+        asked = read_object(json_body(request._request, _MOST_BYTES), _STOP_FIELDS, ("reason", "triggered_by"))
+        scope, scope_id = asked.get("scope", (StopScope.GLOBAL, ""))
+        _demand(request, scope, scope_id)
+        try:
+            engaged = do_engage_stop(
+                reason=asked["reason"],
+                triggered_by=asked["triggered_by"],
+                trigger=Trigger.PERSON,
+                scope=scope,
+                scope_id=scope_id,
+                state=asked.get("state", TradingState.HALTED),
+                unwind=asked.get("unwind", False),
+                actor=caller(request).actor,
+            )
+        except StateUnavailable:
+            detail = "the live state cannot be reached: the stop is not known to be in force, send it again"
+            raise Problem(503, "state_unavailable", detail, retry_after_s=1) from None
+        return Response(_shown_engaged(engaged), status=201 if engaged.new else 200)
+
+
+class ReEnableView(RiskView):
+    """The end of a stop."""
+
+    needs = {"POST": ("operate",)}
+
+    def post(self, request: Request) -> Response:
+        """Lift a stop, or all of a scope."""
+        asked = read_object(json_body(request._request, _MOST_BYTES), _RE_ENABLE_FIELDS, ("authorized_by", "reason"))
+        if ("stop_id" in asked) is ("scope" in asked):
+            raise Malformed.of("stop_id", "name a stop or a scope, one of them", "conflict")
+        scope, scope_id = asked.get("scope") or _scope_of(asked["stop_id"])
+        _demand(request, scope, scope_id)
+        try:
+            made = do_re_enable(
+                actor=caller(request).actor,
+                reason=asked["reason"],
+                authorized_by=asked["authorized_by"],
+                force=asked.get("force", False),
+                **({"stop_id": asked["stop_id"]} if "stop_id" in asked else {"scope": scope, "scope_id": scope_id}),
+            )
+        except NotInForce as error:
+            raise errors.not_found(str(error)) from None
+        except SamePerson as error:
+            raise Problem(409, "same_person", str(error)) from None
+        except StillBreached as error:
+            raise Problem(409, "still_breached", str(error)) from None
+        found = [
+            {
+                "stop_id": each.stop_id,
+                "status": "lifted" if each.lifted else "approval_needed",
+                "approve_before": each.approve_before,
+            }
+            for each in made.stops
+        ]
+        done = all(each.lifted for each in made.stops)
+        return Response({"results": found, "live": bool(made.live)}, status=200 if done else 202)
+
+
+class StopHistoryView(RiskView):
+    """Stops, the newest first."""
+
+    needs = {"GET": ("read",)}
+
+    def get(self, request: Request) -> Response:
+        """Return the stops that every filter lets through, each with its timeline; `since` included, `until` not."""
+        asked = read_query(request, _LIST)
+        limit, who = asked.get("limit", _A_PAGE), caller(request)
+        rows = list(_filtered(asked, who.accounts).prefetch_related("steps")[: limit + 1])
+        last = rows[limit - 1] if len(rows) > limit else None
+        following = last and make_cursor(str(microseconds(last.engaged_at)), str(last.pk))
+        return Response({"results": [_shown(row, who) for row in rows[:limit]], "next": following})
+
+
+def _choice(kind: type[StopScope] | type[Trigger]) -> Any:
+    parse = values.choice(kind)
+    return lambda text: parse(f'"{text}"'.encode())
+
+
+_LIST = {
+    "scope": _choice(StopScope),
+    "scope_id": named,
+    "trigger": _choice(Trigger),
+    "active": flag,
+    "since": instant,
+    "until": instant,
+    "cursor": read_cursor(2),
+    "limit": whole(1, 500),
+}
+
+
+# ------------------------------------------------------------------------------------------- who may what
+def _demand(request: Request, scope: StopScope, scope_id: str) -> None:
+    """Raise Problem 403 where the caller is for some accounts only, and the stop is for others as well."""
+    if scope is StopScope.ACCOUNT:
+        demand_account(request, scope_id)
+    else:
+        demand_all_accounts(request, "stops of no account")
+
+
+def _concerns(who: Caller, scope: str, scope_id: str) -> bool:
+    return scope != StopScope.ACCOUNT or who.may_see(scope_id)
+
+
+def _scope_of(stop_id: UUID) -> tuple[StopScope, str]:
+    """Return the scope of a stop on record, or noted in the live state. Raises Problem 404."""
+    row = EmergencyStop.objects.filter(pk=stop_id).first()
+    if row is not None:
+        return StopScope(row.scope), row.scope_id
+    for note in _noted(desk().store, str(stop_id)).values():
+        return note.scope, note.scope_id
+    raise errors.not_found(f"there is no stop {stop_id}")
+
+
+def _noted(store: Store, *stop_ids: str) -> dict[str, StopNote]:
+    if not stop_ids:
+        return {}
+    return {note.id: note for note in decode(store.stop_notes(*stop_ids)) if isinstance(note, StopNote)}
+
+
+def _filtered(asked: dict[str, Any], accounts: frozenset[str]) -> QuerySet[EmergencyStop]:
+    rows = EmergencyStop.objects.order_by("-engaged_at", "-id").annotate(account_count=Count("accounts"))
+    if accounts:
+        rows = rows.filter(~Q(scope=StopScope.ACCOUNT.value) | Q(scope_id__in=accounts))
+    for name in ("scope", "scope_id", "trigger"):
+        if name in asked:
+            rows = rows.filter(**{name: asked[name]})
+    if "active" in asked:
+        rows = rows.filter(lifted_at__isnull=asked["active"])
+    if "since" in asked:
+        rows = rows.filter(engaged_at__gte=asked["since"])
+    if "until" in asked:
+        rows = rows.filter(engaged_at__lt=asked["until"])
+    return rows.filter(_after(asked["cursor"])) if "cursor" in asked else rows
+
+
+def _after(cursor: tuple[str, ...]) -> Q:
+    """Return the condition of being after the last row of the page before."""
+    try:
+        at, key = moment(int(cursor[0])), UUID(cursor[1])
+    except (ValueError, OverflowError):
+        raise Malformed.of("cursor", "is not one that a list has answered with", "not_a_cursor") from None
+    return Q(engaged_at__lte=at) & (Q(engaged_at__lt=at) | Q(id__lt=key))
+
+
+# ------------------------------------------------------------------------------------------ what is shown
+def _shown_engaged(engaged: Engaged) -> dict[str, Any]:
+    return {
+        "stop_id": engaged.stop_id,
+        "status": Status.BLOCKED if engaged.new else _status_of(engaged.stop_id),
+        "scope": {"type": engaged.scope, "id": engaged.scope_id},
+        "state": engaged.state,
+        "unwind": engaged.unwind,
+        "engaged_at": engaged.engaged_at,
+        "new": engaged.new,
+        "recorded": engaged.recorded,
+        "accounts": engaged.accounts,
+    }
+
+
+def _status_of(stop_id: str) -> str | None:
+    """Return how far a stop has come, None where nobody can say now."""
+    return next((row.status for row in _rows([stop_id]).values()), None)
+
+
+def _rows(stop_ids: list[str]) -> dict[str, EmergencyStop]:
+    """Return the stops on record by id, none while the database is away."""
+    try:
+        return {str(row.pk): row for row in EmergencyStop.objects.filter(pk__in=filter(_is_uuid, stop_ids))}
+    except DatabaseError:
+        return {}
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _shown_in_force(store: Store, flags: list[Stop], who: Caller) -> list[dict[str, Any]]:
+    """Return flags with what is noted and recorded of them; null what nobody can say now."""
+    ids = [stop.id for stop in flags]
+    notes, rows = _noted(store, *ids), _rows(ids)
+    return [_shown_flag(stop, notes.get(stop.id), rows.get(stop.id), who) for stop in flags]
+
+
+def _shown_flag(stop: Stop, note: StopNote | None, row: EmergencyStop | None, who: Caller) -> dict[str, Any]:
+    engaged_at = None if note is None else moment(note.engaged_at_us or note.asked_at_us)
+    return {
+        "stop_id": stop.id,
+        "scope": {"type": stop.scope, "id": stop.scope_id},
+        "state": stop.state,
+        "unwind": None if note is None else note.unwind,
+        "reason": None if note is None else note.reason,
+        "triggered_by": None if note is None else note.triggered_by,
+        "trigger": None if note is None else note.trigger,
+        "engaged_at": engaged_at if row is None else row.engaged_at,
+        "status": None if row is None else row.status,
+        "residuals": None if row is None or not _may_see_inside(row, who) else row.residuals,
+    }
+
+
+def _shown(row: EmergencyStop, who: Caller) -> dict[str, Any]:
+    inside = _may_see_inside(row, who)
+    return {
+        "stop_id": row.pk,
+        "scope": {"type": row.scope, "id": row.scope_id},
+        "state": row.state,
+        "unwind": row.unwind,
+        "reason": row.reason,
+        "triggered_by": row.triggered_by,
+        "trigger": row.trigger,
+        "engaged_at": row.engaged_at,
+        "status": row.status,
+        "residuals": row.residuals if inside else None,
+        "accounts": cast(Any, row).account_count,
+        "active": row.in_force,
+        "lifted_at": row.lifted_at,
+        "lifted_by": row.lifted_by or None,
+        "lifted_reason": row.lifted_reason or None,
+        "forced": row.forced,
+        "approved_by": row.approved_by or None,
+        "steps": [
+            {"at": step.at, "what": step.what, "detail": step.detail if inside else None} for step in row.steps.all()
+        ],
+    }
+
+
+def _may_see_inside(row: EmergencyStop, who: Caller) -> bool:
+    """Return whether what a stop found in accounts is the caller's business: it may name others than theirs."""
+    return not who.accounts or row.scope == StopScope.ACCOUNT
