@@ -123,6 +123,7 @@ RISK_POLICY_REFRESH = env.duration("RISK_POLICY_REFRESH", "30s", least="1s", mos
 # Within how long nobody is told twice of the same; and how many hard violations of an account trip what.
 RISK_ALERT_WINDOW = env.duration("RISK_ALERT_WINDOW", "5m", least="1s", most="1d")
 RISK_BREAKER_COUNT = env.whole("RISK_BREAKER_COUNT", 5, least=0, most=1_000)
+RISK_BREAKER_BLOCKS = env.flag("RISK_BREAKER_BLOCKS", default=not EMBEDDED)
 RISK_BREAKER_WINDOW = env.duration("RISK_BREAKER_WINDOW", "60s", least="1s", most="1d")
 RISK_BREAKER_SCOPE = env.choice("RISK_BREAKER_SCOPE", "account", ("account", "global"))
 RISK_BREAKER_STATE = env.choice("RISK_BREAKER_STATE", "HALTED", ("HALTED", "REDUCING"))

@@ -58,7 +58,8 @@ def record_blocks(now: datetime, window: timedelta, *, batch: int = BATCH) -> in
         _record(blocks, window)
         _end_quiet(now, window)
         BlockedOrder.objects.filter(pk__in=waiting).delete()
-        trips = breaker.count(_hits(blocks), now, breaker.rule())
+        by = breaker.rule()
+        trips = breaker.count(_hits(blocks) if by.blocks else {}, now, by)
         transaction.on_commit(lambda: _tell(blocks, trips))
     return len(waiting)
 

@@ -53,9 +53,10 @@ class Engage(Protocol):
 
 @dataclass(frozen=True)
 class Rule:
-    """When it trips, and what that stops. `count` 0: never."""
+    """When it trips, and what that stops. `count` 0: never. `blocks`: orders that were blocked count too."""
 
     count: int
+    blocks: bool
     window: timedelta
     scope: StopScope
     state: TradingState
@@ -69,6 +70,7 @@ def rule() -> Rule:
     """Return the rule of the settings."""
     return Rule(
         settings.RISK_BREAKER_COUNT,
+        settings.RISK_BREAKER_BLOCKS,
         settings.RISK_BREAKER_WINDOW,
         StopScope(settings.RISK_BREAKER_SCOPE),
         TradingState(settings.RISK_BREAKER_STATE),

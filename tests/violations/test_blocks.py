@@ -118,6 +118,19 @@ def test_the_order_in_which_they_come_does_not_matter():
 
 
 # --------------------------------------------------------------------------------------------- the breaker
+@pytest.fixture(autouse=True)
+def blocks_count(settings) -> None:
+    settings.RISK_BREAKER_BLOCKS = True
+
+
+def test_where_the_settings_leave_them_out_they_do_not_count(settings):
+    settings.RISK_BREAKER_COUNT, settings.RISK_BREAKER_BLOCKS = 1, False
+    drain(Journal(entry()))
+    record()
+    assert Violation.objects.exists()
+    assert not BreakerCount.objects.exists()
+
+
 def test_an_order_counts_once_for_the_breaker_for_however_many_limits(settings):
     settings.RISK_BREAKER_COUNT = 100
     drain(Journal(entry("a"), entry("b", second=1)))
