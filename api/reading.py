@@ -66,6 +66,12 @@ def _overview(store: Store, of: InForce, view: AccountView, now_us: int, *, tail
     raise StateUnavailable(f"account {view.account_id} changed at every attempt to read it")
 
 
+def monitor_age_s(store: Store) -> float | None:
+    """Return how long ago the monitor last looked at the accounts, in seconds; None where none ever did."""
+    loaded = store.load(Load(accounts=()))
+    return None if loaded.signal is None else (loaded.now_us - loaded.signal.at_us) / 1_000_000
+
+
 def holders(store: Store, account_ids: Iterable[str], order_id: str) -> list[Reservation]:
     """Return the reservations of an order_id in these accounts."""
     queries = (AccountQuery(account_id=each, reservations=(order_id,)) for each in account_ids)

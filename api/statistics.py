@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from api.errors import Problem
 from api.metrics import DURATION_NAME, Result
+from api.reading import monitor_age_s
 from api.survey import survey
 from state.store import StateUnavailable
 from state.wiring import store
@@ -111,7 +112,7 @@ class _LiveState(Collector):
 
     def collect(self) -> Iterator[Metric]:
         try:
-            seen = survey(store())
+            seen, age_s = survey(store()), monitor_age_s(store())
         except (StateUnavailable, Problem):
             return
         figures = {
@@ -123,6 +124,7 @@ class _LiveState(Collector):
             "risk_pending_orders": ("Approved orders not yet closed, of all accounts.", seen.pending_orders),
             "risk_account_state_age_seconds": ("Age of the oldest account state.", seen.oldest_state_s),
             "risk_emergency_stop_active": ("Stops in force.", seen.stops),
+            "risk_monitor_age_seconds": ("Since the monitor last looked at the accounts.", age_s),
         }
         for name, (text, value) in figures.items():
             if value is not None:

@@ -34,6 +34,58 @@ class BookPublished(Event, frozen=True, kw_only=True):
     created_at: datetime
 
 
+class AccountFigures(Struct, frozen=True, kw_only=True):
+    """An account's metrics at one moment; `account_id` empty: the firm's. Amounts in currency, ratios as fractions."""
+
+    account_id: str
+    risk_level: str
+    risk_score: Decimal | None
+    metrics: dict[str, Decimal | None]
+
+
+class MetricsTick(Event, frozen=True, kw_only=True):
+    """What the monitor saw, of some accounts: one look is told in `parts` messages, of which this is the `part`-th."""
+
+    subject: ClassVar[str] = "risk.metrics"
+
+    at: datetime
+    part: int
+    parts: int
+    accounts: tuple[AccountFigures, ...]
+
+
+class StopEngaged(Event, frozen=True, kw_only=True, tag_field="event", tag="stop_engaged"):
+    """An emergency stop is in force: no order in its scope is approved from now on."""
+
+    subject: ClassVar[str] = "risk.emergency"
+
+    stop_id: str
+    scope: str
+    scope_id: str
+    state: str
+    unwind: bool
+    reason: str
+    triggered_by: str
+    trigger: str
+    engaged_at: datetime
+
+
+class StopLifted(Event, frozen=True, kw_only=True, tag_field="event", tag="stop_lifted"):
+    """An emergency stop was lifted. Others that are in force stay so."""
+
+    subject: ClassVar[str] = "risk.emergency"
+
+    stop_id: str
+    scope: str
+    scope_id: str
+    state: str
+    lifted_by: str
+    approved_by: str
+    forced: bool
+    reason: str
+    lifted_at: datetime
+
+
 class AlertRaised(Event, frozen=True, kw_only=True):
     """A limit was broken, and people are told so. `id` is the alert's: the same again, later, says that it still fires.
 
@@ -71,35 +123,3 @@ class EmergencyRaised(AlertRaised, frozen=True, kw_only=True):
     """An emergency limit was broken."""
 
     subject: ClassVar[str] = "risk.alerts.emergency"
-
-
-class StopEngaged(Event, frozen=True, kw_only=True, tag_field="event", tag="stop_engaged"):
-    """An emergency stop is in force: no order in its scope is approved from now on."""
-
-    subject: ClassVar[str] = "risk.emergency"
-
-    stop_id: str
-    scope: str
-    scope_id: str
-    state: str
-    unwind: bool
-    reason: str
-    triggered_by: str
-    trigger: str
-    engaged_at: datetime
-
-
-class StopLifted(Event, frozen=True, kw_only=True, tag_field="event", tag="stop_lifted"):
-    """An emergency stop was lifted. Others that are in force stay so."""
-
-    subject: ClassVar[str] = "risk.emergency"
-
-    stop_id: str
-    scope: str
-    scope_id: str
-    state: str
-    lifted_by: str
-    approved_by: str
-    forced: bool
-    reason: str
-    lifted_at: datetime

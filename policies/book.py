@@ -57,6 +57,8 @@ def parameters() -> core.Parameters:
         critical_utilisation=tidy(settings.RISK_CRITICAL_UTILISATION),
         day_zone=settings.RISK_DAY_ZONE,
         day_roll_minute=settings.RISK_DAY_ROLL_MINUTE,
+        monitor_max_age_us=_us(settings.RISK_MONITOR_SILENCE),
+        silence_blocks=settings.RISK_MONITOR_SILENCE_BLOCKS,
         rapid_window_us=_us(settings.RISK_RAPID_WINDOW),
         returns_max_age_us=_us(settings.RISK_VAR_HISTORY_MAX_AGE),
     )

@@ -25,6 +25,12 @@ def schedule() -> dict[str, dict[str, Any]]:
     """Return what runs how often."""
     for_others = {"share-keys": _every(settings.RISK_SHARED_KEYS_INTERVAL.total_seconds(), "feeds.share_keys")}
     return {
+        "tick": {
+            "task": "monitoring.tick",
+            "schedule": settings.RISK_MONITOR_INTERVAL.total_seconds(),
+            # A late look is left out: the next one sees the same accounts.
+            "options": {"expires": settings.RISK_MONITOR_INTERVAL.total_seconds()},
+        },
         **(for_others if settings.REDIS_URL else {}),
         "restore-if-empty": _every(1.0, "riskportal.restore_if_empty"),
         "drain-journal": _every(1.0, "audit.drain_journal"),

@@ -118,6 +118,12 @@ RISK_MAX_LEVERAGE = env.decimal("RISK_MAX_LEVERAGE", "10", positive=True, most="
 RISK_MAX_DRAWDOWN = env.decimal("RISK_MAX_DRAWDOWN", "0.20", positive=True, most="1")
 RISK_EMERGENCY_THRESHOLD = env.decimal("RISK_EMERGENCY_THRESHOLD", "0.25", positive=True, most="1")
 
+# How often every account is looked at; after how long without that the monitor is silent, and whether then only
+# orders pass that reduce.
+RISK_MONITOR_INTERVAL = env.duration("RISK_MONITOR_INTERVAL", "1s", least="200ms", most="1m")
+RISK_MONITOR_SILENCE = env.duration("RISK_MONITOR_SILENCE", "5s", least="1s", most="10m")
+RISK_MONITOR_SILENCE_BLOCKS = env.flag("RISK_MONITOR_SILENCE_BLOCKS", default=False)
+
 RISK_POLICY_REFRESH = env.duration("RISK_POLICY_REFRESH", "30s", least="1s", most="1h")
 
 # Within how long nobody is told twice of the same; and how many hard violations of an account trip what.
@@ -217,6 +223,7 @@ INSTALLED_APPS = [
     "emergency",
     "violations",
     "feeds",
+    "monitoring",
     "api",
 ]
 

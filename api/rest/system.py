@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.db.utils import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
@@ -17,7 +18,7 @@ from rest_framework.response import Response
 
 from api.desk import desk
 from api.errors import Problem
-from api.reading import in_force_now
+from api.reading import in_force_now, monitor_age_s
 from api.rest.base import RiskView
 from api.rest.queries import read_query
 from api.statistics import counted, exposition
@@ -60,6 +61,7 @@ class ReadyView(RiskView):
             "policy_book": _look(lambda: f"version {in_force_now(store).book.version}", needed=True),
             "api_keys": _look(lambda: _keys(store), needed=True),
             "database": _look(_database, needed=False),
+            "monitor": _look(lambda: _monitor(store), needed=settings.RISK_MONITOR_SILENCE_BLOCKS),
         }
         down = [each for each in found.values() if each.status != "up"]
         blocked = any(each.needed for each in down)
@@ -121,6 +123,15 @@ def _restored(store: Store) -> str:
 def _keys(store: Store) -> str:
     if store.fetch_keys() is None:
         raise Problem(503, "recovering", "the API keys are not published")
+    return ""
+
+
+def _monitor(store: Store) -> str:
+    age_s = monitor_age_s(store)
+    if age_s is None:
+        raise Problem(503, "monitor_silent", "no monitor has looked at the accounts yet")
+    if age_s > settings.RISK_MONITOR_SILENCE.total_seconds():
+        raise Problem(503, "monitor_silent", f"the last look at the accounts was {age_s:.0f} s ago")
     return ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,7 @@ from policies.book import latest
 from policies.defaults import ensure_defaults
 from policies.models import RestrictedSymbol
 from policies.services import do_create_account
+from riskcore.types import RiskLevel
 from state.store import Store
 from tests.api.world import bearer, record, swap_keys
 
@@ -433,11 +435,23 @@ def test_health_is_answered_whatever_is_down(store, away):
     assert answer.json() == {"status": "healthy", "service": "risk"}
 
 
-def test_ready_says_what_each_dependency_is(api):
+def test_ready_says_what_each_dependency_is(api, store):
+    store.put_signal(RiskLevel.INFO, action_required=False, token=1)
     found = Client().get("/ready")
 
     assert (found.status_code, found.json()["status"]) == (200, "ready")
     assert {each["status"] for each in found.json()["dependencies"].values()} == {"up"}
+
+
+def test_a_silent_monitor_degrades_and_where_it_blocks_nothing_is_ready(api, store, settings):
+    found = Client().get("/ready")
+    assert (found.status_code, found.json()["status"]) == (200, "degraded")
+    assert found.json()["dependencies"]["monitor"]["detail"] == "no monitor has looked at the accounts yet"
+    store.put_signal(RiskLevel.INFO, action_required=False, token=1)
+    settings.RISK_MONITOR_SILENCE = timedelta(0)
+    assert Client().get("/ready").json()["status"] == "degraded"
+    settings.RISK_MONITOR_SILENCE_BLOCKS = True
+    assert Client().get("/ready").status_code == 503
 
 
 def test_ready_is_503_before_the_restore(store):

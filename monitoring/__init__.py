@@ -1,0 +1,1 @@
+"""Looks at every account each second: what is broken is recorded, told, and stopped."""

@@ -1,0 +1,12 @@
+"""What the monitor counts of itself."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Histogram
+
+DURATION = Histogram(
+    "risk_monitor_tick_duration_seconds",
+    "Time that the monitor took to look at every account and to act on what it found.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0, 10.0),
+)
+SKIPPED = Counter("risk_monitor_ticks_skipped_total", "Looks that were due and not made, because one took too long.")

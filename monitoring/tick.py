@@ -1,0 +1,151 @@
+"""What happens each second, from top to bottom.
+
+One process at a time holds the lease of the monitor, with a token that grows each time it changes hands. Whoever froze
+and wakes up too late finds that its token is not the last one any more, and leaves it at that.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterable
+from datetime import timedelta
+from enum import StrEnum
+
+from django.conf import settings
+
+from emergency.services import do_engage_stop
+from emergency.words import Trigger
+from feeds.books import CompiledBooks, in_force
+from monitoring.look import is_of_firm, look
+from monitoring.metrics import DURATION, SKIPPED
+from monitoring.telling import tell
+from riskcore.book import PolicyType
+from riskcore.ports import Stop, StopScope
+from riskcore.types import TradingState
+from state.store import Store
+from violations.observations import Observation
+from violations.services import observe
+
+logger = logging.getLogger(__name__)
+
+LEASE = "monitor"
+_HOLDER = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+# So many intervals a holder may be silent before another takes over.
+_LEASE_INTERVALS = 3
+
+
+class Outcome(StrEnum):
+    """How a tick ended."""
+
+    LOOKED = "looked"
+    NOTHING_TO_SEE = "nothing_to_see"
+    BUSY = "busy"
+    ELSEWHERE = "elsewhere"
+    RECOVERING = "recovering"
+    TOO_LATE = "too_late"
+
+
+class Monitor:
+    """Looks at every account of a store, as often as `interval` says and never twice at once.
+
+    Parameters
+    ----------
+    store
+        The live state.
+    books
+        The compiled books of the process.
+    interval
+        The time from one tick to the next.
+    holder
+        The name under which the lease is held; one for each monitor.
+    """
+
+    def __init__(self, store: Store, books: CompiledBooks, interval: timedelta, holder: str = _HOLDER) -> None:
+        self._store, self._books, self._holder = store, books, holder
+        self._interval_s = interval.total_seconds()
+        self._running = threading.Lock()
+        self._last_s: float | None = None
+
+    def tick(self) -> Outcome:
+        """Look at every account and act on what is found. Raises StateUnavailable and Django's database errors.
+
+        A tick that is due while one still runs is left out and counted, never made up for.
+        """
+        if not self._running.acquire(blocking=False):
+            SKIPPED.inc()
+            return Outcome.BUSY
+        try:
+            with DURATION.time():
+                return self._tick()
+        finally:
+            self._running.release()
+
+    def _tick(self) -> Outcome:
+        token = self._hold()
+        if token is None:
+            self._last_s = None
+            return Outcome.ELSEWHERE
+        self._count_skipped()
+        control = self._store.control()
+        if control is None:
+            return Outcome.RECOVERING
+        seen = look(self._store, in_force(control.book_version, self._store, self._books))
+        if seen is None:
+            return Outcome.NOTHING_TO_SEE
+        signal = seen.signal
+        required = signal.emergency_action_required
+        if not self._store.put_signal(signal.risk_level, action_required=required, token=token):
+            return Outcome.TOO_LATE
+        observations = list(seen.observations())
+        _stop(observations, control.stops)
+        if self._hold() != token:
+            return Outcome.TOO_LATE
+        observe(observations, seen.seen, seen.at)
+        if settings.NATS_URL:
+            tell(seen)
+        return Outcome.LOOKED
+
+    def _hold(self) -> int | None:
+        return self._store.hold_lease(LEASE, self._holder, round(self._interval_s * _LEASE_INTERVALS * 1_000_000))
+
+    def _count_skipped(self) -> None:
+        """Count the ticks that were due since the last one of this monitor."""
+        now_s = time.monotonic()
+        if self._last_s is not None:
+            SKIPPED.inc(max(0, round((now_s - self._last_s) / self._interval_s) - 1))
+        self._last_s = now_s
+
+
+def _stop(observations: Iterable[Observation], stops: tuple[Stop, ...]) -> None:
+    """Stop trading where an emergency limit is broken: in the account, or everywhere for the firm's own figure."""
+    for account_id, broken in _emergencies(observations).items():
+        scope = StopScope.ACCOUNT if account_id else StopScope.GLOBAL
+        if not _is_stopped(scope, account_id, stops):
+            do_engage_stop(
+                reason=broken.message,
+                triggered_by=f"policy {broken.policy_name}",
+                trigger=Trigger.POLICY,
+                scope=scope,
+                scope_id=account_id,
+            )
+
+
+def _emergencies(observations: Iterable[Observation]) -> dict[str, Observation]:
+    """Return the first broken emergency limit of each account; the firm comes first, under an empty name."""
+    broken = [one for one in observations if one.policy_type == PolicyType.EMERGENCY]
+    broken.sort(key=lambda one: not is_of_firm(one))
+    found: dict[str, Observation] = {}
+    for one in broken:
+        found.setdefault(one.account_id, one)
+    return found
+
+
+def _is_stopped(scope: StopScope, scope_id: str, stops: tuple[Stop, ...]) -> bool:
+    covering = {(StopScope.GLOBAL, ""), (scope, scope_id)}
+    return any((stop.scope, stop.scope_id) in covering and stop.state is TradingState.HALTED for stop in stops)

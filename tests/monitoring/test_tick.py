@@ -1,0 +1,236 @@
+"""One second of the monitor: what it says of the firm, what it records, what it stops, and that it is alone."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from bus.events import MetricsTick
+from emergency.models import EmergencyStop
+from feeds.books import BOOKS
+from monitoring import look as looking
+from monitoring.metrics import SKIPPED
+from monitoring.tick import LEASE, Monitor, Outcome
+from riskcore.ports import Load
+from riskcore.types import RiskLevel, Side, TradingState
+from tests.emergency.world import ACCOUNTS, World, long, order
+from violations.models import Alert, Violation
+
+MINUTE_US = 60_000_000
+
+
+def signal(world: World):
+    return world.store.load(Load(accounts=())).signal
+
+
+def skipped() -> float:
+    return float(SKIPPED._value.get())
+
+
+def fall(world: World, account_id: str, equity: int) -> None:
+    """Report that an account that had a million has so much left."""
+    world.feed(account_id=account_id, equity=equity)
+
+
+# ----------------------------------------------------------------------------------------- what it says
+def test_the_firm_s_risk_is_told_to_every_check(world: World, monitor: Monitor) -> None:
+    assert monitor.tick() is Outcome.LOOKED
+    found = signal(world)
+    assert (found.risk_level, found.action_required) == (RiskLevel.INFO, False)
+    assert world.approves()
+
+
+def test_while_the_firm_is_at_its_limits_only_what_reduces_passes(world: World, monitor: Monitor, settings) -> None:
+    settings.RISK_BREAKER_COUNT = 0
+    for account_id in ACCOUNTS:
+        world.feed(long(quantity="3.7"), account_id=account_id)  # 925,000 of 1,000,000 that are allowed
+    assert monitor.tick() is Outcome.LOOKED
+    assert signal(world).risk_level is RiskLevel.CRITICAL
+    assert world.check(order()).reason == "global_risk_critical"
+    assert world.check(order(side=Side.SELL)).approved
+
+
+# --------------------------------------------------------------------------------------- what it records
+def test_a_broken_limit_is_an_episode_and_an_alert_until_it_holds_again(world: World, monitor: Monitor) -> None:
+    world.feed(long(quantity="11"), account_id="desk-1")  # 550,000 of BTCUSDT, of 500,000 that are allowed
+    assert monitor.tick() is Outcome.LOOKED
+    assert monitor.tick() is Outcome.LOOKED
+    row = Violation.objects.get(account_id="desk-1", policy_name="Max BTCUSDT Position")
+    assert (row.symbol, row.worst_value, row.closed_at) == ("BTCUSDT", Decimal(550_000), None)
+    assert Alert.objects.get(account_id="desk-1", policy_name="Max BTCUSDT Position").level == "critical"
+    world.feed(account_id="desk-1")
+    assert monitor.tick() is Outcome.LOOKED
+    row.refresh_from_db()
+    assert row.closed_at is not None
+
+
+def test_an_account_that_cannot_be_looked_at_keeps_its_episodes(world: World, monitor: Monitor) -> None:
+    world.feed(long(quantity="11"), account_id="desk-1")
+    monitor.tick()
+    before = Violation.objects.filter(closed_at=None).count()
+    world.lose()
+    assert Monitor(world.store, BOOKS, timedelta(seconds=1), holder="one").tick() is Outcome.RECOVERING
+    assert Violation.objects.filter(closed_at=None).count() == before > 0
+
+
+# ----------------------------------------------------------------------------------------- what it stops
+def test_a_broken_emergency_limit_stops_the_account_and_no_other(world: World, monitor: Monitor) -> None:
+    fall(world, "desk-1", 740_000)
+    assert monitor.tick() is Outcome.LOOKED
+    stop = EmergencyStop.objects.get()
+    assert (stop.scope, stop.scope_id, stop.state, stop.trigger) == ("account", "desk-1", "HALTED", "policy")
+    assert "breaks" in stop.reason
+    assert not world.approves()
+    assert world.approves(account_id="desk-2")
+
+
+def test_a_stop_is_asked_for_once(world: World, monitor: Monitor) -> None:
+    fall(world, "desk-1", 740_000)
+    for _ in range(3):
+        assert monitor.tick() is Outcome.LOOKED
+    assert EmergencyStop.objects.get().steps.filter(what="asked_again").count() == 0
+
+
+def test_where_the_whole_firm_falls_everything_stops(world: World, monitor: Monitor) -> None:
+    for account_id in ACCOUNTS:
+        fall(world, account_id, 740_000)
+    assert monitor.tick() is Outcome.LOOKED
+    assert signal(world).action_required
+    assert "global" in set(EmergencyStop.objects.values_list("scope", flat=True))
+    assert not any(world.approves(account_id=account_id) for account_id in ACCOUNTS)
+
+
+def test_an_account_that_only_reduces_is_stopped_all_the_same(world: World, monitor: Monitor) -> None:
+    from tests.emergency.world import engage
+
+    engage(scope="account", scope_id="desk-1", state=TradingState.REDUCING)
+    fall(world, "desk-1", 740_000)
+    monitor.tick()
+    assert EmergencyStop.objects.filter(state="HALTED", scope_id="desk-1").exists()
+
+
+def test_five_looks_at_a_broken_hard_limit_trip_the_breaker_once(world: World, monitor: Monitor) -> None:
+    world.feed(long(quantity="11"), account_id="desk-1")
+    for _ in range(7):
+        assert monitor.tick() is Outcome.LOOKED
+    assert EmergencyStop.objects.filter(trigger="breaker", scope_id="desk-1").count() == 1
+    assert not world.approves()
+
+
+# ---------------------------------------------------------------------------------------------- alone
+def test_of_two_monitors_one_looks(world: World, monitor: Monitor) -> None:
+    other = Monitor(world.store, BOOKS, timedelta(seconds=1), holder="other")
+    assert [monitor.tick(), other.tick(), monitor.tick()] == [Outcome.LOOKED, Outcome.ELSEWHERE, Outcome.LOOKED]
+
+
+def test_another_takes_over_from_one_that_is_silent(world: World, monitor: Monitor) -> None:
+    short = Monitor(world.store, BOOKS, timedelta(microseconds=1), holder="short")
+    short.tick()
+    assert monitor.tick() is Outcome.LOOKED
+
+
+def test_one_that_froze_while_looking_says_nothing_any_more(world: World, monitor: Monitor, monkeypatch) -> None:
+    look = looking.look
+    fall(world, "desk-1", 740_000)
+
+    def frozen(*arguments):
+        """Look, then sleep for so long that another has looked meanwhile."""
+        seen = look(*arguments)
+        later = world.store.hold_lease(LEASE, "one", 1)
+        assert later
+        while world.store.hold_lease(LEASE, "other", MINUTE_US) is None:
+            pass
+        assert world.store.put_signal(RiskLevel.INFO, action_required=False, token=later + 10**9)
+        return seen
+
+    monkeypatch.setattr("monitoring.tick.look", frozen)
+    assert monitor.tick() is Outcome.TOO_LATE
+    assert signal(world).risk_level is RiskLevel.INFO
+    assert not EmergencyStop.objects.exists()
+    assert not Violation.objects.exists()
+
+
+def test_one_that_froze_after_its_signal_records_nothing(world: World, monitor: Monitor, monkeypatch) -> None:
+    world.feed(long(quantity="11"), account_id="desk-1")
+
+    def freeze(*_arguments):
+        world.store.hold_lease(LEASE, "one", 1)
+        while world.store.hold_lease(LEASE, "other", MINUTE_US) is None:
+            pass
+
+    monkeypatch.setattr("monitoring.tick._stop", freeze)
+    assert monitor.tick() is Outcome.TOO_LATE
+    assert not Violation.objects.exists()
+
+
+def test_a_tick_that_is_due_while_one_runs_is_left_out_and_counted(world: World, monitor: Monitor, monkeypatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(*_arguments):
+        begun.set()
+        assert go_on.wait(10)
+
+    monkeypatch.setattr("monitoring.tick.look", slow)
+    thread = threading.Thread(target=monitor.tick)
+    thread.start()
+    assert begun.wait(10)
+    before = skipped()
+    assert monitor.tick() is Outcome.BUSY
+    go_on.set()
+    thread.join()
+    assert skipped() == before + 1
+
+
+def test_ticks_that_nobody_made_are_counted(world: World, monitor: Monitor, monkeypatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("monitoring.tick.time.monotonic", lambda: now[0])
+    monitor.tick()
+    before = skipped()
+    now[0] += 1.1
+    monitor.tick()
+    assert skipped() == before
+    now[0] += 4.0
+    monitor.tick()
+    assert skipped() == before + 3
+
+
+def test_before_any_state_there_is_nothing_to_see(world: World, monitor: Monitor, monkeypatch) -> None:
+    monkeypatch.setattr("monitoring.look.standings", lambda *_: [])
+    assert monitor.tick() is Outcome.NOTHING_TO_SEE
+
+
+@pytest.mark.parametrize("what", ["store", "database"])
+def test_the_task_goes_on_while_something_is_away(world: World, monkeypatch, caplog, what) -> None:
+    from django.db import OperationalError
+
+    from monitoring import tasks
+    from state.store import StateUnavailable
+
+    error = StateUnavailable("gone") if what == "store" else OperationalError("gone")
+
+    def fail(_self):
+        raise error
+
+    monkeypatch.setattr(tasks, "_monitor", None)
+    monkeypatch.setattr(Monitor, "tick", fail)
+    tasks.tick()
+    assert "not watched for now" in caplog.text
+    monkeypatch.setattr(tasks, "_monitor", None)
+
+
+def test_what_was_seen_is_told_on_nats_some_accounts_in_a_message(world: World, monitor: Monitor, monkeypatch) -> None:
+    told: list[MetricsTick] = []
+    monkeypatch.setattr("monitoring.telling.bus.publish", told.append)
+    monkeypatch.setattr("monitoring.telling._TOGETHER", 4)
+    monitor.tick()
+    assert told == []
+    monkeypatch.setattr("django.conf.settings.NATS_URL", "nats://127.0.0.1:1")
+    assert monitor.tick() is Outcome.LOOKED
+    assert [(one.part, one.parts, len(one.accounts)) for one in told] == [(1, 2, 4), (2, 2, 2)]
+    firm, first = told[0].accounts[:2]
+    assert (firm.account_id, firm.metrics["gross_exposure"]) == ("", Decimal(0))
+    assert (first.account_id, first.risk_level, first.risk_score) == ("desk-1", "INFO", Decimal(0))
+    assert told[0].payload().startswith(b'{"at":"')
