@@ -40,6 +40,7 @@ SIDEBAR: dict[str, Any] = {
             "title": "Evidence",
             "separator": True,
             "items": [
+                _link("Emergency stops", "front_hand", "emergency", "emergencystop"),
                 _link("Alerts", "notifications", "violations", "alert"),
                 _link("Violations", "warning", "violations", "violation"),
                 _link("Circuit breaker trips", "power_off", "violations", "breakertrip"),

@@ -1,0 +1,235 @@
+"""Emergency stops in the admin: to stop trading, to re-enable it, and to read what was."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from audit.admin import ReadOnlyAdmin, pretty
+from audit.unfold import TextareaWidget, display
+from emergency.errors import EmergencyError
+from emergency.models import EmergencyStop, StopAccount
+from emergency.services import LONGEST_REASON, Engaged, Lifted, do_engage_stop, do_re_enable
+from emergency.words import Trigger
+from policies.models import Account
+from riskcore.ports import StopScope
+from riskcore.types import TradingState
+from state.store import StateUnavailable
+
+_AWAY = "The live state cannot be reached: the stop is not known to be in force. Try again."
+
+
+def _reason(what: str) -> forms.CharField:
+    return forms.CharField(
+        label="Reason",
+        max_length=LONGEST_REASON,
+        widget=TextareaWidget(attrs={"rows": 2}),
+        help_text=f"{what} Kept for good in the audit log, with your name.",
+    )
+
+
+class _ActForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A form that does what it says while it is validated, so that a refusal is shown on it."""
+
+    actor: ClassVar[str]
+
+    made: Engaged | Lifted | None = None
+
+    def _post_clean(self) -> None:
+        if self.errors:
+            return
+        try:
+            self.made = self.act(self.cleaned_data)
+        except EmergencyError as error:
+            self.add_error(None, str(error))
+        except StateUnavailable:
+            self.add_error(None, _AWAY)
+        except ValidationError as error:
+            for name, texts in error.message_dict.items():
+                self.add_error(name if name in self.fields else None, texts)
+
+    def act(self, given: dict[str, Any]) -> Engaged | Lifted:
+        raise NotImplementedError
+
+
+class EngageForm(_ActForm):
+    """Stops trading."""
+
+    reason = _reason("Why trading is stopped; traders see it.")
+    confirm = forms.BooleanField(
+        label="Stop trading now", help_text="It is in force for every process as soon as this is saved."
+    )
+
+    class Meta:
+        model = EmergencyStop
+        fields = ("scope", "scope_id", "state", "unwind")
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        account_id = given.get("scope_id", "")
+        if given.get("scope") == StopScope.ACCOUNT and not Account.objects.filter(pk=account_id).exists():
+            self.add_error("scope_id", f"There is no account {account_id or 'without a name'}.")
+        return given
+
+    def act(self, given: dict[str, Any]) -> Engaged:
+        return do_engage_stop(
+            reason=given["reason"],
+            triggered_by=self.actor,
+            trigger=Trigger.PERSON,
+            scope=given["scope"],
+            scope_id=given["scope_id"],
+            state=TradingState(given["state"]),
+            unwind=given["unwind"],
+        )
+
+
+class ReEnableForm(_ActForm):
+    """Lifts a stop."""
+
+    why = _reason("Why trading may go on.")
+    force = forms.BooleanField(
+        required=False,
+        label="In spite of a breach",
+        help_text="While an emergency policy is breached, two people must ask for this within 15 minutes.",
+    )
+    confirm = forms.BooleanField(
+        label="Re-enable trading", help_text="Orders are approved again as soon as this is saved."
+    )
+
+    class Meta:
+        model = EmergencyStop
+        fields = ()
+
+    def act(self, given: dict[str, Any]) -> Lifted:
+        return do_re_enable(
+            actor=self.actor, reason=given["why"], stop_id=self.instance.pk, force=given.get("force", False)
+        )
+
+
+@admin.register(EmergencyStop)
+class EmergencyStopAdmin(ReadOnlyAdmin):
+    """A stop is engaged by adding one and lifted by saving it; nothing else of it changes."""
+
+    list_display = (
+        "engaged_at",
+        "shown_state",
+        "where",
+        "shown_in_force",
+        "trigger",
+        "triggered_by",
+        "reason",
+        "status",
+    )
+    list_filter = ("scope", "state", "trigger", "status", ("lifted_at", admin.EmptyFieldListFilter), "engaged_at")
+    search_fields = ("scope_id", "triggered_by", "reason", "lifted_by")
+    _shown = (
+        *("shown_in_force", "shown_state", "where", "unwind", "reason", "triggered_by", "trigger", "asked_at"),
+        *("engaged_at", "recorded_at", "status", "shown_residuals", "timeline", "accounts_then"),
+        *("force_asked_by", "force_asked_at", "force_reason"),
+        *("lifted_at", "lifted_by", "lifted_reason", "forced", "approved_by"),
+    )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Return whether this person may stop trading."""
+        return bool(request.user.has_perm("emergency.add_emergencystop"))
+
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Return whether this person may re-enable trading, and there is something to re-enable."""
+        lifted = isinstance(obj, EmergencyStop) and not obj.in_force
+        return not lifted and bool(request.user.has_perm("emergency.change_emergencystop"))
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = ReEnableForm if change else EngageForm
+        made: Any = super().get_form(request, obj, change, **{**kwargs, "form": form, "fields": form.Meta.fields})
+        made.actor = request.user.get_username()
+        return made
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None:
+            return ("scope", "scope_id", "state", "unwind", "reason", "confirm")
+        may = self.has_change_permission(request, obj)
+        return (*self._shown, "why", "force", "confirm") if may else self._shown
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return () if obj is None else self._shown
+
+    def save_model(self, request: HttpRequest, obj: Any, form: _ActForm, change: bool) -> None:
+        """Take over what the service has written."""
+        made = form.made
+        assert made is not None  # a form without one is not valid
+        if isinstance(made, Engaged):
+            obj.pk = made.stop_id
+        obj.refresh_from_db()
+        request.made = made  # type: ignore[attr-defined]
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return _and_said(request, super().changeform_view(request, *args, **kwargs))
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:  # type: ignore[override]
+        """The audit log has it."""
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:  # type: ignore[override]
+        """The audit log has it."""
+
+    @display(description="In force", label={"in force": "danger", "lifted": "success"})
+    def shown_in_force(self, stop: EmergencyStop) -> str:
+        return "in force" if stop.in_force else "lifted"
+
+    @display(description="State", label={"HALTED": "danger", "REDUCING": "warning"})
+    def shown_state(self, stop: EmergencyStop) -> str:
+        return stop.state
+
+    @display(description="Where")
+    def where(self, stop: EmergencyStop) -> str:
+        return stop.where
+
+    @display(description="What is left")
+    def shown_residuals(self, stop: EmergencyStop) -> SafeString | str:
+        return pretty(stop.residuals) if stop.residuals else "nothing"
+
+    @display(description="Timeline")
+    def timeline(self, stop: EmergencyStop) -> SafeString:
+        return render_to_string("admin/emergency/timeline.html", {"steps": stop.steps.all()})
+
+    @display(description="Accounts then")
+    def accounts_then(self, stop: EmergencyStop) -> SafeString:
+        url = f"{reverse('admin:emergency_stopaccount_changelist')}?stop__id__exact={stop.pk}"
+        return format_html('<a class="underline" href="{}">{} as they were</a>', url, stop.accounts.count())
+
+
+@admin.register(StopAccount)
+class StopAccountAdmin(ReadOnlyAdmin):
+    list_display = ("account_id", "stop", "account_version")
+    list_select_related = ("stop",)
+    search_fields = ("account_id__exact",)
+    fields = ("stop", "account_id", "account_version", "shown_account_state")
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        return lookup == "stop__id__exact" or super().lookup_allowed(lookup, value, request)
+
+    @display(description="State")
+    def shown_account_state(self, account: StopAccount) -> SafeString | str:
+        return pretty(json.loads(account.state)) if account.state else "none was ever reported"
+
+
+def _and_said(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Say, after the commit, what is in force now."""
+    made: Engaged | Lifted | None = getattr(request, "made", None)
+    if isinstance(made, Engaged) and not made.new:
+        messages.warning(request, "A stop that asks for no less was in force already: this is it.")
+    if isinstance(made, Lifted):
+        if not all(stop.lifted for stop in made.stops):
+            messages.warning(request, "It stays in force until a second person asks for the same.")
+        elif not made.live:
+            messages.warning(request, "It is lifted as soon as the live state can be reached.")
+    return response

@@ -1,0 +1,154 @@
+"""The admin: one stops trading and another re-enables it, each with a reason and a confirmation; nothing else changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import reverse
+
+from emergency.models import EmergencyStop, StopAccount
+from state.store import StateUnavailable
+from tests.emergency.test_lifting import breach
+from tests.emergency.world import engage, row
+
+LIST, ADD = "admin:emergency_emergencystop_changelist", "admin:emergency_emergencystop_add"
+NEW: dict[str, Any] = {"scope": "global", "scope_id": "", "state": "HALTED", "reason": "fat finger", "confirm": "on"}
+LIFT: dict[str, Any] = {"why": "all is well", "confirm": "on"}
+
+
+def browser(name: str, *permissions: str) -> Client:
+    """Return a browser of somebody with these permissions, or with all."""
+    user = User.objects.create(username=name, is_staff=True, is_superuser=not permissions)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def page(stop_id: object) -> str:
+    return reverse("admin:emergency_emergencystop_change", args=(stop_id,))
+
+
+def errors(answer: Any) -> dict[str, Any]:
+    assert answer.status_code == 200, "the form was saved"
+    return dict(answer.context["adminform"].form.errors)
+
+
+class TestToStop:
+    @pytest.mark.parametrize(
+        ("missing", "field"),
+        [
+            ({"reason": ""}, "reason"),
+            ({"confirm": ""}, "confirm"),
+            ({"scope": "account"}, "scope_id"),
+            ({"scope": "account", "scope_id": "nobody"}, "scope_id"),
+            ({"scope": "symbol"}, "scope_id"),
+            ({"scope_id": "desk-1"}, "scope_id"),
+            ({"state": "ACTIVE"}, "state"),
+        ],
+    )
+    def test_without_what_it_needs_nothing_is_stopped(self, world, missing, field):
+        answer = browser("olga").post(reverse(ADD), {**NEW, **missing})
+        assert field in errors(answer)
+        assert world.up() == []
+
+    def test_it_stops_in_the_name_of_who_is_signed_in(self, world):
+        what = {"scope": "symbol", "scope_id": "btcusdt", "state": "REDUCING", "unwind": "on"}
+        answer = browser("olga").post(reverse(ADD), {**NEW, **what})
+        assert answer.status_code == 302
+        (found,) = EmergencyStop.objects.all()
+        assert (found.scope_id, found.state, found.unwind) == ("BTCUSDT", "REDUCING", True)
+        assert (found.triggered_by, found.trigger, found.reason) == ("olga", "person", "fat finger")
+        assert not world.approves()
+
+    def test_a_live_state_that_is_away_is_said(self, world, monkeypatch):
+        def refuse(*_args, **_named):
+            raise StateUnavailable("connection refused")
+
+        client = browser("olga")
+        with monkeypatch.context() as away:
+            away.setattr(type(world.store), "set_stops", refuse)
+            answer = client.post(reverse(ADD), NEW)
+        assert "not known to be in force" in str(errors(answer))
+
+    def test_one_that_is_in_force_already_is_shown(self, world):
+        engaged = engage()
+        answer = browser("olga").post(reverse(ADD), NEW, follow=True)
+        assert "was in force already" in answer.content.decode()
+        assert world.up() == [engaged.stop_id]
+
+    def test_it_needs_permission(self, world):
+        client = browser("viktor", "view_emergencystop", "change_emergencystop")
+        assert client.post(reverse(ADD), NEW).status_code == 403
+        assert world.up() == []
+
+
+class TestToReEnable:
+    @pytest.mark.parametrize("missing", [{"why": ""}, {"confirm": ""}])
+    def test_without_what_it_needs_nothing_is_lifted(self, world, missing):
+        engaged = engage()
+        assert list(missing) == list(errors(browser("bob").post(page(engaged.stop_id), {**LIFT, **missing})))
+        assert not world.approves()
+
+    def test_it_lifts_in_the_name_of_who_is_signed_in(self, world):
+        engaged = engage()
+        assert browser("bob").post(page(engaged.stop_id), LIFT).status_code == 302
+        assert (row(engaged).lifted_by, row(engaged).lifted_reason) == ("bob", "all is well")
+        assert world.approves()
+
+    def test_who_stopped_it_is_refused(self, world):
+        engaged = engage(triggered_by="alice")
+        assert "somebody else" in str(errors(browser("alice").post(page(engaged.stop_id), LIFT)))
+        assert not world.approves()
+
+    def test_a_breach_takes_two_people(self, world):
+        engaged = engage()
+        breach(world)
+        bob, carol = browser("bob"), browser("carol")
+        assert "Emergency Drawdown Stop" in str(errors(bob.post(page(engaged.stop_id), LIFT)))
+        answer = bob.post(page(engaged.stop_id), {**LIFT, "force": "on"}, follow=True)
+        assert "until a second person" in answer.content.decode()
+        assert row(engaged).in_force
+        carol.post(page(engaged.stop_id), {**LIFT, "force": "on"})
+        assert (row(engaged).lifted_by, row(engaged).approved_by) == ("bob", "carol")
+        assert world.approves(account_id="desk-2")
+
+    def test_it_needs_permission(self, world):
+        engaged = engage()
+        client = browser("viktor", "view_emergencystop", "add_emergencystop")
+        assert client.post(page(engaged.stop_id), LIFT).status_code == 403
+        assert not world.approves()
+
+    def test_what_was_lifted_stays_as_it_is(self, world):
+        engaged = engage()
+        client = browser("bob")
+        client.post(page(engaged.stop_id), LIFT)
+        before = row(engaged).lifted_at
+        assert client.post(page(engaged.stop_id), LIFT).status_code == 403
+        assert row(engaged).lifted_at == before
+
+
+class TestToRead:
+    def test_the_list_the_timeline_and_the_accounts(self, world):
+        engaged = engage(reason="the exchange is on fire")
+        client = browser("viktor", "view_emergencystop", "view_stopaccount")
+        listed = client.get(reverse(LIST)).content.decode()
+        assert "the exchange is on fire" in listed
+        shown = client.get(page(engaged.stop_id)).content.decode()
+        assert "in_force" in shown
+        assert 'name="why"' not in shown
+        url = f"{reverse('admin:emergency_stopaccount_changelist')}?stop__id__exact={engaged.stop_id}"
+        assert url.replace("&", "&amp;") in shown
+        assert "desk-3" in client.get(url).content.decode()
+        kept = StopAccount.objects.filter(stop_id=engaged.stop_id)[0]
+        assert "equity" in client.get(reverse("admin:emergency_stopaccount_change", args=(kept.pk,))).content.decode()
+
+    def test_nobody_deletes_or_rewrites_one(self, world):
+        engaged = engage()
+        client = browser("olga")
+        assert client.post(reverse("admin:emergency_emergencystop_delete", args=(engaged.stop_id,))).status_code == 403
+        client.post(page(engaged.stop_id), {**LIFT, "reason": "another one", "triggered_by": "nobody", "confirm": ""})
+        assert (row(engaged).reason, row(engaged).triggered_by) == ("a test", "alice")
