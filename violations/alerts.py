@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from django.db.models import Q
 
+from violations import bulk
 from violations.episodes import Episodes
 from violations.models import Alert, AlertState, Level, Violation
 from violations.observations import AlertKey
-
-_TOGETHER = 1_000
 
 _CHANGED = (
     *("state", "resolved_at", "published_at", "times_published"),
@@ -54,8 +52,10 @@ def follow(episodes: Episodes, now: datetime, window: timedelta) -> Alerts:
         _continued(changes, row, now, window)
     still = {row.alert_key for row in (*episodes.observed, *episodes.untouched)}
     resolved = _resolve(changes, {row.alert_key for row in episodes.closed} - still, now)
-    _save([*changes.replaced, *changes.changed.values()])
-    lost = _insert(list(changes.new.values()))
+    bulk.update([*changes.replaced, *changes.changed.values()], _CHANGED)
+    # In one order, so that two processes wait for each other in one direction only.
+    new = sorted(changes.new.values(), key=lambda alert: alert.alert_key)
+    lost = {alert.pk for alert in new} - {alert.pk for alert in bulk.insert(new)}
     published = [alert for alert in changes.published if alert.pk not in lost]
     return Alerts(published, [*changes.replaced, *resolved], len(episodes.observed) - len(published))
 
@@ -152,20 +152,3 @@ def _tell(alert: Alert, row: Violation) -> None:
     """Have the alert say what the episode is like now."""
     alert.violation, alert.policy_name, alert.exchange = row, row.policy_name, row.exchange
     alert.value, alert.threshold, alert.operator, alert.message = row.value, row.threshold, row.operator, row.message
-
-
-# ------------------------------------------------------------------------------------------------ the rows
-def _insert(rows: list[Alert]) -> set[UUID]:
-    """Insert new alerts, and return the keys of those that somebody else has raised meanwhile."""
-    if not rows:
-        return set()
-    rows.sort(key=lambda alert: alert.alert_key)
-    Alert.objects.bulk_create(rows, batch_size=_TOGETHER, ignore_conflicts=True)
-    keys = [alert.pk for alert in rows]
-    return set(keys) - set(Alert.objects.filter(pk__in=keys).values_list("pk", flat=True))
-
-
-def _save(rows: list[Alert]) -> None:
-    Alert.objects.bulk_create(
-        rows, batch_size=_TOGETHER, update_conflicts=True, unique_fields=["id"], update_fields=_CHANGED
-    )

@@ -23,6 +23,7 @@ from riskcore.ports import Stop, StopScope
 from riskcore.types import TradingState
 from state.store import StateUnavailable
 from state.wiring import store
+from violations import bulk
 from violations.metrics import VIOLATION_COUNT
 from violations.models import BreakerCount, BreakerTrip
 
@@ -86,17 +87,18 @@ def count(hits: Mapping[str, Sequence[datetime]], now: datetime, by: Rule) -> li
     accounts = sorted(account for account, at in hits.items() if account and at)
     if not accounts or not by.count:
         return []
-    BreakerCount.objects.bulk_create([BreakerCount(account_id=each) for each in accounts], ignore_conflicts=True)
-    rows = list(BreakerCount.objects.filter(pk__in=accounts).select_for_update().order_by("pk"))
+    of = BreakerCount.objects.filter(pk__in=accounts).select_for_update().order_by("pk")
+    rows = list(of)
+    if len(rows) < len(accounts):
+        bulk.insert([BreakerCount(account_id=each) for each in accounts])
+        rows = list(of.all())
     since = microseconds(now - by.window)
     for row in rows:
         found = [*row.hits, *map(microseconds, hits[row.account_id])]
         row.hits = sorted(each for each in found if each > since)
         row.last_at = moment(row.hits[-1]) if row.hits else row.last_at
     trips = _trip([row for row in rows if len(row.hits) >= by.count], now, by)
-    BreakerCount.objects.bulk_create(
-        rows, batch_size=1_000, update_conflicts=True, unique_fields=["account_id"], update_fields=["hits", "last_at"]
-    )
+    bulk.update(rows, ("hits", "last_at"))
     return trips
 
 

@@ -12,10 +12,9 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
+from violations import bulk
 from violations.models import NAME_LENGTH, Kind, Violation, fitted, kept
 from violations.observations import Observation, is_worse
-
-_TOGETHER = 1_000
 
 _CONTINUED = (
     *("policy_name", "policy_version", "threshold", "value", "utilisation", "message", "last_at", "observations"),
@@ -141,20 +140,13 @@ def lock_open(kind: Kind, accounts: Collection[str]) -> QuerySet[Violation]:
 
 def insert(rows: list[Violation]) -> list[Violation]:
     """Insert new episodes, and return those that nobody else has opened meanwhile."""
-    if not rows:
-        return []
     # In one order, so that two processes wait for each other in one direction only.
-    rows.sort(key=lambda row: row.key)
-    Violation.objects.bulk_create(rows, batch_size=_TOGETHER, ignore_conflicts=True)
-    there = set(Violation.objects.filter(pk__in=[row.pk for row in rows]).values_list("pk", flat=True))
-    return [row for row in rows if row.pk in there]
+    return bulk.insert(sorted(rows, key=lambda row: row.key))
 
 
 def save(rows: Sequence[Violation]) -> None:
     """Write what a further observation has changed, of rows that are locked."""
-    Violation.objects.bulk_create(
-        rows, batch_size=_TOGETHER, update_conflicts=True, unique_fields=["id"], update_fields=_CONTINUED
-    )
+    bulk.update(rows, _CONTINUED)
 
 
 def close(rows: Sequence[Violation], now: datetime) -> None:

@@ -158,6 +158,15 @@ def test_a_value_that_no_column_holds_is_kept_as_near_as_can_be(value, kept):
     assert only_violation().worst_value == kept
 
 
+@pytest.mark.parametrize("name", ["NULL", '{a,"b"}', "\\", "it's %s", "日本", " "])
+def test_names_are_kept_to_the_letter(name):
+    for second in range(2):
+        look(second, broken(policy_name=name, symbol=name, message=name))
+    row = only_violation()
+    assert (row.policy_name, row.symbol, row.message, row.observations) == (name, name, name, 2)
+    assert row.alerts.get().message == name
+
+
 # ---------------------------------------------------------------------------------------------------- size
 def test_many_accounts_take_hardly_more_queries_than_few():
     def queries(count: int, second: int) -> int:

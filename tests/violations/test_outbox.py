@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -120,12 +121,16 @@ def test_after_a_day_it_is_given_up(receiver):
     assert (receiver.asked, waiting()) == (0, [])
 
 
-def test_the_address_of_the_webhook_is_in_no_error(settings, caplog):
-    settings.RISK_ALERT_WEBHOOK_URL = "http://127.0.0.1:9/services/SECRET"
+def test_the_address_of_the_webhook_is_in_no_error_and_no_log(receiver, settings, caplog):
+    caplog.set_level(logging.DEBUG)
     look(0, broken())
     outbox.send_waiting(soon())
+    settings.RISK_ALERT_WEBHOOK_URL = "http://127.0.0.1:9/services/SECRET"
+    look(1, broken(policy_id="p-2"))
+    outbox.send_waiting(soon(1))
     (row,) = waiting()
-    assert row.error == "ConnectError"
+    assert (len(receiver.taken), row.error) == (1, "ConnectError")
+    assert "ConnectError" in caplog.text
     assert "SECRET" not in caplog.text
 
 
