@@ -1,4 +1,4 @@
-"""The admin: one stops trading and another re-enables it, each with a reason and a confirmation; nothing else changes."""
+"""The admin: one stops trading, another re-enables it, each with a reason and a confirmation; nothing else changes."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class TestToRead:
         url = f"{reverse('admin:emergency_stopaccount_changelist')}?stop__id__exact={engaged.stop_id}"
         assert url.replace("&", "&amp;") in shown
         assert "desk-3" in client.get(url).content.decode()
-        kept = StopAccount.objects.filter(stop_id=engaged.stop_id)[0]
+        kept = StopAccount.objects.filter(stop=row(engaged))[0]
         assert "equity" in client.get(reverse("admin:emergency_stopaccount_change", args=(kept.pk,))).content.decode()
 
     def test_nobody_deletes_or_rewrites_one(self, world):
