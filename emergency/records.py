@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid5
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -21,6 +22,7 @@ from emergency.words import Event, Status, Trigger
 from riskcore.calendar import microseconds, moment
 from riskcore.ports import StopScope
 from riskcore.types import TradingState
+from state.ids import new_id
 from state.wiring import store
 
 _TOGETHER = 500
@@ -168,7 +170,8 @@ def add_step(
 
 
 def _add(row: EmergencyStop, at_us: int, what: str, detail: str) -> StopStep:
-    step = StopStep(id=uuid4(), stop=row, at=moment(at_us), what=str(what), detail=detail)
+    # Of several steps at one moment the id says which was written first.
+    step = StopStep(id=UUID(new_id(time.time_ns() // 1000)), stop=row, at=moment(at_us), what=str(what), detail=detail)
     step.save()
     return step
 
