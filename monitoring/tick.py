@@ -17,7 +17,9 @@ from datetime import timedelta
 from enum import StrEnum
 
 from django.conf import settings
+from django.db import DatabaseError
 
+from emergency.forced import lifted_in_spite
 from emergency.services import do_engage_stop
 from emergency.words import Trigger
 from feeds.books import CompiledBooks, in_force
@@ -29,7 +31,7 @@ from riskcore.ports import Stop, StopScope
 from riskcore.types import TradingState
 from state.store import Store
 from violations.observations import Observation
-from violations.services import observe
+from violations.services import began_before, observe
 
 logger = logging.getLogger(__name__)
 
@@ -124,26 +126,34 @@ class Monitor:
 
 def _stop(observations: Iterable[Observation], stops: tuple[Stop, ...]) -> None:
     """Stop trading where an emergency limit is broken: in the account, or everywhere for the firm's own figure."""
-    for account_id, broken in _emergencies(observations).items():
-        scope = StopScope.ACCOUNT if account_id else StopScope.GLOBAL
-        if not _is_stopped(scope, account_id, stops):
-            do_engage_stop(
-                reason=broken.message,
-                triggered_by=f"policy {broken.policy_name}",
-                trigger=Trigger.POLICY,
-                scope=scope,
-                scope_id=account_id,
-            )
-
-
-def _emergencies(observations: Iterable[Observation]) -> dict[str, Observation]:
-    """Return the first broken emergency limit of each account; the firm comes first, under an empty name."""
     broken = [one for one in observations if one.policy_type == PolicyType.EMERGENCY]
     broken.sort(key=lambda one: not is_of_firm(one))
-    found: dict[str, Observation] = {}
+    stopped: set[str] = set()
     for one in broken:
-        found.setdefault(one.account_id, one)
-    return found
+        scope = StopScope.GLOBAL if is_of_firm(one) else StopScope.ACCOUNT
+        if one.account_id in stopped or _is_stopped(scope, one.account_id, stops) or _is_borne(one):
+            continue
+        stopped.add(one.account_id)
+        do_engage_stop(
+            reason=one.message,
+            triggered_by=f"policy {one.policy_name}",
+            trigger=Trigger.POLICY,
+            scope=scope,
+            scope_id=one.account_id,
+        )
+
+
+def _is_borne(one: Observation) -> bool:
+    """Return whether two people have re-enabled trading in spite of this breach, which has gone on since.
+
+    Without the database nobody knows, and trading is stopped.
+    """
+    try:
+        lifted_at = lifted_in_spite((one.account_id,)).get(one.account_id)
+        return lifted_at is not None and began_before(one, lifted_at)
+    except DatabaseError as error:
+        logger.error("whether %s is borne is not known, the database is away: %s", one.message, error)
+        return False
 
 
 def _is_stopped(scope: StopScope, scope_id: str, stops: tuple[Stop, ...]) -> bool:

@@ -13,11 +13,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from audit.services import record, snapshot
+from emergency.forced import lifted_in_spite
 from riskcore.book import PolicyType
 from violations import alerts, breaker, episodes, outbox
 from violations.errors import AlreadyAcknowledged, NoSuchAlert
 from violations.metrics import DEDUPLICATED, PUBLISHED, TRIPS, VIOLATIONS
-from violations.models import NOTE_LENGTH, Alert, AlertState, BreakerTrip, Delivery, Violation
+from violations.models import NOTE_LENGTH, Alert, AlertState, BreakerTrip, Delivery, Kind, Violation
 from violations.observations import Observation
 
 LONGEST_SILENCE = timedelta(days=30)
@@ -88,12 +89,32 @@ def observe(
 
 
 def _hard(observed: Iterable[Violation]) -> dict[str, list[datetime]]:
-    """Return when hard limits were observed broken, by account."""
+    """Return when hard limits were observed broken, by account.
+
+    Those that were broken when two people re-enabled trading in spite of it, and are still, do not count.
+    """
+    hard = [row for row in observed if row.policy_type == PolicyType.HARD]
+    lifted = lifted_in_spite({row.account_id for row in hard}) if hard else {}
     hits: dict[str, list[datetime]] = {}
-    for row in observed:
-        if row.policy_type == PolicyType.HARD:
+    for row in hard:
+        since = lifted.get(row.account_id)
+        if since is None or row.opened_at >= since:
             hits.setdefault(row.account_id, []).append(row.last_at)
     return hits
+
+
+def began_before(observation: Observation, moment: datetime) -> bool:
+    """Return whether the episode that an observation belongs to is open and began before a moment."""
+    key = observation.key
+    return Violation.objects.filter(
+        kind=Kind.EPISODE,
+        closed_at=None,
+        opened_at__lt=moment,
+        policy_id=key.policy_id,
+        account_id=key.account_id,
+        symbol=key.symbol,
+        exchange=key.exchange,
+    ).exists()
 
 
 def _act(

@@ -7,6 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import OperationalError
 
 from bus.events import MetricsTick
 from emergency.models import EmergencyStop
@@ -16,7 +17,7 @@ from monitoring.metrics import SKIPPED
 from monitoring.tick import LEASE, Monitor, Outcome
 from riskcore.ports import Load
 from riskcore.types import RiskLevel, Side, TradingState
-from tests.emergency.world import ACCOUNTS, World, long, order
+from tests.emergency.world import ACCOUNTS, World, engage, lift, long, order
 from violations.models import Alert, Violation
 
 MINUTE_US = 60_000_000
@@ -94,6 +95,31 @@ def test_a_stop_is_asked_for_once(world: World, monitor: Monitor) -> None:
     assert EmergencyStop.objects.get().steps.filter(what="asked_again").count() == 0
 
 
+def test_what_two_people_bear_is_not_stopped_again_while_it_goes_on(world: World, monitor: Monitor) -> None:
+    fall(world, "desk-1", 740_000)  # an emergency limit and two hard ones are broken
+    assert monitor.tick() is Outcome.LOOKED
+    lift(scope="account", scope_id="desk-1", authorized_by="bob", force=True)
+    lift(scope="account", scope_id="desk-1", authorized_by="carol", force=True)
+    for _ in range(7):
+        assert monitor.tick() is Outcome.LOOKED
+    assert EmergencyStop.objects.filter(lifted_at=None).count() == 0
+    fall(world, "desk-1", 1_000_000)
+    monitor.tick()
+    fall(world, "desk-1", 740_000)
+    monitor.tick()
+    assert EmergencyStop.objects.filter(lifted_at=None, scope_id="desk-1").count() == 1
+
+
+def test_while_the_database_is_away_a_breach_stops_whoever_bore_it(world: World, monitor: Monitor, monkeypatch) -> None:
+    def away(*_arguments):
+        raise OperationalError("gone")
+
+    fall(world, "desk-1", 740_000)
+    monkeypatch.setattr("monitoring.tick.lifted_in_spite", away)
+    assert monitor.tick() is Outcome.LOOKED
+    assert not world.approves()
+
+
 def test_where_the_whole_firm_falls_everything_stops(world: World, monitor: Monitor) -> None:
     for account_id in ACCOUNTS:
         fall(world, account_id, 740_000)
@@ -104,8 +130,6 @@ def test_where_the_whole_firm_falls_everything_stops(world: World, monitor: Moni
 
 
 def test_an_account_that_only_reduces_is_stopped_all_the_same(world: World, monitor: Monitor) -> None:
-    from tests.emergency.world import engage
-
     engage(scope="account", scope_id="desk-1", state=TradingState.REDUCING)
     fall(world, "desk-1", 740_000)
     monitor.tick()
@@ -204,8 +228,6 @@ def test_before_any_state_there_is_nothing_to_see(world: World, monitor: Monitor
 
 @pytest.mark.parametrize("what", ["store", "database"])
 def test_the_task_goes_on_while_something_is_away(world: World, monkeypatch, caplog, what) -> None:
-    from django.db import OperationalError
-
     from monitoring import tasks
     from state.store import StateUnavailable
 
