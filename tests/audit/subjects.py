@@ -15,7 +15,7 @@ from riskcore.compiled import CompiledBook
 from riskcore.decide import reevaluate
 from riskcore.journal import DecisionEntry, Inputs, ReleaseEntry
 from riskcore.types import AccountState, Order, Price, Side
-from state.memory_store import MemoryJournal
+from state.memory_keeping import MemoryJournal
 
 NOW_US = 1_790_000_000_000_000
 
