@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
@@ -12,7 +11,6 @@ from feeds import values
 from feeds.malformed import FieldError, Malformed, Wrong
 from feeds.objects import Parser, read_fields, read_list, read_object
 from riskcore.batch import Answered
-from riskcore.calendar import moment
 from riskcore.types import Order, OrderType, Side
 
 # Largest bodies, in bytes.
@@ -104,25 +102,12 @@ def read_batch(body: bytes) -> BatchRequest:
     return BatchRequest(**{"atomic": False, **read_object(body, _BATCH_FIELDS, ("orders",))})
 
 
-def _until(raw: bytes) -> datetime:
-    """Return a moment: ISO 8601 text with its zone, or a number since the epoch."""
-    if raw[0] != 34:
-        return moment(values.moment_us(raw))
-    try:
-        found = datetime.fromisoformat(values.any_text(raw))
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise Wrong("must be a moment with its zone, such as 2026-01-31T14:03:07Z", "not_a_moment")
-    return found
-
-
 _RESTRICTION_FIELDS: dict[str, Parser] = {
     "reason": values.text(500),
     "side": values.choice(Side),
     "account_id": values.text(64),
     "close_only": values.flag,
-    "until": _until,
+    "until": values.instant,
 }
 
 

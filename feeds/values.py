@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import TypeVar
@@ -15,6 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from feeds.malformed import Wrong
+from riskcore.calendar import moment
 from riskcore.decimals import EXACT
 from riskcore.types import KEY_SEPARATOR
 
@@ -115,6 +117,19 @@ def moment_us(raw: bytes) -> int:
     if not 0 < value < _LAST_MICROSECOND:
         raise Wrong("must be seconds, milliseconds or microseconds since 1970", "out_of_range")
     return value
+
+
+def instant(raw: bytes) -> datetime:
+    """Return a moment: ISO 8601 text with its zone, or a number since the epoch."""
+    if raw[0] != 34:
+        return moment(moment_us(raw))
+    try:
+        found = datetime.fromisoformat(any_text(raw))
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise Wrong("must be a moment with its zone, such as 2026-01-31T14:03:07Z", "not_a_moment")
+    return found
 
 
 def flag(raw: bytes) -> bool:

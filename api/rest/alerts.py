@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +20,6 @@ from feeds import values
 from feeds.malformed import Wrong
 from feeds.objects import Parser, read_object
 from riskcore.book import PolicyType
-from riskcore.calendar import moment
 from riskcore.decimals import tidy
 from violations.errors import AlertError, NoSuchAlert
 from violations.models import NAME_LENGTH, NOTE_LENGTH, Alert, AlertState, Kind, Level, Violation
@@ -80,7 +78,7 @@ class SilenceView(_AlertView):
 
     def post(self, request: Request, alert_id: str) -> Response:
         """Silence an alert until a moment: nobody is told of it until then, also where it comes back."""
-        fields: Mapping[str, Parser] = {"until": _moment, "reason": _words}
+        fields: Mapping[str, Parser] = {"until": values.instant, "reason": _words}
         asked = read_object(json_body(request._request, _MOST_BYTES), fields, tuple(fields))
         actor = caller(request).actor
         return self.act(request, alert_id, lambda alert: do_silence_alert(actor=actor, alert_id=alert.pk, **asked))
@@ -114,19 +112,6 @@ def _words(raw: bytes) -> str:
     if not 1 <= len(text) <= NOTE_LENGTH or "\0" in text:
         raise Wrong(f"must have 1 to {NOTE_LENGTH} characters", "length")
     return text
-
-
-def _moment(raw: bytes) -> datetime:
-    """Return a moment: ISO 8601 text with its zone, or a number since the epoch."""
-    if raw[0] != 34:
-        return moment(values.moment_us(raw))
-    try:
-        found = datetime.fromisoformat(values.any_text(raw))
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise Wrong("must be a moment with its zone, such as 2026-01-31T14:03:07Z", "not_a_moment")
-    return found
 
 
 def _number(value: Decimal | None) -> Decimal | None:

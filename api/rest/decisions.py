@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from msgspec import Raw
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api import errors
 from api.rest.base import RiskView, caller, demand_account
+from api.rest.lists import page_of
 from api.rest.queries import (
     flag,
     identifier,
@@ -25,8 +26,8 @@ from api.rest.queries import (
     whole,
 )
 from audit.models import OrderDecision, ReservationEnd
-from feeds.malformed import Malformed, Wrong
-from riskcore.calendar import microseconds, moment
+from feeds.malformed import Wrong
+from riskcore.calendar import microseconds
 from riskcore.decimals import tidy
 from riskcore.reasons import Reason
 
@@ -92,21 +93,7 @@ def _filtered(asked: dict[str, Any], accounts: frozenset[str]) -> QuerySet[Order
     for name in ("account_id", "symbol", "order_id", "approved", "reason"):
         if name in asked:
             rows = rows.filter(**{name: asked[name]})
-    if "since" in asked:
-        rows = rows.filter(decided_at__gte=asked["since"])
-    if "until" in asked:
-        rows = rows.filter(decided_at__lt=asked["until"])
-    return rows.filter(_after(asked["cursor"])) if "cursor" in asked else rows
-
-
-def _after(cursor: tuple[str, ...]) -> Q:
-    """Return the condition of being after the last row of the page before."""
-    try:
-        at, key = moment(int(cursor[0])), UUID(cursor[1])
-    except (ValueError, OverflowError):
-        raise Malformed.of("cursor", "is not one that a list has answered with", "not_a_cursor") from None
-    # The first condition alone lets the database begin in the index where the page begins.
-    return Q(decided_at__lte=at) & (Q(decided_at__lt=at) | Q(decision_id__lt=key))
+    return page_of(rows, asked, "decided_at", "decision_id")
 
 
 def _shown(row: OrderDecision) -> dict[str, Any]:

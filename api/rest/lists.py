@@ -78,11 +78,16 @@ def _filtered(
     for name, (lookup, _) in {"symbol": ("symbol", symbol), **filters}.items():
         if name in asked:
             rows = rows.filter(**{lookup: asked[name]})
+    return page_of(rows, asked, moment_name)
+
+
+def page_of(rows: QuerySet[Row], asked: Mapping[str, Any], moment_name: str, key_name: str = "id") -> QuerySet[Row]:
+    """Return the rows since and until the moments asked for, and after the last row of the page before."""
     if "since" in asked:
         rows = rows.filter(**{f"{moment_name}__gte": asked["since"]})
     if "until" in asked:
         rows = rows.filter(**{f"{moment_name}__lt": asked["until"]})
-    return rows.filter(_after(asked["cursor"], moment_name)) if "cursor" in asked else rows
+    return rows.filter(_after(asked["cursor"], moment_name, key_name)) if "cursor" in asked else rows
 
 
 def _account(asked: Mapping[str, Any]) -> str:
@@ -92,7 +97,7 @@ def _account(asked: Mapping[str, Any]) -> str:
     return str(account_id or account)
 
 
-def _after(cursor: tuple[str, ...], moment_name: str) -> Q:
+def _after(cursor: tuple[str, ...], moment_name: str, key_name: str) -> Q:
     """Return the condition of being after the last row of the page before."""
     at: datetime
     try:
@@ -100,4 +105,4 @@ def _after(cursor: tuple[str, ...], moment_name: str) -> Q:
     except (ValueError, OverflowError):
         raise Malformed.of("cursor", "is not one that a list has answered with", "not_a_cursor") from None
     # The first condition alone lets the database begin in the index where the page begins.
-    return Q(**{f"{moment_name}__lte": at}) & (Q(**{f"{moment_name}__lt": at}) | Q(id__lt=key))
+    return Q(**{f"{moment_name}__lte": at}) & (Q(**{f"{moment_name}__lt": at}) | Q(**{f"{key_name}__lt": key}))

@@ -15,6 +15,7 @@ from api.desk import desk
 from api.errors import Problem
 from api.rest.base import Caller, RiskView, caller, demand_account, demand_all_accounts
 from api.rest.bodies import json_body
+from api.rest.lists import page_of
 from api.rest.queries import flag, instant, make_cursor, read_cursor, read_query, whole
 from api.rest.queries import identifier as named
 from emergency.errors import NotInForce, SamePerson, StillBreached
@@ -223,20 +224,7 @@ def _filtered(asked: dict[str, Any], accounts: frozenset[str]) -> QuerySet[Emerg
             rows = rows.filter(**{name: asked[name]})
     if "active" in asked:
         rows = rows.filter(lifted_at__isnull=asked["active"])
-    if "since" in asked:
-        rows = rows.filter(engaged_at__gte=asked["since"])
-    if "until" in asked:
-        rows = rows.filter(engaged_at__lt=asked["until"])
-    return rows.filter(_after(asked["cursor"])) if "cursor" in asked else rows
-
-
-def _after(cursor: tuple[str, ...]) -> Q:
-    """Return the condition of being after the last row of the page before."""
-    try:
-        at, key = moment(int(cursor[0])), UUID(cursor[1])
-    except (ValueError, OverflowError):
-        raise Malformed.of("cursor", "is not one that a list has answered with", "not_a_cursor") from None
-    return Q(engaged_at__lte=at) & (Q(engaged_at__lt=at) | Q(id__lt=key))
+    return page_of(rows, asked, "engaged_at")
 
 
 # ------------------------------------------------------------------------------------------ what is shown
