@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 from django import forms
@@ -58,8 +59,9 @@ class _ActForm(forms.ModelForm):  # type: ignore[type-arg]
             for name, texts in error.message_dict.items():
                 self.add_error(name if name in self.fields else None, texts)
 
+    @abstractmethod
     def act(self, given: dict[str, Any]) -> Engaged | Lifted:
-        raise NotImplementedError
+        """Do it, with what the fields say. Raises EmergencyError, StateUnavailable, and ValidationError by field."""
 
 
 class EngageForm(_ActForm):
