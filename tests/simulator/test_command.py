@@ -94,11 +94,11 @@ def test_it_ends_with_its_recording(tmp_path: Path):
     file = tmp_path / "ticks.csv"
     file.write_text("time,bid,ask\n1700000000,10,11\n1700000010,20,21\n")
     out = StringIO()
-    arguments = ("--ticks", str(file), "--symbol", "xxx", "--speed", "100", "--rest", NOWHERE)
+    arguments = ("--ticks", str(file), "--symbol", "acme", "--speed", "100", "--rest", NOWHERE)
     with pytest.raises(CommandError, match="not one order"):
         call_command("simulate", "--key", "k", *arguments, "--accounts", "a", "--json", stdout=out)
     books = json.loads(out.getvalue())["accounts"]["a"]
-    assert list(books["positions"]) == ["XXX"]
+    assert list(books["positions"]) == ["ACME"]
 
 
 def test_help_names_the_columns_of_a_recording():
