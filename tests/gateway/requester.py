@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import msgspec
-import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from api.nats_gateway import CHECK, STATUS_HEADER
 from tests.races.client import Answer, Gone
+from tests.support.nats import nats_client
 
 ANSWER_S = 30.0
 # How long a request waits before it is sent again, where it may be.
@@ -35,7 +35,7 @@ class Requester:
 
     async def connect(self) -> None:
         """Connect; the connection is made again whenever it breaks."""
-        self._client = await nats.connect(
+        self._client = await nats_client(
             self._url,
             max_reconnect_attempts=-1,
             reconnect_time_wait=0,
