@@ -22,6 +22,7 @@ touch them on Redis Cluster. What follows the prefix:
 | `journal` | stream | field `d`: one entry (JSON); group `life-...` names the stream's life | until trimmed |
 | `books` | hash | version -> content (JSON); first lane only | the last 50 versions |
 | `stop-notes` | hash | name -> what is to be recorded of a stop (JSON); first lane only | until recorded and lifted |
+| `oms-leases` | hash | holder -> the lease of an OMS (JSON); first lane only | until it has ended |
 | `keys` | string | the API keys that doors admit; first lane only | until replaced |
 
 ID is an account's id and LEN its length in bytes, without which two ids could run into one key. START is in
@@ -64,6 +65,7 @@ JOURNAL_LIFE = "life-"
 BOOKS = "books"
 KEYS = "keys"
 STOP_NOTES = "stop-notes"
+OMS_LEASES = "oms-leases"
 
 BOOKS_KEPT = 50
 
@@ -104,6 +106,7 @@ def lua_names() -> str:
         "JOURNAL_LIFE": JOURNAL_LIFE,
         "BOOKS": BOOKS,
         "STOP_NOTES": STOP_NOTES,
+        "OMS_LEASES": OMS_LEASES,
     }
     return "".join(f"local {name} = '{text}'\n" for name, text in names.items())
 

@@ -75,6 +75,7 @@ class MemoryStore:
         self._signal: Signal | None = None
         self._signal_token = 0
         self._leases = MemoryLeases(clock)
+        self._oms_leases: dict[str, bytes] = {}
         self._notes: dict[str, bytes] = {}
         self._kept_is_known = False
         # Answers, tails and fills: until when each is kept, where and under which name, the oldest first.
@@ -184,6 +185,20 @@ class MemoryStore:
     def hold_lease(self, name: str, holder: str, life_us: int) -> int | None:
         with self._lock:
             return self._leases.hold(name, holder, life_us)
+
+    def oms_leases(self, *names: str) -> dict[str, bytes]:
+        with self._lock:
+            return {name: each for name, each in self._oms_leases.items() if not names or name in names}
+
+    def swap_oms_lease(self, name: str, expected: bytes | None, content: bytes | None) -> bool:
+        with self._lock:
+            if self._oms_leases.get(name) != expected:
+                return False
+            if content is None:
+                self._oms_leases.pop(name, None)
+            else:
+                self._oms_leases[name] = content
+            return True
 
     def put_prices(self, prices: Mapping[str, tuple[str, int]]) -> int:
         exact = {symbol: (exact_price(text, sent), sent) for symbol, (text, sent) in prices.items()}

@@ -34,6 +34,7 @@ from state.redis_scripts import (
     PUT_PRICES,
     PUT_SIGNAL,
     RETIRE,
+    SWAP_OMS_LEASE,
     Script,
 )
 from state.redis_wire import BULK_TIMEOUT_S, TIMEOUT_S, Argument, Refused, pack
@@ -90,12 +91,7 @@ class RedisStore:
         return self._control.set_stops(stops, expected_epoch, notes or {})
 
     def stop_notes(self, *names: str) -> dict[str, bytes]:
-        key = self._key(keys.STOP_NOTES)
-        if names:
-            found = zip(names, self._bulk.execute("HMGET", key, *names, harmless=True), strict=True)
-            return {name: note for name, note in found if note is not None}
-        flat = iter(self._bulk.execute("HGETALL", key, harmless=True))
-        return {name.decode(): note for name, note in zip(flat, flat, strict=True)}
+        return self._fields_of(keys.STOP_NOTES, names)
 
     def put_stop_notes(self, notes: Mapping[str, bytes]) -> None:
         for name, note in notes.items():
@@ -125,6 +121,12 @@ class RedisStore:
 
     def hold_lease(self, name: str, holder: str, life_us: int) -> int | None:
         return int(self._run(HOLD_LEASE, 0, (name, holder, life_us))) or None
+
+    def oms_leases(self, *names: str) -> dict[str, bytes]:
+        return self._fields_of(keys.OMS_LEASES, names)
+
+    def swap_oms_lease(self, name: str, expected: bytes | None, content: bytes | None) -> bool:
+        return bool(self._run(SWAP_OMS_LEASE, 0, (name, expected or b"", content or b"")))
 
     def put_prices(self, prices: Mapping[str, tuple[str, int]]) -> int:
         records = [encode_price(symbol, text, sent_at_us) for symbol, (text, sent_at_us) in prices.items()]
@@ -266,6 +268,15 @@ class RedisStore:
 
     def _has_book(self, version: int) -> bool:
         return bool(self._bulk.execute("HEXISTS", self._key(keys.BOOKS), version, harmless=True))
+
+    def _fields_of(self, name: str, fields: tuple[str, ...]) -> dict[str, bytes]:
+        """Return those of the fields of a hash that are there, all of them where none is named."""
+        key = self._key(name)
+        if fields:
+            found = zip(fields, self._bulk.execute("HMGET", key, *fields, harmless=True), strict=True)
+            return {field: content for field, content in found if content is not None}
+        flat = iter(self._bulk.execute("HGETALL", key, harmless=True))
+        return {field.decode(): content for field, content in zip(flat, flat, strict=True)}
 
     def _key(self, name: str) -> str:
         """Return the key of what only the first lane has, or has like all others."""

@@ -136,7 +136,19 @@ class Store(Protocol):
         """Take or renew the lease of something that one alone may do; None where another holds it.
 
         Returns the holder's fencing token: the same for as long as it is renewed in time, and greater than any before
-        each time it changes hands or ran out. Whoever acts under an older one comes too late.
+        each time it changes hands or ran out: the clock at that moment, in us, or more. Whoever acts under an older
+        one comes too late. A life of 0 ends it.
+        """
+        ...
+
+    def oms_leases(self, *names: str) -> dict[str, bytes]:
+        """Return what is kept of the leases of OMSs, by holder: those named that are there, or else all of them."""
+        ...
+
+    def swap_oms_lease(self, name: str, expected: bytes | None, content: bytes | None) -> bool:
+        """Put a lease in the place of the one that is expected there, None: of none; return whether it was that one.
+
+        `content` None forgets it.
         """
         ...
 
