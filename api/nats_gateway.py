@@ -14,15 +14,13 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from nats.aio.msg import Msg
-
 from api import checks, errors, metrics
 from api.checks import Reply
 from api.errors import Problem
 from api.metrics import Result
 from api.task_desk import TaskDesk
 from api.wire import MOST_BATCH_BYTES, MOST_CHECK_BYTES
-from bus.nats import Connection
+from bus.connection import Connection, Message
 from bus.publish import failures
 from feeds.malformed import Malformed
 
@@ -78,14 +76,14 @@ class Gateway:
         await self._connection.flush()
         return len(self._checks | self._batches)
 
-    async def _hear_check(self, message: Msg) -> None:
+    async def _hear_check(self, message: Message) -> None:
         started_ns = time.perf_counter_ns()
         if len(self._checks) >= self._most_checks and message.reply.startswith(INBOX):
             await self._send(message, checks.busy_reply(message.data, started_ns))
             return
         _begin(self._serve(message, started_ns, batch=False), self._checks)
 
-    async def _hear_batch(self, message: Msg) -> None:
+    async def _hear_batch(self, message: Message) -> None:
         started_ns = time.perf_counter_ns()
         if len(self._batches) >= self._most_batches and message.reply.startswith(INBOX):
             # Without its blocks: to read a thousand orders and block each takes what there is too little of.
@@ -93,7 +91,7 @@ class Gateway:
             return
         _begin(self._serve(message, started_ns, batch=True), self._batches)
 
-    async def _serve(self, message: Msg, started_ns: int, *, batch: bool) -> None:
+    async def _serve(self, message: Message, started_ns: int, *, batch: bool) -> None:
         if not message.reply.startswith(INBOX):
             # Nobody would hear the answer, and what it approves would be held for nothing.
             metrics.count_result(Result.MALFORMED)
@@ -107,7 +105,7 @@ class Gateway:
             reply = checks.failure("a check")
         await self._send(message, reply)
 
-    async def _send(self, message: Msg, reply: Reply) -> None:
+    async def _send(self, message: Message, reply: Reply) -> None:
         """Answer. Where NATS has gone meanwhile the requester asks again, and gets the same decision."""
         most_bytes = self._connection.most_bytes
         if 0 < most_bytes < len(reply.body):
@@ -122,7 +120,7 @@ def _begin(work: Coroutine[Any, Any, None], under_way: set[asyncio.Task[None]]) 
     task.add_done_callback(under_way.discard)
 
 
-async def _body(message: Msg, most_bytes: int) -> bytes:
+async def _body(message: Message, most_bytes: int) -> bytes:
     if len(message.data) > most_bytes:
         raise errors.too_large(most_bytes)
     return message.data

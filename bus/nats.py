@@ -6,19 +6,18 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 import nats.errors
 from msgspec import Struct
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from prometheus_client import Counter
 
-logger = logging.getLogger(__name__)
+from bus.connection import Handler
 
-Handler: TypeAlias = Callable[[Msg], Awaitable[None]]
+logger = logging.getLogger(__name__)
 
 # Seconds. An attempt to connect; how often the server is asked whether it is there, and how long it has to answer.
 CONNECT_S = 2.0
@@ -63,7 +62,7 @@ class _Interest(Struct, frozen=True):
     handler: Handler
 
 
-class Connection:
+class NatsConnection:
     """A connection to NATS that its users need not look after: nothing here raises or waits because NATS is away.
 
     Parameters

@@ -21,7 +21,8 @@ from django.conf import settings
 from prometheus_client import Counter
 
 from bus.events import Event
-from bus.nats import Connection
+from bus.local import BROKER, LocalMessage
+from bus.nats import NatsConnection
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Publisher:
     Parameters
     ----------
     url
-        As `bus.nats.Connection` takes it.
+        As `bus.nats.NatsConnection` takes it.
     most
         How many messages may wait.
     """
@@ -104,7 +105,7 @@ class Publisher:
             logger.exception("publishing has ended; checks go on")
 
     async def _serve(self) -> None:
-        connection = Connection(self._url, name=f"riskportal publisher {os.getpid()}")
+        connection = NatsConnection(self._url, name=f"riskportal publisher {os.getpid()}")
         connection.start()
         with self._lock:
             self._loop = asyncio.get_running_loop()
@@ -118,7 +119,7 @@ class Publisher:
                 self._loop = None
             await connection.close()
 
-    async def _send_all(self, connection: Connection) -> None:
+    async def _send_all(self, connection: NatsConnection) -> None:
         """Send what comes, until the end; then what is left, if there is a connection."""
         while True:
             self._news.clear()
@@ -134,7 +135,7 @@ class Publisher:
             else:
                 await self._either(self._news.wait())
 
-    async def _send_some(self, connection: Connection) -> bool:
+    async def _send_some(self, connection: NatsConnection) -> bool:
         """Send the oldest messages, and forget them once NATS has them."""
         with self._lock:
             some, gone = list(islice(self._waiting, _TOGETHER)), self._gone
@@ -166,14 +167,15 @@ _making = threading.Lock()
 
 
 def publish(event: Event) -> None:
-    """Publish an event. Returns at once, never raises, and does nothing where NATS_URL is not set.
+    """Publish an event, over NATS or inside the process that is all of riskportal. Returns at once, never raises.
 
     May be called by any thread or task. Call it after the commit of what it tells of.
     """
-    if not settings.NATS_URL:
-        return
     try:
-        _of_process().put(event.subject, event.payload())
+        if settings.NATS_URL:
+            _of_process().put(event.subject, event.payload())
+        elif settings.EMBEDDED:
+            BROKER.publish(LocalMessage(event.subject, event.payload()))
     except Exception:  # such as no thread being left: whatever was done is done, and must not fail by being told
         failures.inc()
         logger.exception("%s was not published", event.subject)

@@ -8,9 +8,8 @@ import logging
 import time
 
 from django.db import Error as DatabaseFailure
-from nats.aio.msg import Msg
 
-from bus.nats import Connection
+from bus.connection import Connection, Message
 from feeds import metrics
 from feeds.apply import NoBook, apply_prices, book_for_reports
 from feeds.books import CompiledBooks
@@ -93,7 +92,7 @@ class Listener:
         return left
 
     # --------------------------------------------------------------------------------------------- prices
-    async def _on_tick(self, message: Msg) -> None:
+    async def _on_tick(self, message: Message) -> None:
         try:
             report = read_tick(message.subject, message.data, now_us=time.time_ns() // 1000)
         except Malformed as error:
@@ -120,7 +119,7 @@ class Listener:
         return True
 
     # --------------------------------------------------------------------------------- messages of accounts
-    async def _on_message(self, message: Msg) -> None:
+    async def _on_message(self, message: Message) -> None:
         """Begin to take a message; the next one is handed over meanwhile, if there is room."""
         subject, payload = message.subject, message.data
         try:

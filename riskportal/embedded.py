@@ -1,4 +1,4 @@
-"""What runs beside the server when everything is one process: the tasks, their clock, and the simulator."""
+"""What runs beside the server when everything is one process: the tasks, their clock, the feeds, and the simulator."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from celery.beat import Scheduler, Service
 from celery.concurrency.thread import TaskPool
@@ -15,9 +14,13 @@ from celery.platforms import EX_OK
 from celery.worker import WorkController, state
 from django.conf import settings
 
+from bus.local import LocalConnection
+from feeds.books import BOOKS
+from feeds.dead_letters import DeadLetters
+from feeds.listener import Listener
 from riskportal.celery import app
-from simulator.oms import Oms
-from simulator.peer import Plan, Reach, connected
+from simulator.peer import Plan, Reach, trade
+from state.wiring import async_store, store
 
 logger = logging.getLogger(__name__)
 
@@ -68,29 +71,53 @@ class Clockwork:
         self._beat.start()
 
 
+class Feeds:
+    """The feeds as a thread: what is published on the bus of this process is taken into the live state."""
+
+    def __init__(self) -> None:
+        self._told: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+        self._listening = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="feeds", daemon=True)
+
+    def start(self) -> None:
+        """Listen; when this returns, nothing that is published is missed any more."""
+        self._thread.start()
+        self._listening.wait(_STOP_S)
+
+    def stop(self) -> None:
+        """Take what has come, for a moment, and listen no more."""
+        if self._told is not None:
+            loop, told = self._told
+            loop.call_soon_threadsafe(told.set)
+            self._thread.join(_STOP_S)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._listen())
+        except Exception:
+            logger.exception("the feeds are not listened to any more: states grow old, and orders block")
+
+    async def _listen(self) -> None:
+        connection, told = LocalConnection(), asyncio.Event()
+        listener = Listener(connection, async_store(), store(), BOOKS, DeadLetters())
+        self._told = asyncio.get_running_loop(), told
+        running = asyncio.create_task(listener.run(told, grace_s=_STOP_S))
+        await connection.until_up()
+        self._listening.set()
+        await running
+
+
 class Simulation:
-    """The simulated market and OMS as a thread, over HTTP like anybody else."""
+    """The simulated market and OMS as a thread: it asks about orders over HTTP, and is a peer on the process's bus."""
 
     def __init__(self, url: str, key: str, accounts: Sequence[str], *, rate: float, say: Callable[[str], None]) -> None:
-        self._plan, self._reach, self._say = Plan(accounts, rate), Reach(key, rest=url), say
+        self._plan, self._url, self._key, self._say = Plan(accounts, rate), url, key, say
         self._stop = threading.Event()
-        self._trading: tuple[Oms, asyncio.AbstractEventLoop] | None = None
         self._thread = threading.Thread(target=self._run, name="simulator", daemon=True)
 
     def start(self) -> None:
         """Start trading."""
         self._thread.start()
-
-    def request(self, subject: str, payload: bytes, *, within_s: float = 2.0) -> Mapping[str, Any] | None:
-        """Have the OMS do what an emergency stop asks on `execution.*`, and return its answer, as over NATS.
-
-        None where nobody answers: it does not trade, or not for that account. Raises TimeoutError.
-        """
-        trading = self._trading
-        if trading is None:
-            return None
-        oms, loop = trading
-        return asyncio.run_coroutine_threadsafe(oms.executor.hear(subject, payload), loop).result(within_s)
 
     def hear_stop(self) -> None:
         """Begin to stop trading, and return at once."""
@@ -102,18 +129,11 @@ class Simulation:
         self._thread.join(_STOP_S)
 
     def _run(self) -> None:
+        reach = Reach(self._key, rest=self._url, bus=LocalConnection())
         try:
-            asyncio.run(self._trade())
+            asyncio.run(trade(self._plan, reach, say=self._tell, stop=self._stop))
         except Exception:
             logger.exception("the simulator has stopped; riskportal itself goes on")
-
-    async def _trade(self) -> None:
-        async with connected(self._plan, self._reach, say=self._tell) as oms:
-            self._trading = oms, asyncio.get_running_loop()
-            try:
-                await oms.run(self._stop)
-            finally:
-                self._trading = None
 
     def _tell(self, text: str) -> None:
         # That riskportal is away while both are being stopped is no news.

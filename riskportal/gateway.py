@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from api.nats_gateway import BATCH, CHECK, QUEUE, Gateway
-from bus.nats import Connection
+from bus.connection import Connection
 from riskportal import nats_process
 from riskportal.warm import settle_memory
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from bus.nats import Connection
+from bus.connection import Connection
 from feeds.books import BOOKS
 from feeds.dead_letters import DeadLetters
 from feeds.listener import QUEUE, Listener

@@ -13,7 +13,8 @@ import uvloop
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from bus.nats import Connection
+from bus.connection import Connection
+from bus.nats import NatsConnection
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ async def _until_told(role: str, serve: Serve) -> None:
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
-    connection = Connection(settings.NATS_URL, name=f"riskportal {role} {os.getpid()}")
+    connection = NatsConnection(settings.NATS_URL, name=f"riskportal {role} {os.getpid()}")
     try:
         left = await serve(connection, told)
     finally:

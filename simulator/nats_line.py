@@ -15,9 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from nats.aio.msg import Msg
-
-from bus.nats import Connection
+from bus.connection import Connection, Message, says_nobody_listens
 from simulator.amounts import text
 from simulator.desks import Statement
 from simulator.line import STATE_EVERY_S, TIMEOUT_S, Away, decision_of, positions
@@ -34,7 +32,7 @@ PROGRESS = "execution.progress"
 _INBOX = "_INBOX"
 
 # How a NATS service says that an answer is none, and how the server says that nobody listens.
-_STATUS, _NOBODY = "Nats-Service-Error-Code", "503"
+_STATUS = "Nats-Service-Error-Code"
 
 # The first snapshots of a life have no numbers, so that its numbers need not go on from those of the one before. Where
 # they are lost the later ones are above those all the same: they count from how many there could have been since 1970.
@@ -44,16 +42,16 @@ Answer = Callable[[str, bytes], Awaitable[Mapping[str, Any] | None]]
 
 
 class NatsLine:
-    """Publishes to the NATS at `url`, and asks there with an API key that may check."""
+    """Publishes on a connection that was not started yet, and asks there with an API key that may check."""
 
     quote_every_s = 0.1
 
-    def __init__(self, url: str, key: str, *, name: str = "riskportal simulator") -> None:
-        self._connection = Connection(url, name=name)
+    def __init__(self, connection: Connection, key: str) -> None:
+        self._connection = connection
         self._headers = {"Authorization": f"Bearer {key}"}
         self._inbox = f"{_INBOX}_simulator_{secrets.token_hex(8)}"
         self._count = 0
-        self._waiting: dict[str, asyncio.Future[Msg]] = {}
+        self._waiting: dict[str, asyncio.Future[Message]] = {}
         self._unheard: set[str] = set()
         self._telling = asyncio.Lock()
         self._begun = int(time.time() / STATE_EVERY_S)
@@ -63,7 +61,7 @@ class NatsLine:
     def serve(self, subject: str, answer: Answer) -> None:
         """Let `answer` have every request on a subject; None is not sent. Call it before the start."""
 
-        async def hear(message: Msg) -> None:
+        async def hear(message: Message) -> None:
             found = await answer(subject, message.data)
             if found is not None and message.reply.startswith(_INBOX):
                 await self._connection.publish(message.reply, _encoded(found))
@@ -115,7 +113,7 @@ class NatsLine:
         """Ask whether an order may go, and return the decision."""
         answer = await self._ask(CHECK, _encoded(order), self._headers)
         headers = answer.headers or {}
-        if not answer.data and headers.get("Status") == _NOBODY:
+        if says_nobody_listens(answer):
             raise Away(f"nobody answers on {CHECK}: no gateway is connected to NATS")
         return decision_of(int(headers.get(_STATUS, "200")), answer.data)
 
@@ -130,7 +128,7 @@ class NatsLine:
         await self._connection.close()
 
     # ---------------------------------------------------------------------------------------------------------
-    async def _ask(self, subject: str, payload: bytes, headers: Mapping[str, str] | None = None) -> Msg:
+    async def _ask(self, subject: str, payload: bytes, headers: Mapping[str, str] | None = None) -> Message:
         """Send a message, and return the first one that comes back. Raises Away."""
         token = self._token()
         answer = self._waiting[token] = asyncio.get_running_loop().create_future()
@@ -169,7 +167,7 @@ class NatsLine:
         if unheard:
             raise Away(f"nobody listens on {', '.join(sorted(unheard))}: no feeds process is connected to NATS")
 
-    async def _hear(self, message: Msg) -> None:
+    async def _hear(self, message: Message) -> None:
         token = message.subject.rpartition(".")[2]
         waiting = self._waiting.get(token)
         if waiting is None:

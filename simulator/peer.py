@@ -1,4 +1,4 @@
-"""The simulated world put together, and tied to a riskportal over HTTP, over NATS, or over both."""
+"""The simulated world put together, and tied to a riskportal over HTTP, over a bus, or over both."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from bus.connection import Connection
 from simulator.desks import Desk
 from simulator.execution import CANCEL_ALL, CLOSE_ALL
 from simulator.flow import Flow
@@ -30,11 +31,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Reach:
-    """Where riskportal is: by HTTP, by NATS, or both; then NATS has the feeds and HTTP is asked about orders."""
+    """Where riskportal is: by HTTP, over a bus, or both; then the bus has the feeds and HTTP is asked about orders.
+
+    The bus is a connection that was not started yet.
+    """
 
     key: str
     rest: str = ""
-    nats: str = ""
+    bus: Connection | None = None
 
 
 # Makes the market, from the generator that all else is drawn from as well.
@@ -52,14 +56,14 @@ def new_oms(plan: Plan, line: Line, checks: Checks, *, say: Say, make_market: Ma
 
 @asynccontextmanager
 async def connected(plan: Plan, reach: Reach, *, say: Say, make_market: MakeMarket = MadeMarket) -> AsyncIterator[Oms]:
-    """Yield an OMS that is tied to the riskportal within `reach`; over NATS it does what an emergency stop asks."""
+    """Yield an OMS that is tied to the riskportal within `reach`; over a bus it does what an emergency stop asks."""
     async with AsyncExitStack() as stack:
         rest = await stack.enter_async_context(RestLine(reach.rest, reach.key)) if reach.rest else None
-        if not reach.nats:
-            assert rest is not None, "riskportal is reached by HTTP or by NATS"
+        if reach.bus is None:
+            assert rest is not None, "riskportal is reached by HTTP or over a bus"
             yield new_oms(plan, rest, rest, say=say, make_market=make_market)
             return
-        line = NatsLine(reach.nats, reach.key)
+        line = NatsLine(reach.bus, reach.key)
         oms = new_oms(plan, line, rest or line, say=say, make_market=make_market)
         for subject in (CANCEL_ALL, CLOSE_ALL):
             line.serve(subject, oms.executor.hear)

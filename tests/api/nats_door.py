@@ -7,14 +7,14 @@ import json
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
-import nats
 from nats.aio.client import Client
 
 from api.nats_gateway import BATCH, CHECK, STATUS_HEADER, Gateway
-from bus.nats import Connection
+from bus.nats import NatsConnection
 from state.wiring import async_store
 from tests.api import world
 from tests.api.world import Answer, Body, bearer
+from tests.support.nats import nats_client
 
 SUBJECTS = {world.CHECK: CHECK, world.BATCH: BATCH}
 ANSWER_S = 30.0
@@ -48,10 +48,10 @@ class NatsDoor:
         return Answer(int(said.get(STATUS_HEADER.lower(), "200")), said, reply.data)
 
     async def _open(self, url: str, bounds: dict[str, int]) -> None:
-        self.connection = Connection(url, name="tested gateway")
+        self.connection = NatsConnection(url, name="tested gateway")
         self.gateway = Gateway(self.connection, **bounds)
         self.connection.start()
-        self.client: Client = await nats.connect(url)
+        self.client: Client = await nats_client(url)
         async with asyncio.timeout(ANSWER_S):
             await self.connection.until_up()
 

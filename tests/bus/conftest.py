@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from bus.nats import Connection
+from bus.nats import NatsConnection
 from devtools.nats_server import NatsServer
 from tests.support.patience import PATIENCE_S
 
@@ -46,12 +46,12 @@ class Listener:
 
 
 @pytest.fixture
-async def connect(server: NatsServer) -> AsyncIterator[Callable[..., Connection]]:
+async def connect(server: NatsServer) -> AsyncIterator[Callable[..., NatsConnection]]:
     """Call it for a connection that is not started yet; all are closed in the end."""
-    made: list[Connection] = []
+    made: list[NatsConnection] = []
 
-    def new(url: str = "") -> Connection:
-        connection = Connection(url or server.url, name="test")
+    def new(url: str = "") -> NatsConnection:
+        connection = NatsConnection(url or server.url, name="test")
         made.append(connection)
         return connection
 

@@ -11,21 +11,21 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bus.nats import Connection, reconnects
+from bus.nats import NatsConnection, reconnects
 from devtools.nats_server import NatsServer
 from devtools.ports import HOST
 from tests.bus.conftest import Listener
 from tests.support.patience import PATIENCE_S, eventually
 
 
-async def up(connection: Connection) -> None:
+async def up(connection: NatsConnection) -> None:
     async with asyncio.timeout(PATIENCE_S):
         await connection.until_up()
 
 
 @pytest.fixture
-async def sender(connect) -> Connection:
-    found: Connection = connect()
+async def sender(connect) -> NatsConnection:
+    found: NatsConnection = connect()
     found.start()
     await up(found)
     return found

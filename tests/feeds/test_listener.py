@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bus.nats import Connection
+from bus.nats import NatsConnection
 from devtools.nats_server import NatsServer
 from feeds.books import CompiledBooks
 from feeds.dead_letters import DeadLetters
@@ -42,8 +42,8 @@ class Desk:
     def __init__(self, url: str, store: Store, tasks_store: AsyncStore, letters: DeadLetters) -> None:
         self.store, self.letters = store, letters
         self.told = asyncio.Event()
-        self.sender = Connection(url, name="sender")
-        self.connection = Connection(url, name="listener")
+        self.sender = NatsConnection(url, name="sender")
+        self.connection = NatsConnection(url, name="listener")
         self.listener = Listener(self.connection, tasks_store, store, CompiledBooks(), letters)
         self.running: asyncio.Task[int] | None = None
         self.grace_s = PATIENCE_S

@@ -1,4 +1,4 @@
-"""The simulation inside of riskportal's own process."""
+"""The simulation inside of riskportal's own process: a peer on the bus there."""
 
 from __future__ import annotations
 
@@ -9,42 +9,50 @@ from typing import Any
 
 import pytest
 
+from bus.asking import Unanswered, ask_all
 from riskportal.embedded import Simulation
 from simulator.execution import CANCEL_ALL, CLOSE_ALL
 
 COMMAND = json.dumps({"stop_id": "stop-1", "account_id": "desk-1"}).encode()
+ELSEWHERE = json.dumps({"stop_id": "stop-1", "account_id": "elsewhere"}).encode()
 
 
 @pytest.fixture
-def simulation() -> Iterator[Simulation]:
+def simulation(settings) -> Iterator[Simulation]:
     """One whose riskportal is away."""
+    settings.EMBEDDED, settings.NATS_URL = True, ""
     made = Simulation("http://127.0.0.1:1", "key", ["desk-1"], rate=10.0, say=lambda _text: None)
     yield made
     made.hear_stop()
 
 
-def answer(simulation: Simulation, subject: str) -> dict[str, Any]:
+def asked(subject: str, payload: bytes = COMMAND, *, within_s: float = 5.0) -> dict[str, Any] | Unanswered:
+    (found,) = ask_all([(subject, payload)], within_s=within_s)
+    return found if isinstance(found, Unanswered) else json.loads(found)
+
+
+def answer(subject: str) -> dict[str, Any]:
     until = time.monotonic() + 10
-    while (found := simulation.request(subject, COMMAND)) is None:
+    while isinstance(found := asked(subject), Unanswered):
         assert time.monotonic() < until, "it does not trade"
         time.sleep(0.01)
-    return dict(found)
+    return found
 
 
 def test_it_does_what_an_emergency_stop_asks(simulation):
     simulation.start()
-    assert answer(simulation, CANCEL_ALL)["remaining"] == 0
-    closing = answer(simulation, CLOSE_ALL)
+    assert answer(CANCEL_ALL)["remaining"] == 0
+    closing = answer(CLOSE_ALL)
     assert closing["remaining"] == 3, "what it begins with: nobody is there to let it go"
-    assert simulation.request(CLOSE_ALL, b'{"stop_id": "stop-1", "account_id": "elsewhere"}') is None
+    assert asked(CLOSE_ALL, ELSEWHERE, within_s=0.2) == Unanswered("no answer within 0.2 s")
     simulation.stop()
-    assert simulation.request(CLOSE_ALL, COMMAND) is None
+    assert asked(CLOSE_ALL) == Unanswered("nobody listens")
 
 
 def test_nobody_answers_before_it_trades(simulation):
-    assert simulation.request(CANCEL_ALL, COMMAND) is None
+    assert asked(CANCEL_ALL) == Unanswered("nobody listens")
     simulation.start()
-    answer(simulation, CANCEL_ALL)
+    answer(CANCEL_ALL)
     began = time.monotonic()
     simulation.stop()
     assert time.monotonic() - began < 1.6

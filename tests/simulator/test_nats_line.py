@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
-import nats
+import nats.errors
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from bus.nats import NatsConnection
 from devtools.nats_server import NatsServer
 from feeds.published import read_message, read_tick
 from riskcore.flow import CloseStatus, Fill, OrderClosed
@@ -24,6 +25,7 @@ from simulator.market import Quote
 from simulator.nats_line import CHECK, NatsLine
 from simulator.orders import SELL, Closed, End
 from simulator.orders import Fill as Sold
+from tests.support.nats import nats_client
 
 FILL = Sold("f1", "o1", "d", "X", SELL, Decimal("2.50"), Decimal(100), Decimal("0.125"), 1_700_000_000_000_001)
 END = Closed("o1", "d", End.EXPIRED, 1_700_000_000_000_002)
@@ -32,13 +34,13 @@ NOW_US = 1_700_000_000_000_003
 
 @pytest.fixture
 async def line(nats_server: NatsServer) -> AsyncIterator[NatsLine]:
-    async with NatsLine(nats_server.url, "the-key") as line:
+    async with NatsLine(NatsConnection(nats_server.url, name="simulator"), "the-key") as line:
         yield line
 
 
 @pytest.fixture
 async def client(nats_server: NatsServer) -> AsyncIterator[Client]:
-    client = await nats.connect(nats_server.url)
+    client = await nats_client(nats_server.url)
     yield client
     await client.close()
 
@@ -102,7 +104,7 @@ async def test_numbers_follow_each_other_and_a_later_life_needs_none_of_the_one_
     """It begins without, and goes on above: whichever of the two comes to riskportal is enough."""
     heard = await listening(client, "pnl.update", "positions.update")
     for _life in range(2):
-        async with NatsLine(nats_server.url, "the-key") as line:
+        async with NatsLine(NatsConnection(nats_server.url, name="simulator"), "the-key") as line:
             for _ in range(5):
                 await line.state(statement(), NOW_US)
     await until(lambda: len(heard) == 20)
@@ -185,7 +187,7 @@ async def test_an_answer_that_does_not_come_is_said(line, client, monkeypatch):
 
 
 async def test_commands_are_answered(nats_server, client):
-    line = NatsLine(nats_server.url, "the-key")
+    line = NatsLine(NatsConnection(nats_server.url, name="simulator"), "the-key")
 
     async def answer(subject: str, payload: bytes) -> dict[str, str] | None:
         return None if payload == b"quiet" else {"heard": subject + payload.decode()}
@@ -199,7 +201,7 @@ async def test_commands_are_answered(nats_server, client):
 
 
 async def test_nobody_makes_it_publish_where_he_likes(nats_server, client):
-    line = NatsLine(nats_server.url, "the-key")
+    line = NatsLine(NatsConnection(nats_server.url, name="simulator"), "the-key")
 
     async def answer(_subject: str, _payload: bytes) -> dict[str, str]:
         return {}
@@ -216,8 +218,8 @@ async def test_nobody_makes_it_publish_where_he_likes(nats_server, client):
 @pytest.mark.fault
 async def test_while_nats_is_away_everything_says_so_and_then_goes_on():
     with NatsServer() as server:
-        async with NatsLine(server.url, "the-key") as line:
-            client = await nats.connect(server.url, max_reconnect_attempts=-1, reconnect_time_wait=0.05)
+        async with NatsLine(NatsConnection(server.url, name="simulator"), "the-key") as line:
+            client = await nats_client(server.url, max_reconnect_attempts=-1, reconnect_time_wait=0.05)
             heard = await listening(client, "fills.confirmed", "orders.closed")
             await line.events([FILL, END], statement(), NOW_US)
             server.kill()
@@ -238,6 +240,6 @@ async def test_while_nats_is_away_everything_says_so_and_then_goes_on():
 
 
 async def test_where_nats_is_not_there_from_the_start_it_says_so():
-    async with NatsLine("nats://127.0.0.1:1", "the-key") as line:
+    async with NatsLine(NatsConnection("nats://127.0.0.1:1", name="simulator"), "the-key") as line:
         with pytest.raises(Away, match="NATS cannot be reached"):
             await line.state(statement(), NOW_US)

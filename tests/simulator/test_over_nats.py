@@ -25,6 +25,7 @@ import pytest
 from bench.installation import Installation, Rows
 from bench.machine import ROOT
 from bench.processes import Process
+from bus.nats import NatsConnection
 from devtools.nats_server import NatsServer
 from devtools.servers import PostgresServer, RedisServer
 from riskcore.case import decode_state
@@ -127,7 +128,7 @@ async def trading(house: House, *, rate: float = 40.0) -> AsyncIterator[Peer]:
         return made[0]
 
     plan, stop = Plan(ACCOUNTS, rate), threading.Event()
-    reach = Reach(house.key, nats=house.nats.url)
+    reach = Reach(house.key, bus=NatsConnection(house.nats.url, name="simulator"))
     async with connected(plan, reach, say=said.append, make_market=make_market) as oms:
         running = asyncio.create_task(oms.run(stop))
         try:

@@ -8,14 +8,15 @@ import threading
 from typing import Any
 
 import httpx
-import nats
 import pytest
 
+from bus.nats import NatsConnection
 from devtools.nats_server import NatsServer
 from simulator import peer
 from simulator.nats_line import CHECK
 from simulator.peer import Plan, Reach, trade
 from simulator.rest_line import RestLine
+from tests.support.nats import nats_client
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ async def run(reach: Reach) -> Any:
 
 
 async def test_with_both_http_is_asked_and_nats_is_told(asked, nats_server: NatsServer):
-    client = await nats.connect(nats_server.url)
+    client = await nats_client(nats_server.url)
     heard: list[str] = []
 
     async def hear(message: Any) -> None:
@@ -49,7 +50,7 @@ async def test_with_both_http_is_asked_and_nats_is_told(asked, nats_server: Nats
     for subject in subjects:
         await client.subscribe(subject, cb=hear)
     await client.flush()
-    oms = await run(Reach("key", rest="http://test", nats=nats_server.url))
+    oms = await run(Reach("key", rest="http://test", bus=NatsConnection(nats_server.url, name="simulator")))
     assert set(asked) == {"/risk/check"}
     assert len(asked) == oms.tally.sent > 5
     told = {subject if not subject.startswith("market.tick.") else "market.tick.>" for subject in heard}
@@ -64,8 +65,8 @@ async def test_without_nats_everything_goes_over_http(asked):
 
 
 async def test_over_nats_it_hears_what_an_emergency_stop_asks(nats_server: NatsServer):
-    client = await nats.connect(nats_server.url)
-    running = asyncio.create_task(run(Reach("key", nats=nats_server.url)))
+    client = await nats_client(nats_server.url)
+    running = asyncio.create_task(run(Reach("key", bus=NatsConnection(nats_server.url, name="simulator"))))
     await asyncio.sleep(0.5)
     for command in ("cancel_all", "close_all"):
         reply = await client.request(f"execution.{command}", b'{"stop_id": "s"}', timeout=5)

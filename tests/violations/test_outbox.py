@@ -276,7 +276,7 @@ async def test_it_comes_over_nats_itself(nats_server, settings):
 
     from asgiref.sync import sync_to_async
 
-    from bus.nats import Connection
+    from bus.nats import NatsConnection
     from tests.support.patience import eventually
 
     settings.NATS_URL = nats_server.url
@@ -286,7 +286,7 @@ async def test_it_comes_over_nats_itself(nats_server, settings):
     async def hear(message: Any) -> None:
         heard.append(message.data)
 
-    listener = Connection(nats_server.url, name="test")
+    listener = NatsConnection(nats_server.url, name="test")
     listener.subscribe("risk.alerts.critical", hear)
     listener.start()
     async with asyncio.timeout(20):

@@ -23,7 +23,7 @@ from django.db import DatabaseError
 from audit.drain import drain
 from policies.models import Account
 from policies.services import do_create_account
-from riskportal.embedded import Clockwork, Simulation
+from riskportal.embedded import Clockwork, Feeds, Simulation
 from riskportal.restore import CannotRestore, Outcome, Report, restore_if_empty
 from riskportal.screen import start_screen
 from riskportal.signin import ACTOR, SignIn, ensure_sign_in
@@ -63,11 +63,12 @@ class Command(BaseCommand):
         listening = _listen(host, port)
         url = f"http://{host}:{listening.getsockname()[1]}"
         sign_in, report = self._prepare(desks)
-        clockwork = Clockwork()
+        clockwork, feeds = Clockwork(), Feeds()
         simulation = Simulation(url, sign_in.simulator_key, desks, rate=_RATE, say=self._say) if desks else None
 
         def ready() -> None:
             clockwork.start()
+            feeds.start()
             if simulation is not None:
                 simulation.start()
             settle_memory()
@@ -79,6 +80,7 @@ class Command(BaseCommand):
         finally:
             if simulation is not None:
                 simulation.stop()
+            feeds.stop()
             clockwork.stop()
             with contextlib.suppress(StateUnavailable, DatabaseError):
                 drain(store())  # or at the next start

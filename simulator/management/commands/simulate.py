@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from bus.nats import NatsConnection
 from simulator.market import MadeMarket, Market
 from simulator.oms import Oms
 from simulator.peer import Plan, Reach, trade
@@ -73,8 +74,9 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print counts and the desks' books as JSON at the end")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        plan, reach = _plan(options), _reach(options)
-        self.stderr.write(f"trading for {', '.join(plan.accounts)} through {_through(reach)}")
+        plan, key, (rest, nats) = _plan(options), _key(options), _addresses(options)
+        reach = Reach(key, rest, NatsConnection(nats, name="riskportal simulator") if nats else None)
+        self.stderr.write(f"trading for {', '.join(plan.accounts)} through {_through(rest, nats)}")
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
@@ -110,25 +112,28 @@ def _plan(options: dict[str, Any]) -> Plan:
     return Plan(accounts, options["rate"], options["seed"])
 
 
-def _reach(options: dict[str, Any]) -> Reach:
-    key = options["key"] or os.environ.get(KEY_NAME, "")
+def _key(options: dict[str, Any]) -> str:
+    key: str = options["key"] or os.environ.get(KEY_NAME, "")
     if not key:
         raise CommandError(f"an API key is needed: --key or {KEY_NAME} (make one with create_api_key)")
+    return key
+
+
+def _addresses(options: dict[str, Any]) -> tuple[str, str]:
+    """Return riskportal's addresses, of HTTP and of NATS; an empty one is not used."""
     nats = settings.NATS_URL if options["nats"] is None else options["nats"]
     rest = options["rest"] or ("" if nats else f"http://127.0.0.1:{settings.RISK_HTTP_PORT}")
     if rest and not rest.startswith(("http://", "https://")):
         raise CommandError(f"--rest {rest}: must begin with http:// or https://")
     if nats and not nats.startswith(("nats://", "tls://")):
         raise CommandError(f"--nats: must begin with nats:// or tls://, and not as {nats.partition(':')[0]}:")
-    return Reach(key, rest, nats)
+    return rest, nats
 
 
-def _through(reach: Reach) -> str:
+def _through(rest: str, nats: str) -> str:
     """Return where riskportal is reached, without the password in the address of NATS."""
-    nats = (
-        ", ".join(url.rpartition("@")[2].removeprefix("nats://") for url in reach.nats.split(",")) if reach.nats else ""
-    )
-    return " and ".join([*([f"NATS at {nats}"] if nats else []), *([reach.rest] if reach.rest else [])])
+    shown = ", ".join(url.rpartition("@")[2].removeprefix("nats://") for url in nats.split(","))
+    return " and ".join([*([f"NATS at {shown}"] if nats else []), *([rest] if rest else [])])
 
 
 def _recorded(options: dict[str, Any]) -> RecordedMarket:
