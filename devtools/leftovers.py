@@ -95,9 +95,8 @@ def sweep() -> list[Path]:
                 continue
             process = ProcessId.read(directory / "process")
             if process is not None and process.alive:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(process.pid, signal.SIGSTOP)
-                    for victim in [process, *children_of(process.pid)]:
+                with contextlib.suppress(PermissionError):
+                    for victim in halt_family(process):
                         kill_and_wait(victim)
             remove(directory)
             removed.append(directory)
@@ -133,6 +132,16 @@ def children_of(pid: int) -> list[ProcessId]:
         if int(fields[1]) == pid and (child := ProcessId.of(int(entry.name))):
             found.append(child)
     return found
+
+
+def halt_family(process: ProcessId) -> list[ProcessId]:
+    """Halt a process and all that came of it, so that it starts no more of them, and return them, itself first."""
+    family = [process]
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGSTOP)
+    for child in children_of(process.pid):
+        family += halt_family(child)
+    return family
 
 
 def kill_and_wait(process: ProcessId, seconds: float = 10.0) -> None:

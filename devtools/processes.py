@@ -213,20 +213,16 @@ def as_user(user: pwd.struct_passwd | None) -> UserOptions:
 
 
 def kill_family(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process of ours and its children, and wait until all are gone.
+    """Kill a process of ours, its children and theirs, and wait until all are gone.
 
-    Only the processes that it started are meant, by id. It is halted first, so that it starts no more of
-    them.
+    Only the processes that came of it are meant, by id. They are halted first, so that they start no more.
     """
-    try:
-        process.send_signal(signal.SIGSTOP)
-        children = leftovers.children_of(process.pid)
-        process.kill()
-        process.wait()
-    except ProcessLookupError:
-        return
-    for child in children:
-        leftovers.kill_and_wait(child)
+    itself = leftovers.ProcessId.of(process.pid)
+    family = [] if itself is None else leftovers.halt_family(itself)
+    process.kill()
+    process.wait()
+    for each in family:
+        leftovers.kill_and_wait(each)
 
 
 def _close_forgotten(
