@@ -7,15 +7,14 @@ import contextlib
 import logging
 import random
 from collections.abc import Mapping
-from typing import Any
 
 import nats.errors
 from msgspec import Struct
-from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 from prometheus_client import Counter
 
 from bus.connection import Handler
+from bus.nats_client import NatsClient
 
 logger = logging.getLogger(__name__)
 
@@ -38,20 +37,6 @@ _NEVER_S = 10**6
 _FAILURES = (OSError, ValueError, AssertionError, nats.errors.Error, asyncio.TimeoutError)
 
 reconnects = Counter("risk_nats_reconnects_total", "Times that a broken connection to NATS was made again.")
-
-
-class _Client(Client):
-    """nats-py's client, for which one message that cannot be read is not the end of all reading.
-
-    What others choose of a message (its headers, where the answer should go) need not be UTF-8, or be there at all;
-    where decoding it raises, nats-py stops reading and never says so.
-    """
-
-    async def _process_msg(self, *message: Any) -> None:
-        try:
-            await super()._process_msg(*message)
-        except (ValueError, LookupError) as error:
-            logger.warning("a message from NATS was dropped, it cannot be read: %s", error)
 
 
 class _Interest(Struct, frozen=True):
@@ -80,7 +65,7 @@ class NatsConnection:
         self._servers = url.split(",")
         self._name = name
         self._interests: list[_Interest] = []
-        self._client: _Client | None = None
+        self._client: NatsClient | None = None
         self._heard: list[Subscription] = []
         self._keeping: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -186,7 +171,7 @@ class NatsConnection:
 
     async def _connect(self) -> str | None:
         """Return None where there is a connection now that hears what it should, else why not."""
-        client = _Client()
+        client = NatsClient()
         self._broken = broken = asyncio.Event()
         try:
             await asyncio.wait_for(self._open(client, broken), 2 * CONNECT_S)
@@ -199,7 +184,7 @@ class NatsConnection:
         self._up.set()
         return None
 
-    async def _open(self, client: _Client, broken: asyncio.Event) -> None:
+    async def _open(self, client: NatsClient, broken: asyncio.Event) -> None:
         errors: list[str] = []
 
         async def on_error(error: Exception) -> None:
@@ -243,14 +228,14 @@ class NatsConnection:
         self._give_up(client)
         return str(client.last_error or "it does not answer")
 
-    def _give_up(self, client: _Client) -> None:
+    def _give_up(self, client: NatsClient) -> None:
         """Close what is left of a connection, beside whatever goes on."""
         task = asyncio.get_running_loop().create_task(_end(client))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
 
-async def _ping(client: Client, broken: asyncio.Event) -> bool:
+async def _ping(client: NatsClient, broken: asyncio.Event) -> bool:
     """Return whether the server answers. As long as anything comes it does: the answer may stand behind much else."""
     pong = asyncio.ensure_future(client.flush(_NEVER_S))
     end = asyncio.ensure_future(broken.wait())
@@ -267,7 +252,7 @@ async def _ping(client: Client, broken: asyncio.Event) -> bool:
         end.cancel()
 
 
-async def _end(client: _Client) -> None:
+async def _end(client: NatsClient) -> None:
     """Close a connection. A server that does not read any more could hold this up for ever."""
     with contextlib.suppress(*_FAILURES):
         await asyncio.wait_for(client.close(), _CLOSE_S)
