@@ -1,4 +1,4 @@
-"""Why a stop was not lifted; what is wrong with a call is Django's ValidationError, by field."""
+"""Why a stop was not lifted, or a lease not given; what is wrong with a call is Django's ValidationError, by field."""
 
 from __future__ import annotations
 
@@ -26,3 +26,15 @@ class StillBreached(EmergencyError):
             f"{what} stays: {'; '.join(breaches)}. "
             "Reduce the risk first, or ask with force, which a second person must approve."
         )
+
+
+class NoSuchLease(EmergencyError):
+    """Nobody holds a lease by this name."""
+
+
+class HeldByAnother(EmergencyError):
+    """The lease is for accounts that are not the caller's."""
+
+
+class TooManyLeases(EmergencyError):
+    """There are as many leases as there may be."""

@@ -141,6 +141,9 @@ RISK_ALERT_EMAIL_TO = env.names("RISK_ALERT_EMAIL_TO")
 # Whether trading may only be re-enabled by somebody other than who stopped it.
 RISK_REENABLE_BY_OTHERS = env.flag("RISK_REENABLE_BY_OTHERS", default=True)
 
+# What the silence of an OMS that holds a lease does, where the lease itself asks for no more.
+RISK_LEASE_ON_SILENCE = env.choice("RISK_LEASE_ON_SILENCE", "alert", ("alert", "reduce"))
+
 # How long the bars are that are made of the prices received, besides those of a day.
 RISK_PRICE_BARS = env.choice("RISK_PRICE_BARS", "1m", ("1m", "1h", "1d"))
 
