@@ -13,6 +13,7 @@ from api.rest.documentation import DocsView, SchemaView
 from api.rest.feeding import PricesView, StateView
 from api.rest.firm import GlobalView, PortfolioView
 from api.rest.lean import BatchView, CheckView
+from api.rest.leases import LeasesView, LeaseView
 from api.rest.stops import ReEnableView, StopHistoryView, StopView
 from api.rest.symbols import BlockView, SymbolsView
 from api.rest.system import HealthView, ReadyView, StatsView, prometheus
@@ -33,6 +34,8 @@ doors = [
     path("risk/emergency-stop", StopView.as_view(), name="emergency-stop"),
     path("risk/emergency-stop/re-enable", ReEnableView.as_view(), name="re-enable"),
     path("risk/emergency-stop/history", StopHistoryView.as_view(), name="emergency-stop-history"),
+    path("risk/lease", LeasesView.as_view(), name="leases"),
+    path("risk/lease/<path:holder>", LeaseView.as_view(), name="lease"),
     path("risk/decisions", DecisionsView.as_view(), name="decisions"),
     path("risk/decisions/<str:decision_id>", DecisionView.as_view(), name="decision"),
     path("risk/reservations", ReservationsView.as_view(), name="reservations"),

@@ -16,7 +16,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.rest import accounts, alerts, decisions, feeding, firm, lean, stops, symbols, system
+from api.rest import accounts, alerts, decisions, feeding, firm, lean, symbols, system
 from api.rest.base import RiskView
 from api.rest.documenting import (
     ACCOUNT,
@@ -24,6 +24,7 @@ from api.rest.documenting import (
     BLOCK,
     PAGE,
     READ,
+    TIMES,
     check_replies,
     document_view,
     json_of,
@@ -32,9 +33,8 @@ from api.rest.documenting import (
     query,
 )
 from api.rest.schemas import ORDER_EXAMPLE, components, page, ref
-from emergency.words import Trigger
+from api.rest.stop_documentation import document_leases, document_stops
 from riskcore.book import PolicyType
-from riskcore.ports import StopScope
 from riskcore.reasons import Reason
 from violations.models import AlertState, Kind, Level
 
@@ -152,8 +152,7 @@ document_view(
             query("order_id", "One order only."),
             query("approved", "Approvals or blocks only.", type="boolean"),
             query("reason", "One reason only.", enum=list(Reason)),
-            query("since", "At this moment or later.", format="date-time"),
-            query("until", "Before this moment.", format="date-time"),
+            *TIMES,
             *PAGE,
         ],
         "responses": {**ok(page(ANY), "The newest first."), **problems(*READ)},
@@ -167,10 +166,6 @@ document_view(
         "responses": {**ok(ANY, "The decision, with all it was worked out from."), **problems(*READ, 404)},
     },
 )
-_TIMES = (
-    query("since", "At this moment or later.", format="date-time"),
-    query("until", "Before this moment.", format="date-time"),
-)
 _ALERT_LISTS = (ACCOUNT, query("account", "The same as account_id."), query("symbol", "One symbol only."))
 _ACT_PROBLEMS = problems(400, 401, 403, 404, 409, 413, 415, 503)
 document_view(
@@ -182,7 +177,7 @@ document_view(
             *_ALERT_LISTS,
             query("level", "One level only.", enum=list(Level)),
             query("state", "One state only.", enum=list(AlertState)),
-            *_TIMES,
+            *TIMES,
             *PAGE,
         ],
         "responses": {**ok(page(ref("Alert")), "The newest first."), **problems(*READ)},
@@ -218,58 +213,14 @@ document_view(
             query("policy_type", "One type only.", enum=list(PolicyType)),
             query("metric", "One metric only."),
             query("open", "Those that are not over, or those that are.", type="boolean"),
-            *_TIMES,
+            *TIMES,
             *PAGE,
         ],
         "responses": {**ok(page(ref("Violation")), "The newest first."), **problems(*READ)},
     },
 )
-document_view(
-    stops.StopView,
-    "Emergency stop",
-    get={
-        "operation_id": "list_emergency_stops",
-        "responses": {**ok(page(ref("StopInForce")), "In force now; null is what nobody can say."), **problems(*READ)},
-    },
-    post={
-        "operation_id": "engage_emergency_stop",
-        "request": json_of(ref("EmergencyStop")),
-        "responses": {
-            **ok(ref("EngagedStop"), "In force, everywhere.", code=201),
-            **ok(ref("EngagedStop"), "One was in force already that asks for no less."),
-            **problems(400, 401, 403, 413, 415, 503),
-        },
-    },
-)
-document_view(
-    stops.ReEnableView,
-    "Emergency stop",
-    post={
-        "operation_id": "re_enable_trading",
-        "request": json_of(ref("ReEnable")),
-        "responses": {
-            **ok(ref("LiftedStops"), "Lifted. Other stops stay in force."),
-            **ok(ref("LiftedStops"), "An emergency policy is breached: a second person must approve.", code=202),
-            **problems(400, 401, 403, 404, 409, 413, 415, 503),
-        },
-    },
-)
-document_view(
-    stops.StopHistoryView,
-    "Emergency stop",
-    get={
-        "operation_id": "list_emergency_stop_history",
-        "parameters": [
-            query("scope", "One type of scope only.", enum=list(StopScope)),
-            query("scope_id", "One id only."),
-            query("trigger", "One trigger only.", enum=list(Trigger)),
-            query("active", "Those in force, or those lifted.", type="boolean"),
-            *_TIMES,
-            *PAGE,
-        ],
-        "responses": {**ok(page(ref("StopRecord")), "The newest first, each with its timeline."), **problems(*READ)},
-    },
-)
+document_stops()
+document_leases()
 document_view(
     symbols.SymbolsView,
     "Symbols",

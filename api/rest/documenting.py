@@ -47,6 +47,10 @@ def query(name: str, description: str, **schema: Any) -> OpenApiParameter:
 
 
 ACCOUNT = query("account_id", "One account only.")
+TIMES = (
+    query("since", "At this moment or later.", format="date-time"),
+    query("until", "Before this moment.", format="date-time"),
+)
 PAGE = (query("cursor", "Where the page before ended."), query("limit", "Rows a page.", type="integer", minimum=1))
 ANY: Schema = {"type": "object"}
 READ = (400, 401, 403, 503)

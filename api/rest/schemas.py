@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from api.rest import alert_schemas, stop_schemas
+from api.rest import alert_schemas, lease_schemas, stop_schemas
 from api.wire import MOST_ORDERS, ORDER_FIELDS
 from feeds.messages import MOST_POSITIONS, MOST_PRICES
 from feeds.values import PLACES, WHOLE_DIGITS
@@ -107,6 +107,10 @@ _ORDER_PROPERTIES: Schema = {
     "timestamp": {**_TIME, "description": f"The sender's own time; recorded only. {_TIME['description']}"},
     "reservation_ttl": number("How long an approval reserves, in seconds: 1 to 86400.", least=1),
     "what_if": _flag("Only work the answer out: nothing is reserved, and it is no approval."),
+    "stop_id": text(
+        "The emergency stop for which the order closes a position. Where that stop is in force, covers the order and"
+        " unwinds, no stop blocks it; it passes only if it strictly reduces the position."
+    ),
 }
 assert _ORDER_PROPERTIES.keys() == ORDER_FIELDS.keys()
 
@@ -230,6 +234,7 @@ def components() -> Schema:
         "Restriction": _RESTRICTION,
         **alert_schemas.COMPONENTS,
         **stop_schemas.COMPONENTS,
+        **lease_schemas.COMPONENTS,
         "Problem": _PROBLEM,
     }
 

@@ -67,6 +67,7 @@ def api(world: World) -> Api:
         record(),
         record("reader", "read"),
         record("desk", "read", "operate", accounts=frozenset({"desk-1"})),
+        record("trader", "check", accounts=frozenset({"desk-1"})),
     )
     world.store.put_keys(encode_records(keys))
     desk._desk = None
