@@ -86,7 +86,7 @@ def _opened(changes: _Changes, row: Violation, now: datetime, window: timedelta)
             changes.replaced.append(known)
         known = None
     if known is None:
-        alert = changes.new[key] = _new(row, now)
+        alert = changes.new[key] = new_alert(row, now)
         changes.published.append(alert)
     elif known.resolved_at is not None:
         known.resolved_at, known.state = None, _state_of(known, now)
@@ -133,7 +133,8 @@ def _state_of(alert: Alert, now: datetime) -> AlertState:
     return AlertState.ACKNOWLEDGED if alert.acknowledged_at is not None else AlertState.FIRING
 
 
-def _new(row: Violation, now: datetime) -> Alert:
+def new_alert(row: Violation, now: datetime) -> Alert:
+    """Return the alert of an episode, not saved, as it is published first."""
     alert = Alert(
         level=Level(row.level),
         policy_id=row.policy_id,

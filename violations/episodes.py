@@ -6,7 +6,7 @@ than the last observation counts, and of two that open the same episode the data
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -43,13 +43,30 @@ def follow(observations: Sequence[Observation], accounts_seen: Collection[str], 
     An episode is closed where its account was looked at, at `now`, and its limit is not among the observations. What is
     not newer than what is known changes nothing.
     """
-    wanted = {each.key: each for each in observations}
     accounts = {each.account_id for each in observations} | (_accounts_with_open() & set(accounts_seen))
     if not accounts:
         return Episodes()
-    known = {row.key: row for row in lock_open(Kind.EPISODE, accounts)}
+    known = lock_open(Kind.EPISODE, accounts)
+    return _follow(observations, known, Kind.EPISODE, now, lambda row: row.account_id in accounts_seen)
+
+
+def follow_faults(observations: Sequence[Observation], part: str, now: datetime) -> Episodes:
+    """Open, continue and close the faults of a part of the system, of which these are all. Call it likewise."""
+    known = Violation.objects.filter(kind=Kind.FAULT, closed_at__isnull=True, policy_id__startswith=f"{part}:")
+    return _follow(observations, known.select_for_update().order_by("pk"), Kind.FAULT, now, lambda _row: True)
+
+
+def _follow(
+    observations: Sequence[Observation],
+    open_rows: Iterable[Violation],
+    kind: Kind,
+    now: datetime,
+    was_seen: Callable[[Violation], bool],
+) -> Episodes:
+    """Open, continue and close episodes of one kind: what was seen, and is not among the observations, is over."""
+    known = {row.key: row for row in open_rows}
     found, opening = Episodes(), list[Observation]()
-    for key, each in wanted.items():
+    for key, each in {each.key: each for each in observations}.items():
         row = known.pop(key, None)
         if row is None:
             opening.append(each)
@@ -62,11 +79,11 @@ def follow(observations: Sequence[Observation], accounts_seen: Collection[str], 
             found.closed.append(row)
             opening.append(each)
     for row in known.values():
-        over = row.account_id in accounts_seen and now > row.last_at
+        over = was_seen(row) and now > row.last_at
         (found.closed if over else found.untouched).append(row)
-    opening = _not_over(opening)
+    opening = _not_over(opening, kind)
     close(found.closed, now)
-    found.opened = insert([begin(each) for each in opening])
+    found.opened = insert([begin(each, kind) for each in opening])
     save(found.continued)
     return found
 
@@ -114,13 +131,13 @@ def is_same(row: Violation, each: Observation) -> bool:
     return (row.metric, row.operator, row.policy_type) == (each.metric, each.operator, each.policy_type)
 
 
-def _not_over(opening: Iterable[Observation]) -> list[Observation]:
+def _not_over(opening: Iterable[Observation], kind: Kind) -> list[Observation]:
     """Leave out what somebody, who looked later, has seen begin and end already."""
     found = {each.key: each for each in opening}
     if not found:
         return []
     ended = Violation.objects.filter(
-        kind=Kind.EPISODE,
+        kind=kind,
         closed_at__gte=min(each.at for each in found.values()),
         account_id__in={key.account_id for key in found},
     )

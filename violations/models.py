@@ -37,10 +37,14 @@ def fitted(value: Decimal) -> Decimal:
 
 
 class Kind(models.TextChoices):
-    """What found the limit broken: the monitor, looking at the account, or the check of an order."""
+    """What found the limit broken: the monitor, looking at the account, or the check of an order.
+
+    A fault is of no limit that officers have set: a part of the system, or a program beside it, is silent.
+    """
 
     EPISODE = "episode", "seen by the monitor"
     BLOCK = "block", "orders blocked"
+    FAULT = "fault", "the system itself"
 
 
 class Level(models.TextChoices):

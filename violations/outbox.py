@@ -80,6 +80,18 @@ def hand_over(rows: Sequence[Delivery]) -> None:
         Delivery.objects.filter(pk__in=[row.pk for row in mine]).update(sent_at=timezone.now())
 
 
+def send_unrecorded(alert: Alert) -> None:
+    """Send an alert that the database does not take on every channel there is, once: nobody would try again."""
+    event = event_of(alert)
+    for name, send in _configured().items():
+        try:
+            send(event)
+            NOTIFICATIONS.labels(name.value, "sent").inc()
+        except (Refused, *channels.FAILURES) as error:
+            NOTIFICATIONS.labels(name.value, "failed").inc()
+            logger.error("alert %s was not sent by %s: %s", alert.pk, name.value, channels.described(error))
+
+
 def send_waiting(now: datetime) -> int:
     """Send what waits on each channel that no other process is sending on, and return how much of it was taken."""
     _give_up(now)

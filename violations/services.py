@@ -123,14 +123,19 @@ def _act(
     """Stop first, then tell."""
     if seen.trips:
         breaker.engage_pending(engage)
+    tell(seen, sent)
+    TRIPS.inc(len(seen.trips))
+    breaker.show_count(now, by)
+
+
+def tell(seen: Observed, sent: Sequence[Delivery]) -> None:
+    """Hand over what is to be sent, and count. Call it after the commit."""
     outbox.hand_over(sent)
     for row in seen.opened:
         VIOLATIONS.labels(row.policy_type, row.policy_name).inc()
     for alert in seen.published:
         PUBLISHED.labels(alert.level).inc()
     DEDUPLICATED.inc(seen.deduplicated)
-    TRIPS.inc(len(seen.trips))
-    breaker.show_count(now, by)
 
 
 # ------------------------------------------------------------------------------------------------- people

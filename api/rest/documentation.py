@@ -208,7 +208,7 @@ document_view(
         "operation_id": "list_violations",
         "parameters": [
             *_ALERT_LISTS,
-            query("kind", "Seen by the monitor (episode), or orders blocked (block).", enum=list(Kind)),
+            query("kind", "Seen by the monitor, orders blocked, or a fault of the system.", enum=list(Kind)),
             query("policy_id", "One policy only."),
             query("policy_type", "One type only.", enum=list(PolicyType)),
             query("metric", "One metric only."),
