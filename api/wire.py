@@ -54,6 +54,7 @@ ORDER_FIELDS: dict[str, Parser] = {
     "timestamp": values.moment_us,
     "reservation_ttl": reservation_life_us,
     "what_if": values.flag,
+    "stop_id": values.text(64),
 }
 _REQUIRED = ("order_id", "symbol", "side", "quantity")
 _NEEDS_PRICE = (OrderType.LIMIT, OrderType.STOP_LIMIT)
@@ -70,6 +71,9 @@ def read_order(body: bytes) -> Order:
         errors.append(FieldError(field="account_id", message="is missing", code="missing"))
     if "price" not in wrong and "order_type" not in wrong:
         _settle_type(found, errors)
+    if "stop_id" in found and found.get("reduce_only") is False:
+        text = "must be true, or left out: an order that closes a position for a stop only reduces"
+        errors.append(FieldError(field="reduce_only", message=text, code="conflict"))
     if errors:
         raise Malformed(errors)
     if "timestamp" in found:

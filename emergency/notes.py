@@ -49,7 +49,7 @@ class StopNote(Struct, frozen=True, kw_only=True, tag="stop"):
     @property
     def flag(self) -> Stop:
         """Return the flag that checks go by."""
-        return Stop(id=self.id, scope=self.scope, scope_id=self.scope_id, state=self.state)
+        return Stop(id=self.id, scope=self.scope, scope_id=self.scope_id, state=self.state, unwind=self.unwind)
 
 
 class StepNote(Struct, frozen=True, kw_only=True, tag="step"):

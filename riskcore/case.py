@@ -216,11 +216,18 @@ def current_mark(
 
 
 def trading_state_for(order: Order, exchange: str, stops: tuple[Stop, ...]) -> TradingState:
-    """Return the most severe stop in whose scope the order is, ACTIVE where there is none."""
+    """Return the state of the most severe stop in whose scope the order is, ACTIVE where there is none.
+
+    REDUCING for an order that closes a position for one of them, which is to be unwound: no other stop keeps the
+    account from becoming flat (decision 0020).
+    """
     worst = TradingState.ACTIVE
     for stop in stops:
-        if _in_scope(stop, order, exchange) and _SEVERITY[stop.state] > _SEVERITY[worst]:
-            worst = stop.state
+        if _in_scope(stop, order, exchange):
+            if stop.unwind and stop.id == order.stop_id:
+                return TradingState.REDUCING
+            if _SEVERITY[stop.state] > _SEVERITY[worst]:
+                worst = stop.state
     return worst
 
 

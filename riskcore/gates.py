@@ -133,8 +133,8 @@ def fresh_state(case: Case) -> Refusal | None:
 
 
 def reduces_if_it_says_so(case: Case) -> Refusal | None:
-    """A reduce_only order strictly reduces the position, counting the orders already open."""
-    if case.order.reduce_only and not case.reducing:
+    """An order that only reduces strictly reduces the position, counting the orders already open."""
+    if case.order.only_reduces and not case.reducing:
         return Refusal(Reason.NOT_REDUCING, f"the order would not strictly reduce a position in {case.order.symbol}")
     return None
 

@@ -175,7 +175,7 @@ def _margin_breach(figures: Figures) -> Breach:
 def _candidate(case: Case, figures: Figures) -> Decimal:
     """Solve the limits for the largest quantity; what only reduces a position passes whatever they say."""
     reducible = _reducible(case)
-    if case.order.reduce_only or not figures.valued or _only_reducing_passes(case, figures):
+    if case.order.only_reduces or not figures.valued or _only_reducing_passes(case, figures):
         return reducible
     room = _room(case, figures, figures.whole)
     here = room if figures.here is figures.whole else _room(case, figures, figures.here)

@@ -23,12 +23,16 @@ class StopScope(StrEnum):
 
 
 class Stop(Struct, frozen=True, kw_only=True):
-    """A stop in force. `scope_id` is empty for global scope; `state` is HALTED or REDUCING."""
+    """A stop in force. `scope_id` is empty for global scope; `state` is HALTED or REDUCING.
+
+    `unwind`: positions in its scope are to be closed; orders that name it may do so (decision 0020).
+    """
 
     id: str
     scope: StopScope = StopScope.GLOBAL
     scope_id: str = ""
     state: TradingState = TradingState.HALTED
+    unwind: bool = False
 
 
 class Control(Struct, frozen=True, kw_only=True):

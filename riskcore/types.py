@@ -64,7 +64,7 @@ class Order(Struct, frozen=True, kw_only=True):
     `quantity` > 0 in units of the instrument; `price` >= 0 in currency, 0 for an order without a price.
     `exchange` is the order's own or else its account's. `leverage` (x) is what the venue would apply, 0 if
     not said. `timestamp_us` is the sender's and only recorded. `ttl_us` is the life of the reservation, 0
-    for the account's default.
+    for the account's default. `stop_id` names the emergency stop for which it closes a position.
     """
 
     order_id: str
@@ -81,6 +81,12 @@ class Order(Struct, frozen=True, kw_only=True):
     timestamp_us: int = 0
     ttl_us: int = 0
     what_if: bool = False
+    stop_id: str = ""
+
+    @property
+    def only_reduces(self) -> bool:
+        """Whether it must strictly reduce a position, or not go: it says so, or closes one for a stop."""
+        return self.reduce_only or self.stop_id != ""
 
 
 class Position(Struct, frozen=True, kw_only=True, omit_defaults=True):

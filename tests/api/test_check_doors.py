@@ -89,6 +89,8 @@ def test_a_price_that_is_no_exact_number_is_refused_by_name_and_changes_nothing(
         (b'{"side":"HOLD"}', "side"),
         (b'{"order_type":"ICEBERG"}', "order_type"),
         (b'{"reduce_only":"true"}', "reduce_only"),
+        (b'{"reduce_only":false,"stop_id":"s"}', "reduce_only"),
+        (b'{"stop_id":""}', "stop_id"),
         (b'{"what_if":1}', "what_if"),
         (b'{"leverage":0}', "leverage"),
         (b'{"timestamp":1.5}', "timestamp"),
@@ -262,6 +264,16 @@ def test_positions_count(ready, door):
     answer = door.post(CHECK, order(side="SELL", quantity="2", reduce_only=True))
 
     assert answer.json["approved"] is True
+
+
+def test_a_position_is_closed_for_the_stop_that_unwinds_it(ready, door):
+    report(ready, "A", builders.position("2"))
+    ready.set_stops([Stop(id="s", unwind=True)])
+
+    closing = order(side="SELL", quantity="2")
+
+    assert door.post(CHECK, closing).json["reason"] == "emergency_stop_active"
+    assert door.post(CHECK, {**closing, "order_id": "o-2", "stop_id": "s"}).json["approved"] is True
 
 
 # ------------------------------------------------------------------------------------------------- faults

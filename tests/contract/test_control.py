@@ -13,7 +13,7 @@ from state.trading_state import change_stops
 from tests.contract.subjects import change, commit, query, restored
 
 STOP = Stop(id="s1", scope=StopScope.ACCOUNT, scope_id="é", state=TradingState.REDUCING)
-OTHER = Stop(id="s2")
+OTHER = Stop(id="s2", unwind=True)
 
 
 def controls(store):

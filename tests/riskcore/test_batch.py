@@ -304,6 +304,7 @@ def test_the_fingerprint_tells_every_difference_of_two_requests() -> None:
         order(1, order_id="x", reduce_only=True),
         order(1, order_id="x", what_if=True),
         order(1, order_id="x", timestamp_us=1),
+        order(1, order_id="x", stop_id="s"),
     ]
     assert fingerprint(one) == fingerprint(order(1, order_id="x"))
     assert fingerprint(one) not in {fingerprint(other) for other in others}

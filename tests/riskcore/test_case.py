@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from riskcore.book import Parameters, Scope
 from riskcore.case import age_us, build_case, find_leg
-from riskcore.ports import StopScope
-from riskcore.types import OpenOrders, Price, TradingState, position_key
+from riskcore.ports import Stop, StopScope
+from riskcore.reasons import Reason
+from riskcore.types import OpenOrders, Price, Side, TradingState, position_key
 from tests.riskcore.builders import (
     BUY,
     NOW,
@@ -145,6 +146,43 @@ def test_a_stop_covers_the_orders_in_its_scope(scope, scope_id, what: dict[str, 
 def test_of_several_stops_the_most_severe_holds() -> None:
     for stops in [(stop(REDUCING), stop()), (stop(), stop(REDUCING))]:
         assert check(order(1, SELL), at=state(position(2)), stops=stops).trading_state is TradingState.HALTED
+
+
+# ------------------------------------------------------------------ orders that close positions for a stop (0020)
+UNWINDING = stop(unwind=True)
+
+
+@pytest.mark.parametrize(
+    ("stops", "named"),
+    [
+        ((stop(),), "stop-1"),  # it does not unwind
+        ((UNWINDING,), ""),
+        ((UNWINDING,), "another"),
+        (
+            (stop(scope=StopScope.ACCOUNT, scope_id="B", unwind=True), Stop(id="2")),
+            "stop-1",
+        ),  # it is not for this order
+    ],
+)
+def test_an_order_is_halted_that_closes_for_no_unwinding_stop_over_it(stops: tuple[Stop, ...], named: str) -> None:
+    decision = check(order(1, SELL, stop_id=named), at=state(position(2)), stops=stops)
+    assert decision.reason == Reason.EMERGENCY_STOP_ACTIVE
+    assert decision.trading_state is TradingState.HALTED
+
+
+@pytest.mark.parametrize(("side", "quantity"), [(BUY, 1), (SELL, 3)])
+def test_for_an_unwinding_stop_nothing_is_opened_or_flipped(side: Side, quantity: int) -> None:
+    for stops in [(UNWINDING,), (stop(REDUCING, unwind=True),)]:
+        asked = check(order(quantity, side, stop_id="stop-1"), at=state(position(2)), stops=stops)
+        assert asked.reason == Reason.EMERGENCY_STOP_ACTIVE
+    assert check(order(1, BUY, stop_id="stop-1"), at=state(position(2))).reason == Reason.NOT_REDUCING, "it was lifted"
+
+
+def test_for_an_unwinding_stop_a_position_is_closed_whatever_else_is_stopped() -> None:
+    for stops in [(UNWINDING,), (UNWINDING, Stop(id="2")), (Stop(id="2"), UNWINDING)]:
+        decision = check(order(2, SELL, stop_id="stop-1"), at=state(position(2)), stops=stops)
+        assert decision.approved
+        assert decision.trading_state is TradingState.REDUCING
 
 
 # --------------------------------------------------------------------------------- what may close a position
