@@ -30,6 +30,7 @@ KINDS: dict[str, dict[str, object]] = {
     "load": {},
     "fault": {},
     "redis": {},
+    "stop": {},
 }
 
 

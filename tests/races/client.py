@@ -38,6 +38,10 @@ class Answer:
         assert "approved" in decision, (self.status, self.body)
         return decision
 
+    def json(self) -> Any:
+        """Return what the body says."""
+        return msgspec.json.decode(self.body)
+
     @property
     def approved(self) -> bool:
         return self.decision["approved"] is True
