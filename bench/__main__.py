@@ -17,12 +17,8 @@ from bench.results import Results, text, write_into
 from bench.world import NotWhatWasAsked
 from devtools.servers import ServerError
 
-FULL = Plan(
-    rounds=3, run_s=2, open_s=10.0, stages_s=8.0, drain_rows=30_000, batches=15, stops=50, stop_s=5.0, hostile_s=8.0
-)
-QUICK = Plan(
-    rounds=1, run_s=1, open_s=2.0, stages_s=2.0, drain_rows=5_000, batches=3, stops=20, stop_s=3.0, hostile_s=2.0
-)
+FULL = Plan(rounds=3, run_s=2, open_s=10.0, stages_s=8.0, drain_rows=30_000, batches=15, stops=200, hostile_s=8.0)
+QUICK = Plan(rounds=1, run_s=1, open_s=2.0, stages_s=2.0, drain_rows=5_000, batches=3, stops=20, hostile_s=2.0)
 
 PARTS = {
     "checks": Bench.checks,

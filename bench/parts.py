@@ -18,9 +18,9 @@ from bench.doors import ASGI, FLOOR, NATS, WSGI, door
 from bench.drain import Drained
 from bench.hostile import Others, Refusals
 from bench.installation import Installation
-from bench.machine import Cores, on_core, pin
+from bench.machine import ROOT, Cores, on_core, pin
 from bench.open_loop import Latencies
-from bench.processes import Process
+from bench.processes import Process, clean_environment
 from bench.results import BatchRow, HostileRow, OpenRow, Results, Row
 from bench.stages import Stage
 from bench.world import NotWhatWasAsked, World
@@ -32,7 +32,7 @@ from devtools.servers import PostgresServer, RedisServer
 CONNECTIONS = (1, 8, 32)
 HOT_CONNECTIONS = 32
 OPEN_RATE = 1000
-STOP_RATE = 300
+STOP_CLIENTS = 8
 OPEN_CONNECTIONS = 32
 HOSTILE_RATE = 300
 HOSTILE_CONNECTIONS = 8
@@ -40,6 +40,7 @@ HOSTILE_CONNECTIONS = 8
 _MEGABYTE = 1e6
 _GRACE_S = 60.0
 _PAUSE_S = 0.01
+_LONG_S = 600
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -52,7 +53,6 @@ class Plan(Struct, frozen=True, kw_only=True):
     drain_rows: int
     batches: int
     stops: int
-    stop_s: float
     hostile_s: float
 
 
@@ -182,13 +182,17 @@ class Bench:
         self._results.drain = msgspec.json.decode(content, type=Drained)
 
     def stop(self) -> None:
-        """How long a stop takes under load, and that it is in force at both doors when it returns."""
-        self._say("the stop")
+        """How long a stop takes while clients of every door ask as fast as they can; no order may be approved in it."""
+        self._say(f"{self._plan.stops} stops")
         self._world.reset()
-        doors = [self._doors[kind] for kind in (ASGI, WSGI)]
-        with self._load(self._rate_of(doors[0], STOP_RATE, self._plan.stop_s)):
-            self._results.stop = stop.measure(doors, self._world, stops=self._plan.stops)
+        with ExitStack() as stack:
+            http = Load(self._world, self._cores.client, run_s=0)
+            nats = NatsLoad(self._world, self._cores.client, run_s=0, url=self._nats_url)
+            for kind, load in ((ASGI, http), (WSGI, http), (NATS, nats)):
+                stack.enter_context(self._storm(kind, load))
+            calls = stop.call(self._doors[WSGI], self._world, stops=self._plan.stops)
         self._world.settle()
+        self._results.stop = stop.judge(calls, self._world)
 
     def hostile(self) -> None:
         """What one hostile client is answered, and what it does to the checks of the others."""
@@ -258,6 +262,23 @@ class Bench:
             load.stdin.write(f"{self._world.key}\n".encode())
             load.stdin.flush()
             yield load
+
+    @contextmanager
+    def _storm(self, kind: str, load: Load) -> Iterator[None]:
+        """Ask a door as fast as it answers, beside the block."""
+        command = load.command(self._doors[kind], STOP_CLIENTS, world.ACCOUNTS, _LONG_S, verify=False)
+        with subprocess.Popen(
+            command, cwd=ROOT, env=clean_environment(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        ) as process:
+            assert process.stdin is not None
+            try:
+                process.stdin.write(f"{self._world.key}\n".encode())
+                process.stdin.close()
+                yield
+                if process.poll() is not None:
+                    raise NotWhatWasAsked(f"the load over {kind} ended by itself")
+            finally:
+                process.terminate()
 
     @contextmanager
     def _draining(self) -> Iterator[None]:

@@ -85,6 +85,17 @@ class Load:
             redis_cpu_us=redis_cpu_s * 1e6 / found.requests,
         )
 
+    def command(self, server: Process, connections: int, accounts: int, seconds: int, *, verify: bool) -> list[str]:
+        """Return the command that asks as fast as it can."""
+        return on_core(
+            self._core,
+            [
+                *("wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"),
+                *("--timeout", "10s", "--script", str(_SCRIPT), server.url, "--"),
+                *(self._world.key, str(accounts), self._tag(), "verify" if verify else "count"),
+            ],
+        )
+
     def _tag(self) -> str:
         """Return what makes the order_ids of a run differ from those of all others."""
         self._number += 1
@@ -100,14 +111,7 @@ class Load:
             raise NotWhatWasAsked(f"{answered} checks were answered, but {tally.decided} were committed")
 
     def _ask(self, server: Process, connections: int, accounts: int, seconds: int, *, verify: bool) -> Output:
-        command = on_core(
-            self._core,
-            [
-                *("wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"),
-                *("--timeout", "10s", "--script", str(_SCRIPT), server.url, "--"),
-                *(self._world.key, str(accounts), self._tag(), "verify" if verify else "count"),
-            ],
-        )
+        command = self.command(server, connections, accounts, seconds, verify=verify)
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=seconds + _GRACE_S, check=False, stdin=subprocess.DEVNULL
         )
@@ -136,10 +140,14 @@ class NatsLoad(Load):
         super().__init__(world, core, run_s=run_s)
         self._url = url
 
-    def _ask(self, server: Process, connections: int, accounts: int, seconds: int, *, verify: bool) -> Output:
+    def command(self, server: Process, connections: int, accounts: int, seconds: int, *, verify: bool) -> list[str]:
+        """Return the command that asks as fast as it can and looks into every answer; the key is its input."""
         arguments = ("closed", self._url, str(connections), str(accounts), str(seconds), f"n{self._tag()}")
+        return on_core(self._core, [sys.executable, "-m", "bench.nats_load", *arguments])
+
+    def _ask(self, server: Process, connections: int, accounts: int, seconds: int, *, verify: bool) -> Output:
         done = subprocess.run(
-            on_core(self._core, [sys.executable, "-m", "bench.nats_load", *arguments]),
+            self.command(server, connections, accounts, seconds, verify=verify),
             cwd=ROOT,
             env=clean_environment(),
             input=self._world.key,
