@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -18,7 +19,7 @@ from emergency.flags import lower_flags, now_us, put_back
 from emergency.lifting import record_pending
 from emergency.models import EmergencyStop, RecordKeeping
 from emergency.notes import LIFE, StopNote, decode, encode
-from emergency.records import add_step, note_of, record_stop
+from emergency.records import add_step, note_of, progress_of, record_stop
 from emergency.words import Event, Trigger
 from riskcore.ports import Stop, StopScope
 from riskcore.types import TradingState
@@ -72,8 +73,10 @@ def stops_to_restore(live: Store) -> tuple[Stop, ...]:
         _halt_for_the_lost(live, keeping.doubt_since)
     if not keeping.life or life != keeping.life:
         _begin_life(live, keeping)
-    notes = [note_of(row) for row in EmergencyStop.objects.filter(lifted_at=None)]
+    rows = list(EmergencyStop.objects.filter(lifted_at=None))
+    notes = [note_of(row) for row in rows]
     live.put_stop_notes({note.name: encode(note) for note in notes})
+    _put_progress_back(live, rows)
     return tuple(note.flag for note in notes)
 
 
@@ -150,6 +153,7 @@ def _bring_in_line(live: Store) -> None:
     in_force = {str(row.pk): row for row in EmergencyStop.objects.select_for_update().filter(lifted_at=None)}
     missing = [row for stop_id, row in in_force.items() if stop_id not in up or stop_id not in noted]
     was_down = put_back(live, [note_of(row) for row in missing]) if missing else set()
+    _put_progress_back(live, missing)
     for stop_id in was_down:
         logger.error("the flag of stop %s was gone and is put back", stop_id)
         add_step(stop_id, Event.PUT_BACK, "Its flag was missing in the live state.")
@@ -157,6 +161,19 @@ def _bring_in_line(live: Store) -> None:
     lifted = EmergencyStop.objects.filter(pk__in=over).exclude(lifted_at=None)
     if lowered := {str(row.pk) for row in lifted}:
         lower_flags(live, lowered)
+
+
+def _put_progress_back(live: Store, rows: Sequence[EmergencyStop]) -> None:
+    """Note how far stops on record have come, where that is not noted any more: with the accounts that they found.
+
+    What the OMS said of each is asked for again, as it may be.
+    """
+    if not rows:
+        return
+    at_us = now_us(live)
+    notes = [note for row in rows for note in progress_of(row, at_us)]
+    there = live.stop_notes(*(note.name for note in notes))
+    live.put_stop_notes({note.name: encode(note) for note in notes if note.name not in there})
 
 
 def _halt_for_the_lost(live: Store, since: datetime) -> None:

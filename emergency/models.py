@@ -41,6 +41,12 @@ class EmergencyStop(models.Model):
         max_length=16, default=Status.BLOCKED, choices=[(each.value, each.value) for each in Status]
     )
     residuals = models.JSONField(default=list, blank=True, help_text="What is left that should have been closed.")
+    given_up = models.BooleanField(default=False, help_text="The OMS is asked no more for what is left.")
+    given_up_at = models.DateTimeField(
+        null=True, help_text="When somebody said so, or that it is asked again, on the live state's clock."
+    )
+    given_up_by = models.CharField(max_length=200, blank=True, help_text="Who said so.")
+    given_up_reason = models.TextField(blank=True)
     force_asked_at = models.DateTimeField(null=True, help_text="When somebody asked to lift it in spite of a breach.")
     force_asked_by = models.CharField(max_length=200, blank=True)
     force_reason = models.TextField(blank=True)

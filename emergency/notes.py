@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from emergency.words import Trigger
+from emergency.work import PatienceNote, ProgressNote, UnwindNote
 from riskcore.ports import Stop, StopScope
 from riskcore.types import TradingState
 
@@ -88,7 +89,7 @@ class AccountsNote(Struct, frozen=True, kw_only=True, tag="accounts"):
         return f"accounts:{self.stop_id}:{self.part}"
 
 
-Note: TypeAlias = StopNote | StepNote | AccountsNote
+Note: TypeAlias = StopNote | StepNote | AccountsNote | UnwindNote | PatienceNote | ProgressNote
 
 _decoder = msgspec.json.Decoder(Note)
 

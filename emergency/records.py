@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
 
+import msgspec
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -19,6 +20,7 @@ from emergency.flags import now_us
 from emergency.models import EmergencyStop, StopAccount, StopStep
 from emergency.notes import AccountsNote, AccountThen, Note, StepNote, StopNote
 from emergency.words import Event, Status, Trigger
+from emergency.work import AccountWork, PatienceNote, UnwindNote
 from riskcore.calendar import microseconds, moment
 from riskcore.ports import StopScope
 from riskcore.types import TradingState
@@ -123,16 +125,58 @@ def record_step(note: StepNote) -> None:
 def record_notes(notes: Iterable[Note]) -> list[str]:
     """Write what is noted, stops first; return the names of the notes that are of no more use."""
     ordered = sorted(notes, key=lambda note: not isinstance(note, StopNote))
-    done = []
-    for note in ordered:
-        if isinstance(note, StopNote):
+    return [note.name for note in ordered if _record_note(note)]
+
+
+def _record_note(note: Note) -> bool:
+    """Write a note, if there is a record of its stop; return whether it is of no more use."""
+    match note:
+        case StopNote():
             if record_stop(note):
                 transaction.on_commit(partial(publish, engaged_event(note)))
-            continue
-        if EmergencyStop.objects.filter(pk=UUID(note.stop_id)).exists():
+        case UnwindNote():
+            record_progress(note)
+        case PatienceNote():
+            record_patience(note)
+        case AccountsNote() | StepNote() if EmergencyStop.objects.filter(pk=UUID(note.stop_id)).exists():
             record_accounts(note.stop_id, note.accounts) if isinstance(note, AccountsNote) else record_step(note)
-            done.append(note.name)
-    return done
+            return True
+        case _:
+            pass
+    return False
+
+
+def record_progress(note: UnwindNote) -> None:
+    """Write how far a stop in force has come and what is left, where that is news; it never goes back."""
+    stages, residuals = list(Status), msgspec.to_builtins(note.residuals)
+
+    def news(row: EmergencyStop) -> bool:
+        before, now = stages.index(Status(row.status)), stages.index(note.status)
+        return now > before or (now == before and row.residuals != residuals)
+
+    row = _in_force_with(note.stop_id, news)
+    if row is not None:
+        row.status, row.residuals = note.status, residuals
+        row.save(by_service=True)
+
+
+def record_patience(note: PatienceNote) -> None:
+    """Write that the OMS is asked no more, or again, unless something later was said."""
+    at = moment(note.at_us)
+    row = _in_force_with(note.stop_id, lambda row: row.given_up_at is None or row.given_up_at < at)
+    if row is not None:
+        row.given_up, row.given_up_at, row.given_up_by, row.given_up_reason = note.given_up, at, note.by, note.reason
+        row.save(by_service=True)
+
+
+def _in_force_with(stop_id: str, news: Callable[[EmergencyStop], bool]) -> EmergencyStop | None:
+    """Return the record of a stop in force, locked, if it is one for which there is news. Mostly there is none."""
+    rows = EmergencyStop.objects.filter(pk=UUID(stop_id), lifted_at=None)
+    known = rows.first()
+    if known is None or not news(known):
+        return None
+    row = rows.select_for_update().first()
+    return row if row is not None and news(row) else None
 
 
 @transaction.atomic
@@ -222,3 +266,19 @@ def note_of(row: EmergencyStop) -> StopNote:
         asked_at_us=microseconds(row.asked_at),
         engaged_at_us=microseconds(row.engaged_at),
     )
+
+
+def progress_of(row: EmergencyStop, at_us: int) -> Iterator[UnwindNote | PatienceNote]:
+    """Yield what is to be noted of how far a stop on record has come, for whoever sees it through from `at_us` on."""
+    status = Status(row.status)
+    found = [] if status is Status.COMPLETED else row.accounts.values_list("account_id", flat=True)
+    accounts = {account_id: AccountWork() for account_id in found}
+    yield UnwindNote(stop_id=str(row.pk), begun_us=at_us, status=status, accounts=accounts)
+    if row.given_up_at is not None:
+        yield PatienceNote(
+            stop_id=str(row.pk),
+            given_up=row.given_up,
+            at_us=microseconds(row.given_up_at),
+            by=row.given_up_by,
+            reason=row.given_up_reason,
+        )

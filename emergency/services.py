@@ -23,6 +23,7 @@ from emergency.models import STOPPING
 from emergency.notes import AccountThen, Note, StopNote, accounts_notes, encode
 from emergency.records import asked_again, engaged_event, record_notes, record_stop
 from emergency.snapshot import take_snapshot
+from emergency.tasks import unwind_soon
 from emergency.words import Trigger
 from riskcore.calendar import moment
 from riskcore.ports import StopScope
@@ -117,6 +118,7 @@ def _recorded_new(live: Store, note: StopNote) -> Engaged:
     except StateUnavailable:
         logger.warning("the moment from which stop %s was in force is not known to the microsecond", note.id)
     publish(engaged_event(note))
+    unwind_soon()
     accounts = take_snapshot(live, note.scope, note.scope_id)
     try:
         record_stop(note, accounts)

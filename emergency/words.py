@@ -26,6 +26,13 @@ class Status(StrEnum):
     COMPLETED = "completed"
 
 
+class Command(StrEnum):
+    """What an OMS is asked to do with an account."""
+
+    CANCEL_ALL = "cancel_all"
+    CLOSE_ALL = "close_all"
+
+
 class Event(StrEnum):
     """What a step of the timeline says that has happened."""
 
@@ -36,3 +43,9 @@ class Event(StrEnum):
     PUT_BACK = "put_back"
     FORCE_ASKED = "force_asked"
     LIFTED = "lifted"
+    ORDERS_CANCELLED = "orders_cancelled"
+    POSITIONS_CLOSED = "positions_closed"
+    TROUBLE = "trouble"
+    GAVE_UP = "gave_up"
+    WENT_ON = "went_on"
+    ENDED = "ended"

@@ -138,6 +138,9 @@ RISK_BREAKER_STATE = env.choice("RISK_BREAKER_STATE", "HALTED", ("HALTED", "REDU
 RISK_ALERT_WEBHOOK_URL = env.url("RISK_ALERT_WEBHOOK_URL", "https", "http")
 RISK_ALERT_EMAIL_TO = env.names("RISK_ALERT_EMAIL_TO")
 
+# After how long what a stop has not done yet is asked of the OMS no more, until a person says so.
+RISK_UNWIND_TIMEOUT = env.duration("RISK_UNWIND_TIMEOUT", "5m", least="1s", most="1d")
+
 # Whether trading may only be re-enabled by somebody other than who stopped it.
 RISK_REENABLE_BY_OTHERS = env.flag("RISK_REENABLE_BY_OTHERS", default=True)
 

@@ -23,6 +23,7 @@ from feeds.books import BOOKS
 from riskcore.batch import Answered
 from riskcore.engine import check_steps
 from riskcore.ports import Load
+from riskcore.release import release_steps
 from riskcore.report import AccountReport
 from riskcore.types import Order, Position, Side
 from state.driver import run_sync
@@ -79,6 +80,10 @@ class World:
     def check(self, order: Order) -> Answered:
         (answered,) = run_sync(check_steps((order,), new_id=new_decision_id, known=BOOKS.last), self.store, BOOKS)
         return answered
+
+    def release(self, asked: Order) -> None:
+        """End what an order holds."""
+        run_sync(release_steps(asked.account_id, asked.order_id, actor="test", reason="test"), self.store, BOOKS)
 
     def approves(self, **what: Any) -> bool:
         """Return whether an order is approved; what else than a stop could block it is an error."""
