@@ -163,10 +163,10 @@ def kept_leases(live: Store, *holders: str) -> dict[str, Kept]:
     return {holder: Kept(holder, found.get(holder), _read(found.get(holder))) for holder in holders or found}
 
 
-def swap(live: Store, seen: Kept, lease: Lease | None) -> bool:
-    """Write a lease in the place of what was seen, None: forget it; return whether that was there still."""
+def swap(live: Store, seen: Kept, lease: Lease | None) -> Kept | None:
+    """Write a lease in the place of what was seen, None: forget it. Returns what is there now, None if it was not."""
     content = None if lease is None else msgspec.json.encode(lease)
-    return live.swap_oms_lease(seen.holder, seen.content, content)
+    return Kept(seen.holder, content, lease) if live.swap_oms_lease(seen.holder, seen.content, content) else None
 
 
 def _read(content: bytes | None) -> Lease | None:

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from feeds.books import BOOKS
+from monitoring.leases import look_at_leases
 from monitoring.tick import Monitor
 from state.store import StateUnavailable
 from state.wiring import store
@@ -36,3 +37,12 @@ def tick() -> None:
         monitor().tick()
     except (StateUnavailable, OperationalError, InterfaceError) as error:
         logger.warning("the accounts are not watched for now: %s", error)
+
+
+@shared_task(name="monitoring.check_leases", ignore_result=True)
+def check_leases() -> None:
+    """Look who of those that hold a lease is silent. Every second."""
+    try:
+        look_at_leases(store())
+    except (StateUnavailable, OperationalError, InterfaceError) as error:
+        logger.warning("nobody looks for silent OMSs for now: %s", error)

@@ -31,6 +31,7 @@ def schedule() -> dict[str, dict[str, Any]]:
             # A late look is left out: the next one sees the same accounts.
             "options": {"expires": settings.RISK_MONITOR_INTERVAL.total_seconds()},
         },
+        "check-leases": _every(1.0, "monitoring.check_leases"),
         **(for_others if settings.REDIS_URL else {}),
         "restore-if-empty": _every(1.0, "riskportal.restore_if_empty"),
         "drain-journal": _every(1.0, "audit.drain_journal"),

@@ -26,7 +26,7 @@ from violations.services import Observed, tell
 
 logger = logging.getLogger(__name__)
 
-# When this process has told of what, without the database, in monotonic seconds.
+# When this process has told of what, with neither the database nor the live state, in monotonic seconds.
 _told_s: dict[str, float] = {}
 
 
@@ -116,12 +116,16 @@ def _observe(part: str, found: Sequence[Observation], now: datetime) -> Observed
 def _is_first(each: Observation) -> bool:
     """Return whether nobody has told of it without the database within RISK_ALERT_WINDOW, as far as can be known."""
     window: timedelta = settings.RISK_ALERT_WINDOW
-    now_s, before_s = time.monotonic(), _told_s.get(each.policy_id)
-    if before_s is not None and now_s - before_s < window.total_seconds():
-        return False
-    _told_s[each.policy_id] = now_s
     try:
-        mine = store().hold_lease(f"told:{each.policy_id}", uuid.uuid4().hex, window // timedelta(microseconds=1))
+        life_us = window // timedelta(microseconds=1)
+        return store().hold_lease(f"told:{each.policy_id}", uuid.uuid4().hex, life_us) is not None
     except StateUnavailable:
-        return True
-    return mine is not None
+        return _is_first_here(each.policy_id, window.total_seconds())
+
+
+def _is_first_here(what: str, window_s: float) -> bool:
+    now_s, before_s = time.monotonic(), _told_s.get(what)
+    if before_s is not None and now_s - before_s < window_s:
+        return False
+    _told_s[what] = now_s
+    return True

@@ -12,6 +12,8 @@ from django.db import connection
 
 from bus.events import EmergencyRaised
 from riskcore.book import PolicyType
+from state.memory_store import MemoryStore
+from state.store import StateUnavailable
 from state.wiring import forget_stores
 from tests.emergency.world import database_away
 from tests.violations.subjects import at, broken, look, only_alert, only_violation
@@ -135,13 +137,21 @@ class TestWithoutTheDatabase:
         assert only_alert().state == AlertState.FIRING
         assert [each.channel for each in Delivery.objects.all()] == ["nats"]
 
-    def test_another_process_does_not_tell_it_again(self, published, monkeypatch) -> None:
+    def test_each_is_told_by_itself(self, published) -> None:
         with database_away():
             tell(0, "one")
-            monkeypatch.setattr(faults, "_told_s", {})
-            tell(1, "one")
-            tell(1, "two")
+            tell(1, "one", "two")
         assert [event.message for event in published] == ["one is silent", "two is silent"]
+
+    def test_without_the_live_state_too_each_process_tells_it_once(self, published, monkeypatch) -> None:
+        def away(*_arguments: object) -> None:
+            raise StateUnavailable("gone")
+
+        monkeypatch.setattr(MemoryStore, "hold_lease", away)
+        with database_away():
+            tell(0, "one")
+            tell(1, "one")
+        assert len(published) == 1
 
     def test_a_webhook_hears_of_it_and_its_failure_ends_nothing(self, settings, monkeypatch, caplog, published) -> None:
         settings.RISK_ALERT_WEBHOOK_URL = "https://hooks.example/secret"
