@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+STOPS = "risk.emergency"
 CANCEL_ALL, CLOSE_ALL = "execution.cancel_all", "execution.close_all"
 
 # Between two looks at what is still to be closed, in seconds: longer each time that nothing has changed. After
@@ -76,8 +77,11 @@ class Floor(Protocol):
         """Return account and symbol of the command's positions."""
         ...
 
-    async def close(self, account_id: str, symbol: str) -> str:
-        """Send an order that closes a position, where none works; return why it was not sent to the market, else ""."""
+    async def close(self, account_id: str, symbol: str, stop_id: str) -> str:
+        """Send an order that closes a position for a stop, where none works.
+
+        Returns why it was not sent to the market, else "".
+        """
         ...
 
     async def announce(self, progress: Mapping[str, Any]) -> None:
@@ -118,6 +122,18 @@ class Executor:
         if command.account_id and command.account_id not in self._floor.accounts():
             return None
         return self.progress(self._begin(command))
+
+    async def heed(self, subject: str, payload: bytes) -> None:
+        """Take what riskportal says of its stops: what one asked for that was lifted is left off."""
+        try:
+            event = json.loads(payload)
+        except (ValueError, RecursionError):
+            return
+        if not isinstance(event, dict) or event.get("event") != "stop_lifted":
+            return
+        for work in self._works.values():
+            if work.command.stop_id == event.get("stop_id") and work.task is not None:
+                work.task.cancel()
 
     def rests(self, account_id: str) -> bool:
         """Return whether a desk is to send no orders of its own: a command on it is under way, or was just now."""
@@ -187,7 +203,7 @@ class Executor:
         while held := self._floor.held(work.command):
             work.targets |= held
             for account_id, symbol in sorted(held):
-                if reason := await self._floor.close(account_id, symbol):
+                if reason := await self._floor.close(account_id, symbol, work.command.stop_id):
                     work.rejects[reason] += 1
             await asyncio.sleep(pause_s)
             progress = self.progress(work)

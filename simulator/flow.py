@@ -68,11 +68,11 @@ class Flow:
             price = self._apart(price or self._limit(symbol, side), symbol, side, against)
         return self._write(desk, symbol, side, quantity, price)
 
-    def closing(self, desk: Desk, symbol: str) -> Order:
-        """Return an order at the market that closes all that a desk holds of a symbol, and opens nothing."""
+    def closing(self, desk: Desk, symbol: str, stop_id: str) -> Order:
+        """Return an order at the market that closes all that a desk holds of a symbol, for an emergency stop."""
         held = desk.quantity(symbol)
         side = SELL if held > ZERO else BUY
-        return self._named(desk, symbol, side, abs(held), ZERO, _LONGEST_S, reduce_only=True)
+        return self._named(desk, symbol, side, abs(held), ZERO, _LONGEST_S, stop_id=stop_id)
 
     def smaller(self, order: Order, most: Decimal) -> Order | None:
         """Return the order with no more than `most`, under an id of its own; None where that is less than a lot."""
@@ -102,7 +102,7 @@ class Flow:
         life_s: float,
         *,
         cancels: bool = False,
-        reduce_only: bool = False,
+        stop_id: str = "",
     ) -> Order:
         life_us = max(1, int(life_s * 1_000_000))
         return Order(
@@ -114,7 +114,8 @@ class Flow:
             price=price,
             life_us=2 * life_us if cancels else life_us,
             patience_us=life_us if cancels else 0,
-            reduce_only=reduce_only,
+            reduce_only=bool(stop_id),
+            stop_id=stop_id,
         )
 
     def _next_id(self) -> str:

@@ -262,7 +262,7 @@ class Oms:
             if command.covers(desk.account_id, symbol, STRATEGY)
         }
 
-    async def close(self, account_id: str, symbol: str) -> str:
+    async def close(self, account_id: str, symbol: str, stop_id: str) -> str:
         """Send an order that closes a position, where none works; return why it was not sent to the market, else ""."""
         under_way = (*self._venue.working(account_id), *self._asked.values())
         if any(order.reduce_only and (order.account_id, order.symbol) == (account_id, symbol) for order in under_way):
@@ -272,7 +272,7 @@ class Oms:
         # What was cancelled just now must be known first: open orders of its side might close the position as well.
         if not await self._outbox.emptied(account_id):
             return "unreachable"
-        decision = await self._send(self._flow.closing(self._venue.desks[account_id], symbol))
+        decision = await self._send(self._flow.closing(self._venue.desks[account_id], symbol, stop_id))
         if decision is None:
             return "unreachable"
         return "" if decision["approved"] else str(decision["reason"])

@@ -30,7 +30,8 @@ class Order:
     """An order of a desk. `price` 0: at the market.
 
     It works for at most `life_us` microseconds; then the exchange lets it expire, or, where the desk has lost
-    patience before (`patience_us`, 0: never), it was cancelled.
+    patience before (`patience_us`, 0: never), it was cancelled. `stop_id`: the emergency stop that it closes a
+    position for, "" for an order of the desk's own.
     """
 
     order_id: str
@@ -42,6 +43,7 @@ class Order:
     life_us: int = 30_000_000
     patience_us: int = 0
     reduce_only: bool = False
+    stop_id: str = ""
 
     def body(self) -> dict[str, Any]:
         """Return the order as the body of an order check, decimals as text."""
@@ -58,6 +60,8 @@ class Order:
             body["price"] = text(self.price)
         if self.reduce_only:
             body["reduce_only"] = True
+        if self.stop_id:
+            body["stop_id"] = self.stop_id
         return body
 
 

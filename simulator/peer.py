@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bus.connection import Connection
 from simulator.desks import Desk
-from simulator.execution import CANCEL_ALL, CLOSE_ALL
+from simulator.execution import CANCEL_ALL, CLOSE_ALL, STOPS
 from simulator.flow import Flow
 from simulator.line import Checks, Line
 from simulator.market import MadeMarket, Market
@@ -67,6 +67,7 @@ async def connected(plan: Plan, reach: Reach, *, say: Say, make_market: MakeMark
         oms = new_oms(plan, line, rest or line, say=say, make_market=make_market)
         for subject in (CANCEL_ALL, CLOSE_ALL):
             line.serve(subject, oms.executor.hear)
+        line.serve(STOPS, oms.executor.heed)
         await stack.enter_async_context(line)
         yield oms
 

@@ -105,6 +105,7 @@ async def test_everything_is_closed_through_the_checks_with_reducing_orders(oms,
     assert {(order["account_id"], order["symbol"]) for order in closing} == held
     assert len(closing) == len(held)
     assert all(order["reduce_only"] and "price" not in order for order in closing)
+    assert {order["stop_id"] for order in closing} == {"stop-1"}
     await until(lambda: riskportal.of("progress")[-1]["remaining"] == 0)
     last = riskportal.of("progress")[-1]
     assert (last["positions_closed"], last["rejects"]) == (len(held), 0)
@@ -186,6 +187,30 @@ async def test_what_was_given_up_goes_on_when_it_is_sent_again(oms, riskportal, 
     riskportal.blocks = None
     await say(oms, CLOSE_ALL)
     await until(lambda: not oms.held(everything()))
+
+
+@pytest.mark.parametrize(
+    ("event", "goes_on"),
+    [
+        (b'{"event": "stop_lifted", "stop_id": "stop-1"}', False),
+        (b'{"event": "stop_lifted", "stop_id": "stop-2"}', True),
+        (b'{"event": "stop_engaged", "stop_id": "stop-1"}', True),
+        (b"[]", True),
+        (b"lifted", True),
+    ],
+)
+async def test_what_a_stop_asked_for_is_left_off_when_that_is_lifted(oms, riskportal, event, goes_on):
+    riskportal.blocks = "contention"
+    held = oms.held(everything())
+    await say(oms, CLOSE_ALL)
+    await oms.executor.heed(execution.STOPS, event)
+    await asyncio.sleep(0.05)
+    riskportal.blocks = None
+    asked = len(riskportal.asked)
+    await asyncio.sleep(0.5)
+    assert (len(riskportal.asked) > asked) is goes_on
+    assert (not oms.held(everything())) is goes_on
+    assert held
 
 
 async def test_it_goes_on_when_riskportal_was_away(oms, riskportal):

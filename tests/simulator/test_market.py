@@ -99,7 +99,9 @@ def test_ids_are_unique_also_between_two_lives_of_one_seed():
 
 
 def test_an_order_is_told_in_the_words_of_riskportal():
-    order = Order("o", "d", "X", SELL, Decimal("1E+1"), Decimal("0.50"), life_us=2_500_000, reduce_only=True)
+    order = Order(
+        "o", "d", "X", SELL, Decimal("1E+1"), Decimal("0.50"), life_us=2_500_000, reduce_only=True, stop_id="s"
+    )
     assert order.body() == {
         "order_id": "o",
         "account_id": "d",
@@ -110,6 +112,7 @@ def test_an_order_is_told_in_the_words_of_riskportal():
         "strategy_id": STRATEGY,
         "reservation_ttl": 32,
         "reduce_only": True,
+        "stop_id": "s",
     }
 
 
@@ -139,9 +142,10 @@ def test_a_closing_order_is_for_all_that_is_held():
     wants, desk = flow(made=made), Desk("d")
     wants.begin(desk, 0)
     for symbol, held in desk.holdings.items():
-        order = wants.closing(desk, symbol)
+        order = wants.closing(desk, symbol, "stop-1")
         signed = order.quantity if order.side != SELL else -order.quantity
         assert [signed, order.price, order.reduce_only] == [-held.quantity, 0, True]
+        assert order.stop_id == "stop-1"
 
 
 def test_a_smaller_order_has_whole_lots_and_an_id_of_its_own():
