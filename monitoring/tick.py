@@ -6,6 +6,7 @@ and wakes up too late finds that its token is not the last one any more, and lea
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -27,9 +28,9 @@ from monitoring.look import is_of_firm, look
 from monitoring.metrics import DURATION, SKIPPED
 from monitoring.telling import tell
 from riskcore.book import PolicyType
-from riskcore.ports import Stop, StopScope
-from riskcore.types import TradingState
-from state.store import Store
+from riskcore.ports import Load, Stop, StopScope
+from riskcore.types import RiskLevel, TradingState
+from state.store import StateUnavailable, Store
 from violations.observations import Observation
 from violations.services import began_before, observe
 
@@ -38,8 +39,10 @@ logger = logging.getLogger(__name__)
 LEASE = "monitor"
 _HOLDER = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
-# So many intervals a holder may be silent before another takes over.
+# So many intervals a holder may be silent before another takes over. Once it has looked, nobody does for a part of an
+# interval, and then whoever has the next tick, whichever worker that is.
 _LEASE_INTERVALS = 3
+_REST_INTERVALS = 0.6
 
 
 class Outcome(StrEnum):
@@ -72,7 +75,6 @@ class Monitor:
         self._store, self._books, self._holder = store, books, holder
         self._interval_s = interval.total_seconds()
         self._running = threading.Lock()
-        self._last_s: float | None = None
 
     def tick(self) -> Outcome:
         """Look at every account and act on what is found. Raises StateUnavailable and Django's database errors.
@@ -89,16 +91,24 @@ class Monitor:
             self._running.release()
 
     def _tick(self) -> Outcome:
-        token = self._hold()
+        begun_s = time.monotonic()
+        token = self._hold(_LEASE_INTERVALS)
         if token is None:
-            self._last_s = None
             return Outcome.ELSEWHERE
+        try:
+            return self._look(token)
+        finally:
+            with contextlib.suppress(StateUnavailable):  # it ends by itself
+                self._hold(max(0.0, _REST_INTERVALS - (time.monotonic() - begun_s) / self._interval_s))
+
+    def _look(self, token: int) -> Outcome:
         self._count_skipped()
         control = self._store.control()
         if control is None:
             return Outcome.RECOVERING
         seen = look(self._store, in_force(control.book_version, self._store, self._books))
         if seen is None:
+            self._store.put_signal(RiskLevel.UNKNOWN, action_required=False, token=token)
             return Outcome.NOTHING_TO_SEE
         signal = seen.signal
         required = signal.emergency_action_required
@@ -106,22 +116,22 @@ class Monitor:
             return Outcome.TOO_LATE
         observations = list(seen.observations())
         _stop(observations, control.stops)
-        if self._hold() != token:
+        if self._hold(_LEASE_INTERVALS) != token:
             return Outcome.TOO_LATE
         observe(observations, seen.seen, seen.at)
         if settings.NATS_URL:
             tell(seen)
         return Outcome.LOOKED
 
-    def _hold(self) -> int | None:
-        return self._store.hold_lease(LEASE, self._holder, round(self._interval_s * _LEASE_INTERVALS * 1_000_000))
+    def _hold(self, intervals: float) -> int | None:
+        return self._store.hold_lease(LEASE, self._holder, round(self._interval_s * intervals * 1_000_000))
 
     def _count_skipped(self) -> None:
-        """Count the ticks that were due since the last one of this monitor."""
-        now_s = time.monotonic()
-        if self._last_s is not None:
-            SKIPPED.inc(max(0, round((now_s - self._last_s) / self._interval_s) - 1))
-        self._last_s = now_s
+        """Count the ticks that were due since anybody looked."""
+        loaded = self._store.load(Load(accounts=()))
+        if loaded.signal is not None:
+            since_s = (loaded.now_us - loaded.signal.at_us) / 1_000_000
+            SKIPPED.inc(max(0, round(since_s / self._interval_s) - 1))
 
 
 def _stop(observations: Iterable[Observation], stops: tuple[Stop, ...]) -> None:

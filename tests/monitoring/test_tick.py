@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import OperationalError
+from msgspec.structs import replace
 
 from bus.events import MetricsTick
 from emergency.models import EmergencyStop
@@ -15,7 +16,7 @@ from feeds.books import BOOKS
 from monitoring import look as looking
 from monitoring.metrics import SKIPPED
 from monitoring.tick import LEASE, Monitor, Outcome
-from riskcore.ports import Load
+from riskcore.ports import Load, Loaded
 from riskcore.types import RiskLevel, Side, TradingState
 from tests.emergency.world import ACCOUNTS, World, engage, lift, long, order
 from violations.models import Alert, Violation
@@ -150,6 +151,12 @@ def test_of_two_monitors_one_looks(world: World, monitor: Monitor) -> None:
     assert [monitor.tick(), other.tick(), monitor.tick()] == [Outcome.LOOKED, Outcome.ELSEWHERE, Outcome.LOOKED]
 
 
+def test_whoever_has_the_next_tick_looks(world: World, monitor: Monitor) -> None:
+    other = Monitor(world.store, BOOKS, timedelta(milliseconds=1), holder="other")
+    one = Monitor(world.store, BOOKS, timedelta(milliseconds=1), holder="one")
+    assert [one.tick(), other.tick(), one.tick()] == [Outcome.LOOKED] * 3
+
+
 def test_another_takes_over_from_one_that_is_silent(world: World, monitor: Monitor) -> None:
     short = Monitor(world.store, BOOKS, timedelta(microseconds=1), holder="short")
     short.tick()
@@ -208,22 +215,26 @@ def test_a_tick_that_is_due_while_one_runs_is_left_out_and_counted(world: World,
     assert skipped() == before + 1
 
 
-def test_ticks_that_nobody_made_are_counted(world: World, monitor: Monitor, monkeypatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr("monitoring.tick.time.monotonic", lambda: now[0])
+def test_ticks_that_nobody_made_are_counted_whoever_looks_next(world: World, monitor: Monitor, monkeypatch) -> None:
+    other = Monitor(world.store, BOOKS, timedelta(seconds=1), holder="other")
+    load = type(world.store).load
     monitor.tick()
-    before = skipped()
-    now[0] += 1.1
-    monitor.tick()
-    assert skipped() == before
-    now[0] += 4.0
-    monitor.tick()
-    assert skipped() == before + 3
+    for seconds, missed in ((1.1, 0), (4, 3)):
+        before = skipped()
+        with monkeypatch.context() as patch:
+            patch.setattr(type(world.store), "load", lambda *what, later=seconds: _later(load(*what), later))
+            other._count_skipped()
+        assert skipped() == before + missed
+
+
+def _later(loaded: Loaded, seconds: float) -> Loaded:
+    return replace(loaded, now_us=loaded.now_us + round(seconds * 1_000_000))
 
 
 def test_before_any_state_there_is_nothing_to_see(world: World, monitor: Monitor, monkeypatch) -> None:
     monkeypatch.setattr("monitoring.look.standings", lambda *_: [])
     assert monitor.tick() is Outcome.NOTHING_TO_SEE
+    assert signal(world).risk_level is RiskLevel.UNKNOWN
 
 
 @pytest.mark.parametrize("what", ["store", "database"])
