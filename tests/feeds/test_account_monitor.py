@@ -66,8 +66,8 @@ def test_a_number_that_was_not_said_is_none(monitor):
     ("answer", "result"),
     [
         (b"\xff", MonitorResult.MALFORMED),
-        (state(equity="NaN"), MonitorResult.MALFORMED),
-        (state("B"), MonitorResult.ANOTHER_ACCOUNT),
+        pytest.param(state(equity="NaN"), MonitorResult.MALFORMED, id="NaN"),
+        pytest.param(state("B"), MonitorResult.ANOTHER_ACCOUNT, id="of another"),
         (grpc.StatusCode.NOT_FOUND, MonitorResult.UNKNOWN_ACCOUNT),
         (grpc.StatusCode.INTERNAL, MonitorResult.FAILED),
         (grpc.StatusCode.UNKNOWN, MonitorResult.FAILED),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -199,7 +199,7 @@ REFUSED: dict[str, list[dict[str, Any]]] = {
     "name": [{"name": ""}, {"name": "Max Drawdown"}, {"name": "x" * 121}],
     "regulatory_tags": [{"regulatory_tags": "RTS 6"}],
     "version": [{"version": 7}],
-    "id": [{"id": uuid4()}],
+    "id": [{"id": UUID(int=1)}],
 }
 
 
