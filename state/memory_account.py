@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from riskcore.ports import AccountChange, AccountQuery, AccountView, Answer
 from riskcore.types import OrderTail, Price, Reservation, Side
+from state.changes import AccountRecord
 from state.keys import own_member, own_suffix, plain_text
 from state.requests import counts_as_version
 from state.store import EXPIRED_LIMIT, LOST_LEDGER
@@ -86,6 +87,18 @@ class MemoryAccount:
             tails=_some(self.tails, query.order_ids),
             fills=frozenset(fill_id for fill_id in query.fills if fill_id in self.fills),
             flow=self.flow if query.flow else None,
+        )
+
+    def record(self, account_id: str, now_us: int) -> AccountRecord:
+        """Return the account as it is kept."""
+        over = sum(one.expires_at_us <= now_us for one in self.reservations.values())
+        return AccountRecord(
+            account_id=account_id,
+            edition=f"{self.version} {over}",
+            version=self.version,
+            state=self.state,
+            ledger=LOST_LEDGER if self.lost_ledger() else self.ledger,
+            expired=self.expired(now_us) if over else (),
         )
 
     def best_prices(self, side: Side, keys: Iterable[str], now_us: int) -> dict[str, str]:

@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from riskcore.ports import (
@@ -21,6 +21,7 @@ from riskcore.ports import (
     Stop,
 )
 from riskcore.types import Price, Reservation, RiskLevel
+from state.changes import Changed
 from state.keys import BOOKS_KEPT, own_member
 from state.memory_account import MemoryAccount
 from state.memory_bars import MemoryBars
@@ -233,6 +234,14 @@ class MemoryStore:
         with self._lock:
             held = self._accounts.get(account_id, _NO_ACCOUNT).reservations.values()
             return tuple(sorted(held, key=lambda one: (one.created_at_us, one.order_id)))
+
+    def changed(self, generation: str, known: Mapping[str, str]) -> Iterator[Changed]:
+        with self._lock:
+            now_us, of = self._clock(), self._generation
+            found = [self._accounts.get(name, _NO_ACCOUNT).record(name, now_us) for name in known]
+        same_life = bool(of) and generation == of
+        records = tuple(one for one in found if not same_life or one.edition != known[one.account_id])
+        yield Changed(now_us=now_us, generation=of, records=records)
 
     def put_keys(self, content: bytes) -> None:
         with self._lock:

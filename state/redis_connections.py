@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import redis
@@ -12,6 +12,9 @@ from redis.retry import Retry
 
 from state.redis_wire import TIMEOUT_S, Argument, Refused, options_of, pack
 from state.store import StateUnavailable
+
+# So many commands of a stream are on their way beside the one whose reply is read.
+_AHEAD = 2
 
 
 class RedisConnections:
@@ -77,6 +80,31 @@ class RedisConnections:
             raise Refused(str(error)) from error
         except (redis.RedisError, OSError) as error:
             raise StateUnavailable(f"Redis cannot be reached: {error}") from error
+
+    def stream(self, commands: Iterable[tuple[Argument, ...]]) -> Iterator[Any]:
+        """Yield Redis' replies to commands that only read, in their order: the next one works on one meanwhile.
+
+        Nothing else may use the thread's connection until the last. Raises Refused and StateUnavailable as `execute`.
+        """
+        connection = self._of_this_thread()
+        under_way = 0
+        try:
+            for command in commands:
+                connection.send_packed_command([pack(command)], check_health=False)
+                under_way += 1
+                if under_way > _AHEAD:
+                    yield connection.read_response()
+                    under_way -= 1
+            for _ in range(under_way):
+                yield connection.read_response()
+                under_way -= 1
+        except redis.ResponseError as error:
+            raise Refused(str(error)) from error
+        except (redis.RedisError, OSError) as error:
+            raise StateUnavailable(f"Redis cannot be reached: {error}") from error
+        finally:
+            if under_way:
+                connection.disconnect()  # what is left unread would meet the next command
 
     @staticmethod
     def _exchange_all(connection: Any, packed: list[bytes]) -> list[Any]:

@@ -25,6 +25,7 @@ class Script:
 
 
 LOAD = Script("load")
+LOAD_CHANGED = Script("load_changed")
 COMMIT = Script("commit")
 PUT_PRICES = Script("put_prices")
 PUT_SIGNAL = Script("put_signal")

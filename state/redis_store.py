@@ -10,8 +10,10 @@ from riskcore.ports import Commit, Committed, Control, Load, Loaded, Stop
 from riskcore.types import Price, Reservation, RiskLevel
 from state import keys
 from state.bars import BARS_LIFE_S
+from state.changes import Changed
 from state.keys import own_suffix
 from state.redis_bars import RedisBars
+from state.redis_changes import RedisChanges
 from state.redis_codec import (
     decode_committed,
     decode_loaded,
@@ -62,6 +64,7 @@ class RedisStore:
         self._bulk = RedisConnections(url, timeout_s=BULK_TIMEOUT_S)
         self._prefixes = [keys.prefix(lane) for lane in range(lanes)]
         self._bars = RedisBars(self._bulk.execute, self._run)
+        self._changes = RedisChanges(self._bulk, self._run, lanes)
         self._control = RedisControl(lanes, self._checks.execute, self._run, self.journal_lanes)
 
     @property
@@ -167,6 +170,9 @@ class RedisStore:
     def _reservations_in(self, lane: int, account_id: str) -> tuple[Reservation, ...]:
         key = keys.prefix(lane) + keys.RESERVATIONS + account_id
         return decode_reservations(self._bulk.execute("HVALS", key, harmless=True))
+
+    def changed(self, generation: str, known: Mapping[str, str]) -> Iterator[Changed]:
+        return self._changes.read(generation, known)
 
     def put_keys(self, content: bytes) -> None:
         self._bulk.execute("SET", self._key(keys.KEYS), content)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from riskcore.ports import Commit, Committed, Control, Load, Loaded, Stop
 from riskcore.types import Price, Reservation, RiskLevel
 from state.bars import PriceBars
+from state.changes import Changed
 
 # Earlier answers are kept this long (SPEC 3: at least 24 hours).
 ANSWER_LIFE_S = 24 * 60 * 60
@@ -179,6 +180,14 @@ class Store(Protocol):
 
     def reservations(self, account_id: str) -> tuple[Reservation, ...]:
         """Return all reservations in an account's ledger, expired ones too, oldest first."""
+        ...
+
+    def changed(self, generation: str, known: Mapping[str, str]) -> Iterator[Changed]:
+        """Yield the records of those accounts that are not of the edition that is known, some at a time.
+
+        `known` has the accounts asked for, each with its edition or UNKNOWN, and `generation` the life of the store
+        that editions are of: in another one all accounts come.
+        """
         ...
 
     def put_keys(self, content: bytes) -> None:
