@@ -10,7 +10,7 @@ from api.lasting import Lasting
 from api.reading import in_force_now
 from feeds.standing import standings
 from riskcore.overview import AccountOverview
-from riskcore.signal import GlobalSignal, firm_overview, global_signal, read_account, read_firm
+from riskcore.signal import GlobalSignal, firm_overview, glance_of, global_signal, read_account, read_firm
 from state.store import Store
 
 # Seconds. A thousand accounts of ten positions take about a quarter of one.
@@ -29,8 +29,8 @@ def _look(store: Store) -> Firm:
     pictures = [standing.picture for standing in standings(store, of.book)]
     now_us = max((picture.now_us for picture in pictures), default=time.time_ns() // 1000)
     whole = read_firm(pictures, of.book, now_us)
-    accounts = tuple(map(read_account, pictures))
-    return Firm(firm_overview(whole, of.stops), global_signal(accounts, whole, of.book, now_us))
+    accounts = (glance_of(read_account(picture)) for picture in pictures)
+    return Firm(firm_overview(whole, of.stops), global_signal(accounts, glance_of(whole), of.book, now_us))
 
 
 _lasting = Lasting(_look, _LIFE_S)

@@ -7,47 +7,45 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from feeds.standing import standings
+from monitoring.accounts import Accounts
 from riskcore.calendar import moment
 from riskcore.compiled import CompiledBook
 from riskcore.firm import FIRM
+from riskcore.glance import Glance
 from riskcore.limits import describe
 from riskcore.picture import Reading
-from riskcore.signal import GlobalSignal, Read, global_signal, read_account, read_firm
-from state.store import Store
+from riskcore.signal import GlobalSignal, global_signal
 from violations.observations import Observation
 
 
 class Look(Struct, frozen=True, kw_only=True):
-    """All accounts that have a state, at one moment: each with the readings of its limits, and the firm."""
+    """All accounts that have a state, at one moment, and the firm; each with the limits that do not hold."""
 
     at: datetime
-    accounts: tuple[Read, ...]
-    firm: Read
+    accounts: tuple[Glance, ...]
+    firm: Glance
     signal: GlobalSignal
 
     @property
     def seen(self) -> frozenset[str]:
         """Return the accounts whose limits could be evaluated, and the firm (an empty name) where it could."""
-        return frozenset(one.picture.account.id for one in (*self.accounts, self.firm) if one.picture.whole is not None)
+        return frozenset([one.account_id for one in (*self.accounts, self.firm) if one.whole is not None])
 
     def observations(self) -> Iterator[Observation]:
         """Yield the limits that do not hold, of each account and of the firm."""
         for one in (*self.accounts, self.firm):
-            for reading in one.readings:
-                if reading.finding is not None and not reading.finding.holds and reading.limit.of_account:
-                    yield _observation(one.picture.account.id, reading, self.at)
+            for reading in one.broken:
+                yield _observation(one.account_id, reading, self.at)
 
 
-def look(store: Store, book: CompiledBook) -> Look | None:
+def look(accounts: Accounts, book: CompiledBook) -> Look | None:
     """Look at every account under this book; None where no account has a state. Raises StateUnavailable."""
-    pictures = [standing.picture for standing in standings(store, book)]
-    if not pictures:
+    seen = accounts.look(book)
+    if not seen.accounts:
         return None
-    now_us = max(picture.now_us for picture in pictures)
-    accounts = tuple(map(read_account, pictures))
-    firm = read_firm(pictures, book, now_us)
-    return Look(at=moment(now_us), accounts=accounts, firm=firm, signal=global_signal(accounts, firm, book, now_us))
+    firm = accounts.firm(seen.sums, book, seen.now_us)
+    signal = global_signal(seen.accounts, firm, book, seen.now_us)
+    return Look(at=moment(seen.now_us), accounts=seen.accounts, firm=firm, signal=signal)
 
 
 def is_of_firm(observation: Observation) -> bool:

@@ -8,28 +8,36 @@ from bus import publish as bus
 from bus.events import AccountFigures, MetricsTick
 from monitoring.look import Look
 from riskcore.decimals import EXACT
+from riskcore.glance import Glance
 from riskcore.overview import shown_metrics
-from riskcore.signal import Read, standing_of
 
 # Accounts of one message: it stays far below the megabyte that NATS takes.
 _TOGETHER = 200
 
 
-def tell(seen: Look) -> None:
-    """Publish the metrics of every account and of the firm, which comes first."""
-    figures = [_figures(one) for one in (seen.firm, *seen.accounts)]
-    parts = -(-len(figures) // _TOGETHER)
-    for part in range(parts):
-        some = tuple(figures[part * _TOGETHER : (part + 1) * _TOGETHER])
-        bus.publish(MetricsTick(at=seen.at, part=part + 1, parts=parts, accounts=some))
+class Teller:
+    """Tells of one look after the other. What has not changed since the last one is not worked out again."""
 
+    def __init__(self) -> None:
+        self._told: dict[str, tuple[Glance, AccountFigures]] = {}
 
-def _figures(one: Read) -> AccountFigures:
-    with localcontext(EXACT):
-        level, score = standing_of(one)
+    def tell(self, seen: Look) -> None:
+        """Publish the metrics of every account and of the firm, which comes first."""
+        with localcontext(EXACT):
+            self._told = {one.account_id: (one, self._figures(one)) for one in (seen.firm, *seen.accounts)}
+        figures = [figures for _, figures in self._told.values()]
+        parts = -(-len(figures) // _TOGETHER)
+        for part in range(parts):
+            some = tuple(figures[part * _TOGETHER : (part + 1) * _TOGETHER])
+            bus.publish(MetricsTick(at=seen.at, part=part + 1, parts=parts, accounts=some))
+
+    def _figures(self, one: Glance) -> AccountFigures:
+        before, figures = self._told.get(one.account_id, (None, None))
+        if figures is not None and before is one:
+            return figures
         return AccountFigures(
-            account_id=one.picture.account.id,
-            risk_level=level.value,
-            risk_score=score,
-            metrics=shown_metrics(one.picture, tail=False),
+            account_id=one.account_id,
+            risk_level=one.level.value,
+            risk_score=one.score,
+            metrics=shown_metrics(one.whole, tail=False),
         )

@@ -24,9 +24,10 @@ from emergency.forced import lifted_in_spite
 from emergency.services import do_engage_stop
 from emergency.words import Trigger
 from feeds.books import CompiledBooks, in_force
+from monitoring.accounts import Accounts
 from monitoring.look import is_of_firm, look
 from monitoring.metrics import DURATION, SKIPPED
-from monitoring.telling import tell
+from monitoring.telling import Teller
 from riskcore.book import PolicyType
 from riskcore.ports import Load, Stop, StopScope
 from riskcore.types import RiskLevel, TradingState
@@ -75,6 +76,7 @@ class Monitor:
         self._store, self._books, self._holder = store, books, holder
         self._interval_s = interval.total_seconds()
         self._running = threading.Lock()
+        self._accounts, self._teller = Accounts(store), Teller()
 
     def tick(self) -> Outcome:
         """Look at every account and act on what is found. Raises StateUnavailable and Django's database errors.
@@ -106,7 +108,7 @@ class Monitor:
         control = self._store.control()
         if control is None:
             return Outcome.RECOVERING
-        seen = look(self._store, in_force(control.book_version, self._store, self._books))
+        seen = look(self._accounts, in_force(control.book_version, self._store, self._books))
         if seen is None:
             self._store.put_signal(RiskLevel.UNKNOWN, action_required=False, token=token)
             return Outcome.NOTHING_TO_SEE
@@ -120,7 +122,7 @@ class Monitor:
             return Outcome.TOO_LATE
         observe(observations, seen.seen, seen.at)
         if settings.NATS_URL:
-            tell(seen)
+            self._teller.tell(seen)
         return Outcome.LOOKED
 
     def _hold(self, intervals: float) -> int | None:

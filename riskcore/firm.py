@@ -7,9 +7,10 @@ from itertools import chain
 
 from msgspec.structs import replace
 
-from riskcore.book import Account
+from riskcore.book import Account, Scope
 from riskcore.compiled import CompiledBook
 from riskcore.decimals import ZERO
+from riskcore.limits import Limit
 from riskcore.metrics import Subject
 from riskcore.picture import Picture, worst_by_symbol
 from riskcore.simulate import NO_ORDERS, Leg, exposure_of
@@ -18,6 +19,14 @@ from riskcore.types import AccountState, Ledger
 
 # The firm's name among pictures; no account can have it.
 FIRM = ""
+
+# Figures of an account that do not add up to one of the firm: a limit on them is on each account.
+_OF_EACH = ("drawdown_rapid", "position_loss")
+
+
+def is_of_firm(limit: Limit) -> bool:
+    """Return whether a limit on every account is one on all of them together, too."""
+    return limit.of_account and limit.metric.name not in _OF_EACH and limit.policy.scope is Scope.GLOBAL
 
 
 def firm_of(pictures: Iterable[Picture], book: CompiledBook, now_us: int) -> Picture:

@@ -17,7 +17,7 @@ from riskcore.case import age_of, current_mark
 from riskcore.compiled import CompiledBook
 from riskcore.decimals import EXACT, shown_ratio, tidy
 from riskcore.limits import Bound, Finding, Limit
-from riskcore.metrics import METRICS, Kind, concentration, position_loss
+from riskcore.metrics import METRICS, Kind, Subject, concentration, position_loss
 from riskcore.picture import Picture, Reading, readings_of, take_picture
 from riskcore.ports import AccountView, Stop, StopScope
 from riskcore.simulate import Leg
@@ -171,7 +171,7 @@ def _account_overview(
         peak_equity=None if state is None else tidy(state.peak_equity),
         daily_start_equity=None if state is None else tidy(state.daily_start_equity),
         weekly_start_equity=None if state is None else tidy(state.weekly_start_equity),
-        metrics=shown_metrics(picture, tail=tail),
+        metrics=shown_metrics(picture.whole, tail=tail),
         value_at_risk=_value_at_risk(picture) if tail else None,
         positions=tuple(map(_position_overview, (picture.legs or {}).values(), repeat(picture))),
         limits=limits,
@@ -224,9 +224,8 @@ def _held_symbols(state: AccountState, ledger: Ledger) -> Iterator[tuple[str, Po
             yield opened.symbol, None
 
 
-def shown_metrics(picture: Picture, *, tail: bool) -> dict[str, Decimal | None]:
+def shown_metrics(subject: Subject | None, *, tail: bool) -> dict[str, Decimal | None]:
     """Return an account's metrics as they are shown, empty where it cannot be valued; `tail`: with value at risk."""
-    subject = picture.whole
     if subject is None:
         return {}
     values = {metric: metric.value(subject) for metric in (_WITH_TAIL if tail else _OF_ACCOUNT)}

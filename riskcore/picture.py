@@ -114,7 +114,7 @@ def _patient_legs(
 def readings_of(picture: Picture) -> Iterator[Reading]:
     """Hold every limit that may be on the account against it; one on a symbol's figure for each symbol."""
     account, book = picture.account, picture.book
-    policies = (limit for limit in book.limits if _is_on(limit.policy, account))
+    policies = (limit for limit in book.limits if is_on(limit.policy, account))
     for limit in (*policies, *book.limits_of_profile(account.profile)):
         if limit.by_exchange:
             yield from _exchange_readings(limit, picture)
@@ -124,7 +124,7 @@ def readings_of(picture: Picture) -> Iterator[Reading]:
             yield Reading(limit, "", "", _find(limit, picture, None))
 
 
-def _is_on(policy: Policy, account: Account) -> bool:
+def is_on(policy: Policy, account: Account) -> bool:
     """Return whether the policy may be on an order of the account. Its strategies are not known beforehand."""
     match policy.scope:
         case Scope.ACCOUNT:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal, localcontext
 from enum import StrEnum
@@ -10,20 +10,17 @@ from enum import StrEnum
 from msgspec import Struct
 
 from riskcore.answer import binding_finding, risk_level, risk_score
-from riskcore.book import PolicyType, Scope
+from riskcore.book import PolicyType
 from riskcore.calendar import moment
 from riskcore.compiled import CompiledBook
 from riskcore.decimals import EXACT, ZERO
-from riskcore.firm import firm_of
+from riskcore.firm import firm_of, is_of_firm
+from riskcore.glance import Glance, unknown
 from riskcore.limits import Finding, describe
-from riskcore.metrics import Kind
 from riskcore.overview import AccountOverview, overview_of
 from riskcore.picture import Picture, Reading, readings_of
 from riskcore.ports import Stop
 from riskcore.types import RiskLevel
-
-# Figures of an account that do not add up to one of the firm: a limit on them is on each account.
-_OF_EACH = ("drawdown_rapid", "position_loss")
 
 
 class Tier(StrEnum):
@@ -84,7 +81,21 @@ def read_firm(pictures: Iterable[Picture], book: CompiledBook, now_us: int) -> R
     """
     with localcontext(EXACT):
         firm = firm_of(pictures, book, now_us)
-        return Read(firm, tuple(reading for reading in readings_of(firm) if _is_of_firm(reading)))
+        return Read(firm, tuple(reading for reading in readings_of(firm) if is_of_firm(reading.limit)))
+
+
+def glance_of(read: Read) -> Glance:
+    """Return an account, or the firm, as the signal needs it."""
+    with localcontext(EXACT):
+        picture = read.picture
+        readings = [one for one in read.readings if one.finding is not None and one.limit.of_account]
+        broken = tuple(one for one in readings if one.finding is not None and not one.finding.holds)
+        if picture.whole is None:
+            return unknown(picture.account.id)
+        binding = binding_finding(one.finding for one in readings if one.finding is not None)
+        parameters = picture.book.parameters
+        level = risk_level(binding, parameters.warning_utilisation, parameters.critical_utilisation)
+        return Glance(picture.account.id, picture.whole, level, risk_score(binding), broken)
 
 
 def firm_overview(firm: Read, stops: tuple[Stop, ...]) -> AccountOverview:
@@ -93,17 +104,17 @@ def firm_overview(firm: Read, stops: tuple[Stop, ...]) -> AccountOverview:
         return overview_of(firm.picture, firm.readings, stops, tail=True)
 
 
-def global_signal(accounts: Sequence[Read], firm: Read, book: CompiledBook, now_us: int) -> GlobalSignal:
+def global_signal(accounts: Iterable[Glance], firm: Glance, book: CompiledBook, now_us: int) -> GlobalSignal:
     """Return the signal of the firm whose accounts these are; all that the book knows count as its accounts."""
     with localcontext(EXACT):
-        findings = [reading.finding for reading in firm.readings if reading.finding is not None]
-        level, score = standing_of(firm)
-        tier = _tier(firm.picture, findings, level)
-        at_risk = [found for account in accounts if (found := _at_risk(account)) is not None]
-        valued = sum(account.picture.whole is not None for account in accounts)
+        kept = tuple(accounts)
+        findings = [reading.finding for reading in firm.broken if reading.finding is not None]
+        tier = _tier(firm, findings)
+        at_risk = [found for account in kept if (found := _at_risk(account)) is not None]
+        valued = sum(account.whole is not None for account in kept)
         return GlobalSignal(
-            risk_level=level,
-            overall_risk_score=score,
+            risk_level=firm.level,
+            overall_risk_score=firm.score,
             emergency_tier_recommendation=tier,
             emergency_action_required=tier in (Tier.HALT, Tier.UNWIND),
             critical_issues=_critical_issues(findings, at_risk),
@@ -116,57 +127,34 @@ def global_signal(accounts: Sequence[Read], firm: Read, book: CompiledBook, now_
         )
 
 
-def _is_of_firm(reading: Reading) -> bool:
-    metric = reading.limit.metric
-    summed = metric.kind in (Kind.ACCOUNT, Kind.SYMBOL, Kind.TAIL) and metric.name not in _OF_EACH
-    return summed and reading.limit.policy.scope is Scope.GLOBAL
-
-
-def standing_of(read: Read) -> tuple[RiskLevel, Decimal | None]:
-    """Return the level and the score of an account, or the firm, by the limit on it that is used most."""
-    findings = [reading.finding for reading in read.readings if reading.finding is not None]
-    return _standing_of(read.picture, [found for found in findings if found.limit.of_account])
-
-
-def _standing_of(picture: Picture, findings: Iterable[Finding]) -> tuple[RiskLevel, Decimal | None]:
-    """Return the level and the score by the limit that is used most; unknown without a state."""
-    if picture.whole is None:
-        return RiskLevel.UNKNOWN, None
-    binding = binding_finding(findings)
-    parameters = picture.book.parameters
-    level = risk_level(binding, parameters.warning_utilisation, parameters.critical_utilisation)
-    return level, risk_score(binding)
-
-
-def _at_risk(account: Read) -> AccountAtRisk | None:
+def _at_risk(account: Glance) -> AccountAtRisk | None:
     """Return an account that is at WARNING or worse by the limits that are on it."""
-    level, score = standing_of(account)
-    if score is None or level is RiskLevel.INFO:
+    if account.score is None or account.level is RiskLevel.INFO:
         return None
-    return AccountAtRisk(account_id=account.picture.account.id, risk_level=level, risk_score=score)
+    return AccountAtRisk(account_id=account.account_id, risk_level=account.level, risk_score=account.score)
 
 
-def _tier(firm: Picture, findings: Iterable[Finding], level: RiskLevel) -> Tier:
+def _tier(firm: Glance, broken: Iterable[Finding]) -> Tier:
     """A firm that cannot cover its margin unwinds; a broken emergency limit halts; a critical level only reduces."""
     if firm.whole is not None:
         state, reserved = firm.whole.state, firm.whole.exposure.margin_reserved
         if state.equity <= ZERO or state.equity < state.margin_used + reserved:
             return Tier.UNWIND
-    if any(not finding.holds and finding.limit.policy.type is PolicyType.EMERGENCY for finding in findings):
+    if any(finding.limit.policy.type is PolicyType.EMERGENCY for finding in broken):
         return Tier.HALT
-    return Tier.REDUCE_ONLY if level is RiskLevel.CRITICAL else Tier.NONE
+    return Tier.REDUCE_ONLY if firm.level is RiskLevel.CRITICAL else Tier.NONE
 
 
-def _critical_issues(findings: Iterable[Finding], at_risk: Iterable[AccountAtRisk]) -> tuple[str, ...]:
-    broken = [describe(finding) for finding in findings if finding.limit.blocking and not finding.holds]
+def _critical_issues(broken: Iterable[Finding], at_risk: Iterable[AccountAtRisk]) -> tuple[str, ...]:
+    of_firm = [describe(finding) for finding in broken if finding.limit.blocking]
     accounts = [f"account {one.account_id} is critical" for one in at_risk if one.risk_level is RiskLevel.CRITICAL]
-    return (*broken, *accounts)
+    return (*of_firm, *accounts)
 
 
 def _warnings(
-    findings: Iterable[Finding], at_risk: Iterable[AccountAtRisk], accounts: int, valued: int
+    broken: Iterable[Finding], at_risk: Iterable[AccountAtRisk], accounts: int, valued: int
 ) -> tuple[str, ...]:
-    broken = [describe(finding) for finding in findings if not finding.limit.blocking and not finding.holds]
+    of_firm = [describe(finding) for finding in broken if not finding.limit.blocking]
     near = [f"account {one.account_id} is near a limit" for one in at_risk if one.risk_level is RiskLevel.WARNING]
     unknown = [f"{accounts - valued} of {accounts} accounts are in no sum: they cannot be valued"]
-    return (*broken, *near, *(unknown if valued < accounts else ()))
+    return (*of_firm, *near, *(unknown if valued < accounts else ()))

@@ -14,6 +14,7 @@ from bus.events import MetricsTick
 from emergency.models import EmergencyStop
 from feeds.books import BOOKS
 from monitoring import look as looking
+from monitoring.accounts import Accounts, Seen
 from monitoring.metrics import SKIPPED
 from monitoring.tick import LEASE, Monitor, Outcome
 from riskcore.ports import Load, Loaded
@@ -232,7 +233,7 @@ def _later(loaded: Loaded, seconds: float) -> Loaded:
 
 
 def test_before_any_state_there_is_nothing_to_see(world: World, monitor: Monitor, monkeypatch) -> None:
-    monkeypatch.setattr("monitoring.look.standings", lambda *_: [])
+    monkeypatch.setattr(Accounts, "look", lambda *_: Seen(1, (), None))
     assert monitor.tick() is Outcome.NOTHING_TO_SEE
     assert signal(world).risk_level is RiskLevel.UNKNOWN
 

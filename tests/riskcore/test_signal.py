@@ -14,7 +14,7 @@ from riskcore.ledger import encode_ledger
 from riskcore.overview import AccountOverview
 from riskcore.picture import Picture, take_picture
 from riskcore.ports import AccountView, Stop
-from riskcore.signal import GlobalSignal, Tier, firm_overview, global_signal, read_account, read_firm
+from riskcore.signal import GlobalSignal, Tier, firm_overview, glance_of, global_signal, read_account, read_firm
 from riskcore.types import Ledger, Position, RiskLevel, TradingState
 from riskcore.var import tail_risk
 from tests.riskcore.builders import (
@@ -61,7 +61,8 @@ def picture(
 
 
 def signal(under: CompiledBook, *pictures: Picture) -> GlobalSignal:
-    return global_signal(tuple(map(read_account, pictures)), read_firm(pictures, under, NOW), under, NOW)
+    accounts = (glance_of(read_account(each)) for each in pictures)
+    return global_signal(accounts, glance_of(read_firm(pictures, under, NOW)), under, NOW)
 
 
 def whole(under: CompiledBook, *pictures: Picture, stops: tuple[Stop, ...] = ()) -> AccountOverview:
