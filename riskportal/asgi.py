@@ -15,6 +15,7 @@ from riskportal.wsgi import application as wsgi_application
 
 from api.asgi_door import CheckDoor, Receive, Scope, Send  # isort: skip
 from feeds.messages import MOST_BYTES  # isort: skip
+from riskportal.watching import Watching  # isort: skip
 
 # Requests to Django that are worked on at the same time; further ones wait.
 _THREADS = 10
@@ -53,9 +54,14 @@ async def _with_length(scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
 
 
 async def _live(receive: Receive, send: Send) -> None:
-    """Answer the server's start and stop; nothing is to be done at either."""
+    """Answer the server's start and stop, between which the monitor is watched."""
+    watching = Watching()
     while True:
         message = await receive()
+        if message["type"] == "lifespan.startup":
+            watching.start()
+        else:
+            watching.stop()
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return

@@ -9,6 +9,7 @@ from api.nats_gateway import BATCH, CHECK, QUEUE, Gateway
 from bus.connection import Connection
 from riskportal import nats_process
 from riskportal.warm import settle_memory
+from riskportal.watching import Watching
 
 logger = logging.getLogger(__name__)
 
@@ -19,9 +20,11 @@ def main() -> None:
 
 
 async def _serve(connection: Connection, told: asyncio.Event) -> int:
-    gateway = Gateway(connection)
+    gateway, watching = Gateway(connection), Watching()
     settle_memory()
+    watching.start()
     connection.start()
     logger.info("order checks on %s and %s will be answered, as one of the queue %s", CHECK, BATCH, QUEUE)
     await told.wait()
+    watching.stop()
     return await gateway.drain(nats_process.GRACE_S)

@@ -40,7 +40,7 @@ def web() -> None:
     from granian.log import LogLevels
 
     Granian(
-        "riskportal.wsgi:application",
+        "riskportal.watched:application",
         address=_host(),
         port=settings.RISK_HTTP_PORT,
         interface=Interfaces.WSGI,
