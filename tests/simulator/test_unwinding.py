@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -92,17 +92,21 @@ async def stop(house: Everything, **what: Any) -> str:
     return str((await asyncio.to_thread(house.post, STOP, **body))["stop_id"])
 
 
-async def until_completed(house: Everything, stop_id: str) -> dict[str, Any]:
-    """Return the story of a stop once it is completed."""
+async def until(house: Everything, stop_id: str, look: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    """Return the story of a stop once it is so."""
     story: dict[str, Any] = {}
     try:
         async with asyncio.timeout(PATIENCE_S):
-            while story.get("status") != "completed":
+            while not (story and look(story)):
                 await asyncio.sleep(0.1)
                 story = await asyncio.to_thread(house.story, stop_id)
     except TimeoutError:
         raise AssertionError(f"not within {PATIENCE_S:.0f} s: {story}") from None
     return story
+
+
+def is_completed(story: dict[str, Any]) -> bool:
+    return bool(story["status"] == "completed")
 
 
 def re_enable(house: Everything, stop_id: str) -> None:
@@ -113,7 +117,7 @@ async def test_from_halted_to_completed(house):
     async with trading(house) as peer:
         assert peer.oms.held(ALL)
         stop_id = await stop(house)
-        story = await until_completed(house, stop_id)
+        story = await until(house, stop_id, is_completed)
         assert not peer.oms.held(ALL)
         assert peer.working() == 0
         assert {account_id: books["positions"] for account_id, books in held_by(house.store).items()} == {
@@ -132,7 +136,7 @@ async def test_whoever_is_killed_another_goes_on_and_nothing_is_told_twice(house
         await asyncio.sleep(0.2)  # while it closes
         house.worker.kill()
         await asyncio.to_thread(house.worker.start)
-        story = await until_completed(house, stop_id)
+        story = await until(house, stop_id, is_completed)
         assert not peer.oms.held(ALL)
     told = Counter(step["what"] for step in story["steps"])
     assert [told[what] for what in ("cancelled", "unwinding", "flat", "completed")] == [1, 1, 1, 1]
@@ -146,13 +150,11 @@ async def test_while_nats_is_away_it_says_so_and_goes_on_when_it_is_back(house):
         house.nats.kill()
         try:
             stop_id = await stop(house)
-            async with asyncio.timeout(PATIENCE_S):
-                while not (left := (await asyncio.to_thread(house.story, stop_id))["residuals"]):
-                    await asyncio.sleep(0.1)
+            left = (await until(house, stop_id, lambda story: story["residuals"]))["residuals"]
         finally:
             house.nats.start()
         assert {each["account_id"] for each in left} == set(ACCOUNTS)
         assert all(each["why"] for each in left)
-        await until_completed(house, stop_id)
+        await until(house, stop_id, is_completed)
         assert not peer.oms.held(ALL)
     re_enable(house, stop_id)
