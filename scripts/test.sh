@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Run the tests, with everything that they need. Arguments go to pytest.
 #
-# A run of all tests also demands that every branch of riskcore was taken. A run of some tests (with arguments) says
-# nothing about coverage. Tests of riskcore alone start no server: make test ARGS=tests/riskcore
+# A run of all tests also demands that every branch of riskcore was taken, and is shared out to workers, since much of it
+# waits: for servers, faults and seconds. A run of some tests (with arguments) says nothing about coverage and has no
+# workers, which take their time to start; ARGS="-n 2 ..." has them. Tests of riskcore alone start no server: make test
+# ARGS=tests/riskcore
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -10,6 +12,6 @@ scripts/need.sh python3-venv postgresql redis-server nats-server chromium
 scripts/setup_venv.sh dev
 if [ "$#" -eq 0 ]; then
     # Only riskcore is traced: measuring it costs a few per cent, measuring everything would cost a third.
-    set -- --cov=riskcore --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
+    set -- --numprocesses=3 --cov=riskcore --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
 fi
 exec "$VENV/bin/python" -m pytest "$@"

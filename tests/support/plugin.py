@@ -6,6 +6,8 @@ are settled at once, the servers start after collection, and only if a collected
 tests/riskcore alone starts none. They are stopped and removed when the run ends, be it by Ctrl-C or by
 SIGTERM.
 
+With `--numprocesses` each worker has servers of its own, and the process that they report to has none.
+
 RISK_TEST_SERVERS=none runs on SQLite and the memory store, for a machine without the servers or a quick look.
 Tests that ask for a server then fail: nothing is skipped silently.
 """
@@ -26,6 +28,7 @@ import pytest
 from devtools import leftovers
 from devtools.nats_server import NatsServer
 from devtools.servers import PostgresServer, RedisServer, ServerError
+from tests.support import workers
 
 # Folders whose tests use no server of the run: they need none, or start their own.
 SERVERLESS = ("tests/riskcore", "tests/devtools")
@@ -62,7 +65,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     """Settle the addresses, before pytest-django reads the settings in the same hook."""
     _stop_on_signals()
     try:
-        services = _choose(os.environ.get("RISK_TEST_SERVERS", "private"))
+        wish = "none" if workers.are_wanted(early_config) else os.environ.get("RISK_TEST_SERVERS", "private")
+        services = _choose(wish)
     except ServerError as error:
         raise pytest.UsageError(f"{error}  (or run without servers: RISK_TEST_SERVERS=none)") from None
     early_config.stash[_SERVICES] = services
@@ -72,11 +76,21 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 def pytest_report_header(config: pytest.Config) -> str:
     """Say which servers the run has."""
+    if workers.are_wanted(config):
+        return "servers: of its own for each worker"
     services = config.stash[_SERVICES]
     found = [server for server in (services.postgres, services.redis, services.nats) if server is not None]
     if not found:
         return "servers: none (SQLite and the memory store)"
     return f"servers: {', '.join(f'{server.name} on port {server.port}' for server in found)}, if needed"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure() -> None:
+    """Settle what needs Django, which pytest-django has set up by now."""
+    from tests.support.emptying import empty_quickly
+
+    empty_quickly()
 
 
 @pytest.hookimpl(trylast=True)
@@ -93,6 +107,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         publishing.close_publisher()
     if services := config.stash.get(_SERVICES, None):
         services.close()
+    if workers.are_wanted(config):
+        leftovers.sweep()  # what a worker left that had to be killed
 
 
 @pytest.fixture(scope="session")
@@ -169,3 +185,5 @@ def _stop_on_signals() -> None:
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is signal.SIG_DFL:
                 signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a script's background: what we start would, too
+            signal.signal(signal.SIGINT, signal.default_int_handler)

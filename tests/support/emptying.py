@@ -1,0 +1,39 @@
+"""Emptying the database after a test whose changes really commit, in a tenth of the time that Django takes.
+
+Django truncates every table, which makes new files for each of them and its indexes, and then has `migrate`'s
+listeners make content types and permissions anew. Here the few rows that a test has made are deleted, and content
+types and permissions stay.
+"""
+
+from __future__ import annotations
+
+from django.db import connection
+from django.test import TransactionTestCase
+
+_STAYS = ("auth_permission", "django_content_type")
+
+
+def empty_quickly() -> None:
+    """Have every test that commits end so, on PostgreSQL. (SQLite has no files to make: there Django is quick.)"""
+    by_django = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
+
+    def teardown(self: TransactionTestCase) -> None:
+        if connection.vendor == "postgresql":
+            delete_all()
+        else:
+            by_django(self)
+
+    TransactionTestCase._fixture_teardown = teardown  # type: ignore[attr-defined]
+
+
+def delete_all() -> None:
+    """Delete every row of the database but those that migrations have made."""
+    names = connection.introspection.django_table_names(only_existing=True, include_views=False)
+    tables = sorted(set(names) - set(_STAYS))
+    look = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in tables)
+    with connection.cursor() as cursor:
+        cursor.execute(look)
+        filled = [name for (name,) in cursor.fetchall()]
+        # No trigger asks in which order: what refers to a row goes with it.
+        deleting = "".join(f"DELETE FROM {name};" for name in filled)
+        cursor.execute(f"BEGIN; SET LOCAL session_replication_role = replica; {deleting} COMMIT")
