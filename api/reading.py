@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 
 from api import errors
+from emergency.flags import now_us
+from emergency.leases import kept_leases
 from feeds.books import BOOKS, in_force
 from riskcore.compiled import CompiledBook
 from riskcore.overview import AccountOverview, overview
@@ -70,6 +72,13 @@ def monitor_age_s(store: Store) -> float | None:
     """Return how long ago the monitor last looked at the accounts, in seconds; None where none ever did."""
     loaded = store.load(Load(accounts=()))
     return None if loaded.signal is None else (loaded.now_us - loaded.signal.at_us) / 1_000_000
+
+
+def silent_leases(store: Store) -> int:
+    """Return how many leases of OMSs have run out and were not released."""
+    at_us = now_us(store)
+    held = (each.held for each in kept_leases(store).values())
+    return sum(each is not None and each.ends_at_us < at_us for each in held)
 
 
 def holders(store: Store, account_ids: Iterable[str], order_id: str) -> list[Reservation]:

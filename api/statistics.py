@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from api.errors import Problem
 from api.metrics import DURATION_NAME, Result
-from api.reading import monitor_age_s
+from api.reading import monitor_age_s, silent_leases
 from api.survey import survey
 from state.store import StateUnavailable
 from state.wiring import store
@@ -112,7 +112,7 @@ class _LiveState(Collector):
 
     def collect(self) -> Iterator[Metric]:
         try:
-            seen, age_s = survey(store()), monitor_age_s(store())
+            seen, age_s, silent = survey(store()), monitor_age_s(store()), silent_leases(store())
         except (StateUnavailable, Problem):
             return
         figures = {
@@ -125,6 +125,7 @@ class _LiveState(Collector):
             "risk_account_state_age_seconds": ("Age of the oldest account state.", seen.oldest_state_s),
             "risk_emergency_stop_active": ("Stops in force.", seen.stops),
             "risk_monitor_age_seconds": ("Since the monitor last looked at the accounts.", age_s),
+            "risk_silent_leases": ("Leases of OMSs that have run out and were not released.", silent),
         }
         for name, (text, value) in figures.items():
             if value is not None:

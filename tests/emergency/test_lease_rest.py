@@ -7,9 +7,11 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
+from msgspec.structs import replace
 
 from api.rest.documentation import document
 from api.rest.lease_schemas import LEASE_EXAMPLE
+from emergency.leases import kept_leases, swap
 from tests.emergency.test_rest import Api, api
 from tests.emergency.world import ACCOUNTS, World, database_away
 
@@ -84,6 +86,18 @@ def test_the_list_says_how_old_each_is(api: Api) -> None:
     first, second = api.get(LEASE)["results"]
     assert (first["holder"], second["holder"]) == ("oms-0", "oms-1")
     assert 0 <= first["age_ms"] <= second["age_ms"]
+
+
+def test_prometheus_sees_how_many_are_silent(world: World, api: Api) -> None:
+    api.post(LEASE, BODY, 201)
+    api.post(LEASE, {**BODY, "holder": "oms-2"}, 201)
+    assert "risk_silent_leases 0.0" in api.client.get("/metrics").content.decode()
+    kept = kept_leases(world.store, "oms-1")["oms-1"]
+    assert kept.lease is not None
+    assert swap(world.store, kept, replace(kept.lease, renewed_at_us=1))
+    assert "risk_silent_leases 1.0" in api.client.get("/metrics").content.decode()
+    delete(api, "oms-1")
+    assert "risk_silent_leases 0.0" in api.client.get("/metrics").content.decode()
 
 
 def test_released_it_is_in_no_list_and_may_be_taken_again(api: Api) -> None:
