@@ -179,6 +179,7 @@ class Unwinder:
         cases = _cases(noted, control, at_us)
         self._pace.keep(case.stop.id for case in cases)
         if not cases:
+            self._store.drop_stop_notes(*(note.name for note in noted.progress))
             return Outcome.NOTHING_TO_DO
         seen = self._look(cases, control)
         _join(cases, seen)

@@ -7,8 +7,11 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from emergency.answers import PROGRESS, Unreadable
+from emergency.progress import take_progress
 from feeds.apply import apply_prices
 from feeds.books import CompiledBooks
+from feeds.malformed import Malformed
 from feeds.published import TICKS, AccountMessage, at_home, read_message, read_tick
 from riskcore.book import Account, Parameters
 from riskcore.compiled import CompiledBook
@@ -63,6 +66,8 @@ def take(
 
     Raises Malformed where it is not understood, NotApplied where its account cannot take it, StateUnavailable.
     """
+    if subject == PROGRESS:
+        return take_execution(payload, store)
     if subject.startswith(TICKS):
         applied = apply_prices(store, [read_tick(subject, payload, now_us=now_us)])
         return Intake(Outcome.TAKEN if applied else Outcome.KNOWN)
@@ -71,3 +76,14 @@ def take(
     if account is None:
         return Intake(Outcome.UNKNOWN)
     return intake_of(run_sync(steps_of(message, account, book.parameters), store, books))
+
+
+def take_execution(payload: bytes, store: Store) -> Intake:
+    """Take a message of an OMS about what an emergency stop has asked for, from a thread.
+
+    KNOWN: its stop is over. Raises Malformed and StateUnavailable.
+    """
+    try:
+        return Intake(Outcome.TAKEN if take_progress(store, payload) else Outcome.KNOWN)
+    except Unreadable as error:
+        raise Malformed.of("body", str(error), "no_progress") from None

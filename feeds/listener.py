@@ -10,11 +10,12 @@ import time
 from django.db import Error as DatabaseFailure
 
 from bus.connection import Connection, Message
+from emergency.answers import PROGRESS
 from feeds import metrics
 from feeds.apply import NoBook, apply_prices, book_for_reports
 from feeds.books import CompiledBooks
 from feeds.dead_letters import DeadLetters
-from feeds.intake import Intake, Outcome, intake_of, steps_of
+from feeds.intake import Intake, Outcome, intake_of, steps_of, take_execution
 from feeds.last_prices import LastPrices
 from feeds.malformed import Malformed
 from feeds.published import ACCOUNT_SUBJECTS, TICKS, AccountMessage, read_message, read_tick
@@ -73,6 +74,7 @@ class Listener:
         connection.subscribe(f"{TICKS}>", self._on_tick, queue=QUEUE)
         for subject in ACCOUNT_SUBJECTS:
             connection.subscribe(subject, self._on_message, queue=QUEUE)
+        connection.subscribe(PROGRESS, self._on_progress, queue=QUEUE)
 
     async def run(self, told: asyncio.Event, *, grace_s: float) -> int:
         """Listen until `told`, then take what has come; return how many messages there was no time for."""
@@ -171,6 +173,18 @@ class Listener:
 
     def _bury(self, subject: str, payload: bytes, error: Exception) -> None:
         self._letters.put(subject, payload, str(error) or type(error).__name__)
+
+    # ------------------------------------------------------------------------ what emergency stops have asked for
+    async def _on_progress(self, message: Message) -> None:
+        """Take what an OMS says of a command; it is asked for that anyway, so that a message may be lost."""
+        try:
+            found: Intake | Exception = await asyncio.to_thread(take_execution, message.data, self._thread_store)
+        except StateUnavailable as error:
+            logger.warning("how far an OMS has come is not noted: %s", error)
+            return
+        except Malformed as error:
+            found = error
+        self._finish(message.subject, message.data, found)
 
     # ------------------------------------------------------------------------------------- what is kept up
     async def _keep_book(self) -> None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from prometheus_client import Counter
 
+from emergency.answers import PROGRESS
 from feeds.intake import Intake, Outcome
 from feeds.published import CLOSED, FILLS, PNL, POSITIONS
 
@@ -26,7 +27,7 @@ class Lost(StrEnum):
 
 
 PRICES = "prices"
-_FEEDS = {FILLS: "fills", POSITIONS: "positions", PNL: "pnl", CLOSED: "orders_closed"}
+_FEEDS = {FILLS: "fills", POSITIONS: "positions", PNL: "pnl", CLOSED: "orders_closed", PROGRESS: "execution_progress"}
 
 _messages = Counter("risk_feed_messages_total", "Messages of a feed, by what became of them.", ["feed", "outcome"])
 _missed = Counter("risk_feed_missed_total", "Numbers that were missing between two messages of a feed.", ["feed"])
