@@ -13,6 +13,10 @@ class NotInForce(EmergencyError):
     """There is no such stop, or it was lifted before."""
 
 
+class AsItIs(EmergencyError):
+    """What was asked for is so already, or there is nothing left of which it could be so."""
+
+
 class SamePerson(EmergencyError):
     """It takes somebody else."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -18,9 +18,10 @@ from django.utils import timezone
 from emergency.flags import lower_flags, now_us, put_back
 from emergency.lifting import record_pending
 from emergency.models import EmergencyStop, RecordKeeping
-from emergency.notes import LIFE, StopNote, decode, encode
-from emergency.records import add_step, note_of, progress_of, record_stop
+from emergency.notes import LIFE, Note, StopNote, decode, encode
+from emergency.records import add_step, note_of, patience_of, progress_of, record_stop
 from emergency.words import Event, Trigger
+from emergency.work import PatienceNote
 from riskcore.ports import Stop, StopScope
 from riskcore.types import TradingState
 from state.ids import new_id
@@ -148,12 +149,14 @@ def _bring_in_line(live: Store) -> None:
     """Put flags back that are on record as in force, and take those down that were lifted."""
     _, stops = live.stops()
     up = {stop.id for stop in stops}
-    noted = {note.id for note in decode(live.stop_notes()) if isinstance(note, StopNote)}
+    notes = list(decode(live.stop_notes()))
+    noted = {note.id for note in notes if isinstance(note, StopNote)}
     # Locked, so that none of them is lifted before its flag is back.
     in_force = {str(row.pk): row for row in EmergencyStop.objects.select_for_update().filter(lifted_at=None)}
     missing = [row for stop_id, row in in_force.items() if stop_id not in up or stop_id not in noted]
     was_down = put_back(live, [note_of(row) for row in missing]) if missing else set()
     _put_progress_back(live, missing)
+    _tell_who_gave_up(live, in_force.values(), notes)
     for stop_id in was_down:
         logger.error("the flag of stop %s was gone and is put back", stop_id)
         add_step(stop_id, Event.PUT_BACK, "Its flag was missing in the live state.")
@@ -171,9 +174,18 @@ def _put_progress_back(live: Store, rows: Sequence[EmergencyStop]) -> None:
     if not rows:
         return
     at_us = now_us(live)
-    notes = [note for row in rows for note in progress_of(row, at_us)]
+    progress = [progress_of(row, at_us) for row in rows]
+    patience = [note for note in map(patience_of, rows) if note is not None]
+    notes: list[Note] = [*progress, *patience]
     there = live.stop_notes(*(note.name for note in notes))
     live.put_stop_notes({note.name: encode(note) for note in notes if note.name not in there})
+
+
+def _tell_who_gave_up(live: Store, rows: Iterable[EmergencyStop], notes: Iterable[Note]) -> None:
+    """Note where the OMS is asked no more, or again, if the live state was away when somebody said so."""
+    said = {note.stop_id: note.at_us for note in notes if isinstance(note, PatienceNote)}
+    later = [note for note in map(patience_of, rows) if note is not None and note.at_us > said.get(note.stop_id, 0)]
+    live.put_stop_notes({note.name: encode(note) for note in later})
 
 
 def _halt_for_the_lost(live: Store, since: datetime) -> None:

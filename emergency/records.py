@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -268,17 +268,22 @@ def note_of(row: EmergencyStop) -> StopNote:
     )
 
 
-def progress_of(row: EmergencyStop, at_us: int) -> Iterator[UnwindNote | PatienceNote]:
-    """Yield what is to be noted of how far a stop on record has come, for whoever sees it through from `at_us` on."""
+def progress_of(row: EmergencyStop, at_us: int) -> UnwindNote:
+    """Return the note of how far a stop on record has come, for whoever sees it through from `at_us` on."""
     status = Status(row.status)
     found = [] if status is Status.COMPLETED else row.accounts.values_list("account_id", flat=True)
     accounts = {account_id: AccountWork() for account_id in found}
-    yield UnwindNote(stop_id=str(row.pk), begun_us=at_us, status=status, accounts=accounts)
-    if row.given_up_at is not None:
-        yield PatienceNote(
-            stop_id=str(row.pk),
-            given_up=row.given_up,
-            at_us=microseconds(row.given_up_at),
-            by=row.given_up_by,
-            reason=row.given_up_reason,
-        )
+    return UnwindNote(stop_id=str(row.pk), begun_us=at_us, status=status, accounts=accounts)
+
+
+def patience_of(row: EmergencyStop) -> PatienceNote | None:
+    """Return the last word on whether the OMS is asked on about a stop on record, None where nobody said any."""
+    if row.given_up_at is None:
+        return None
+    return PatienceNote(
+        stop_id=str(row.pk),
+        given_up=row.given_up,
+        at_us=microseconds(row.given_up_at),
+        by=row.given_up_by,
+        reason=row.given_up_reason,
+    )
