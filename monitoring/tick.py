@@ -26,7 +26,7 @@ from emergency.words import Trigger
 from feeds.books import CompiledBooks, in_force
 from monitoring.accounts import Accounts
 from monitoring.look import is_of_firm, look
-from monitoring.metrics import DURATION, SKIPPED
+from monitoring.metrics import DURATION, SKIPPED, STAGES
 from monitoring.telling import Teller
 from riskcore.book import PolicyType
 from riskcore.ports import Load, Stop, StopScope
@@ -116,13 +116,16 @@ class Monitor:
         required = signal.emergency_action_required
         if not self._store.put_signal(signal.risk_level, action_required=required, token=token):
             return Outcome.TOO_LATE
-        observations = list(seen.observations())
-        _stop(observations, control.stops)
+        with STAGES.labels("stop").time():
+            observations = list(seen.observations())
+            _stop(observations, control.stops)
         if self._hold(_LEASE_INTERVALS) != token:
             return Outcome.TOO_LATE
-        observe(observations, seen.seen, seen.at)
+        with STAGES.labels("record").time():
+            observe(observations, seen.seen, seen.at)
         if settings.NATS_URL:
-            self._teller.tell(seen)
+            with STAGES.labels("tell").time():
+                self._teller.tell(seen)
         return Outcome.LOOKED
 
     def _hold(self, intervals: float) -> int | None:
@@ -152,6 +155,7 @@ def _stop(observations: Iterable[Observation], stops: tuple[Stop, ...]) -> None:
             trigger=Trigger.POLICY,
             scope=scope,
             scope_id=one.account_id,
+            unwind=settings.RISK_EMERGENCY_UNWIND,
         )
 
 
@@ -169,5 +173,11 @@ def _is_borne(one: Observation) -> bool:
 
 
 def _is_stopped(scope: StopScope, scope_id: str, stops: tuple[Stop, ...]) -> bool:
+    """Return whether a stop is in force that does all that this one would."""
     covering = {(StopScope.GLOBAL, ""), (scope, scope_id)}
-    return any((stop.scope, stop.scope_id) in covering and stop.state is TradingState.HALTED for stop in stops)
+    return any(
+        (stop.scope, stop.scope_id) in covering
+        and stop.state is TradingState.HALTED
+        and (stop.unwind or not settings.RISK_EMERGENCY_UNWIND)
+        for stop in stops
+    )

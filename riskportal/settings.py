@@ -124,6 +124,9 @@ RISK_MONITOR_INTERVAL = env.duration("RISK_MONITOR_INTERVAL", "1s", least="200ms
 RISK_MONITOR_SILENCE = env.duration("RISK_MONITOR_SILENCE", "5s", least="1s", most="10m")
 RISK_MONITOR_SILENCE_BLOCKS = env.flag("RISK_MONITOR_SILENCE_BLOCKS", default=False)
 
+# Whether a stop that an emergency policy calls closes positions as well.
+RISK_EMERGENCY_UNWIND = env.flag("RISK_EMERGENCY_UNWIND", default=False)
+
 RISK_POLICY_REFRESH = env.duration("RISK_POLICY_REFRESH", "30s", least="1s", most="1h")
 
 # Within how long nobody is told twice of the same; and how many hard violations of an account trip what.

@@ -97,6 +97,18 @@ def test_a_stop_is_asked_for_once(world: World, monitor: Monitor) -> None:
     assert EmergencyStop.objects.get().steps.filter(what="asked_again").count() == 0
 
 
+def test_a_stop_that_closes_nothing_is_followed_by_one_that_does_where_that_is_wanted(
+    world: World, monitor: Monitor, settings
+) -> None:
+    settings.RISK_EMERGENCY_UNWIND = True
+    engage(scope="account", scope_id="desk-1")
+    fall(world, "desk-1", 740_000)
+    for _ in range(3):
+        monitor.tick()
+    (made,) = EmergencyStop.objects.filter(trigger="policy")
+    assert (made.scope_id, made.unwind) == ("desk-1", True)
+
+
 def test_what_two_people_bear_is_not_stopped_again_while_it_goes_on(world: World, monitor: Monitor) -> None:
     fall(world, "desk-1", 740_000)  # an emergency limit and two hard ones are broken
     assert monitor.tick() is Outcome.LOOKED
