@@ -20,6 +20,7 @@ from policies.services import do_create_account
 from riskcore.types import RiskLevel
 from state.store import Store
 from tests.api.world import bearer, record, swap_keys
+from tests.support.beginning import begin_with
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -58,14 +59,18 @@ class Api:
 @pytest.fixture
 def api(store: Store) -> Api:
     """Accounts A and B under the default policies, and the key `oms`."""
-    ensure_defaults()
-    for account_id in ("A", "B"):
-        do_create_account(actor="alice", reason="a new desk", account_id=account_id, profile="aggressive")
+    begin_with("rest", _rows)
     book = latest()
     assert book is not None
     store.restore(book_version=book.version, content=book.content.encode(), stops=(), keys=b"[]")
     swap_keys(store, record())
     return Api()
+
+
+def _rows() -> None:
+    ensure_defaults()
+    for account_id in ("A", "B"):
+        do_create_account(actor="alice", reason="a new desk", account_id=account_id, profile="aggressive")
 
 
 @pytest.fixture

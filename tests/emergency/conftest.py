@@ -12,6 +12,7 @@ from policies.services import do_create_account
 from riskportal.restore import Outcome, restore_if_empty
 from state.wiring import forget_stores
 from tests.emergency.world import ACCOUNTS, World
+from tests.support.beginning import begin_with
 
 
 @pytest.fixture(params=["redis", "redis-3-lanes", "memory"])
@@ -32,9 +33,7 @@ def _alive(request, settings, tmp_path, kind: str) -> Iterator[World]:
     settings.RISK_LANES = 3 if kind == "redis-3-lanes" else 1
     forget_stores()
     BOOKS.forget()
-    ensure_defaults()
-    for account_id in ACCOUNTS:
-        do_create_account(actor="test", reason="test", account_id=account_id, profile="aggressive", exchange="BINANCE")
+    begin_with("accounts", _rows)
     found = World(url, tmp_path)
     assert restore_if_empty(found.store).outcome is Outcome.RESTORED
     found.feed()
@@ -42,6 +41,12 @@ def _alive(request, settings, tmp_path, kind: str) -> Iterator[World]:
     found.store.close()
     forget_stores()
     BOOKS.forget()
+
+
+def _rows() -> None:
+    ensure_defaults()
+    for account_id in ACCOUNTS:
+        do_create_account(actor="test", reason="test", account_id=account_id, profile="aggressive", exchange="BINANCE")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from policies.services import do_create_account
 from riskportal.restore import Outcome, restore_if_empty
 from state.wiring import forget_stores
 from tests.riskportal.world import ACCOUNT, World
+from tests.support.beginning import begin_with
 
 
 @pytest.fixture(params=["redis", "memory"])
@@ -21,8 +22,7 @@ def empty(request, settings, tmp_path, transactional_db) -> Iterator[World]:
     settings.REDIS_URL, settings.RISK_DATA_DIR = url, tmp_path
     forget_stores()
     BOOKS.forget()
-    ensure_defaults()
-    do_create_account(actor="test", reason="test", account_id=ACCOUNT, profile="aggressive")
+    begin_with("account", _rows)
     world = World(url, tmp_path)
     yield world
     world.store.close()
@@ -36,3 +36,8 @@ def world(empty: World) -> World:
     assert restore_if_empty(empty.store).outcome is Outcome.RESTORED
     empty.feed()
     return empty
+
+
+def _rows() -> None:
+    ensure_defaults()
+    do_create_account(actor="test", reason="test", account_id=ACCOUNT, profile="aggressive")

@@ -8,6 +8,7 @@ types and permissions stay.
 from __future__ import annotations
 
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 from django.test import TransactionTestCase
 
 _STAYS = ("auth_permission", "django_content_type")
@@ -28,12 +29,15 @@ def empty_quickly() -> None:
 
 def delete_all() -> None:
     """Delete every row of the database but those that migrations have made."""
+    with connection.cursor() as cursor:
+        # No trigger asks in which order: what refers to a row goes with it.
+        deleting = "".join(f"DELETE FROM {name};" for name in filled_tables(cursor))
+        cursor.execute(f"BEGIN; SET LOCAL session_replication_role = replica; {deleting} COMMIT")
+
+
+def filled_tables(cursor: CursorWrapper) -> list[str]:
+    """Return the tables that have rows, but for those that migrations fill."""
     names = connection.introspection.django_table_names(only_existing=True, include_views=False)
     tables = sorted(set(names) - set(_STAYS))
-    look = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in tables)
-    with connection.cursor() as cursor:
-        cursor.execute(look)
-        filled = [name for (name,) in cursor.fetchall()]
-        # No trigger asks in which order: what refers to a row goes with it.
-        deleting = "".join(f"DELETE FROM {name};" for name in filled)
-        cursor.execute(f"BEGIN; SET LOCAL session_replication_role = replica; {deleting} COMMIT")
+    cursor.execute(" UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in tables))
+    return [name for (name,) in cursor.fetchall()]
