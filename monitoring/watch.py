@@ -28,6 +28,9 @@ LEASE = "watch"
 # For so long whoever tells may say nothing before another does, in microseconds.
 _LEASE_US = 1_500_000
 
+# So many times what is allowed a monitor may be silent that has not been seen at work yet.
+_START = 3
+
 
 class Outcome(StrEnum):
     """What was found. `elsewhere`: it is told by another process."""
@@ -62,15 +65,17 @@ class Watch:
         self._live, self._clock = live, clock
         self._allowed_s = allowed.total_seconds()
         self._holder = uuid.uuid4().hex
-        # A silence from before the watch began may be that of an installation that is starting.
+        # What was before the watch began may be an installation that starts: its workers have time for that.
         self._looked_s = clock()
+        self._starts_until_s = self._looked_s + _START * self._allowed_s
         self._token: int | None = None
         self._is_settled = False
 
     def look(self) -> Outcome:
         """Look when the monitor looked last; tell if that is too long ago, and when it is no more."""
         seen = self._see()
-        found = [self._silence(seen)] if seen.silent_s > self._allowed_s else []
+        is_silent = seen.silent_s > self._allowed_s and self._clock() > self._starts_until_s
+        found = [self._silence(seen)] if is_silent else []
         if not self._is_ours():
             return Outcome.ELSEWHERE
         if found or not self._is_settled:
@@ -86,6 +91,8 @@ class Watch:
         if loaded.signal is not None:
             age_s = (loaded.now_us - loaded.signal.at_us) / 1_000_000
             self._looked_s = min(now_s, max(self._looked_s, now_s - age_s))
+            if age_s <= self._allowed_s:
+                self._starts_until_s = now_s
         why = "the live state is being restored" if loaded.control is None else ""
         return _Seen(now_s - self._looked_s, moment(loaded.now_us), why)
 

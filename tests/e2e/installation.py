@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -160,6 +160,9 @@ def embedded(data: Path) -> Iterator[Embedded]:
 
 
 # ---------------------------------------------------------------------------------------------- production
+ROLES = ("web", "asgi", "worker", "beat")
+
+
 @dataclass
 class Production:
     """The processes of deploy/Procfile on servers of their own."""
@@ -168,8 +171,10 @@ class Production:
     redis: RedisServer
     data: Path
     env: dict[str, str]
+    roles: tuple[str, ...] = ROLES
     program: Program | None = None
     key: str = ""
+    others: list[Program] = field(default_factory=list)
 
     def start(self) -> None:
         """Do the release step, start all processes and return when both doors are ready."""
@@ -177,10 +182,16 @@ class Production:
             self._honcho("release"), cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=120, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        roles = ("web", "asgi", "worker", "beat")
-        self.program = Program.start(*self._honcho(*roles), env=self.env, log=self.data / "log")
+        self.program = Program.start(*self._honcho(*self.roles), env=self.env, log=self.data / "log")
         for door in ("RISK_HTTP_PORT", "RISK_ASGI_PORT"):
             wait_for(lambda door=door: self._ready(door), seconds=60, what=door)  # type: ignore[misc]
+
+    def add(self, role: str) -> Program:
+        """Start one more process of a role, which may end or freeze without the others."""
+        log = self.data / f"{role}-{len(self.others)}.log"
+        made = Program.start(sys.executable, "-m", "riskportal.serve", role, env=self.env, log=log)
+        self.others.append(made)
+        return made
 
     def _honcho(self, *roles: str) -> list[str]:
         return [str(PROGRAMS / "honcho"), "-e", os.devnull, "-f", "deploy/Procfile", "-d", str(ROOT), "start", *roles]
@@ -211,7 +222,7 @@ class Production:
 
 
 @contextlib.contextmanager
-def production(data: Path, **settings: str) -> Iterator[Production]:
+def production(data: Path, *, roles: tuple[str, ...] = ROLES, **settings: str) -> Iterator[Production]:
     """A production installation, running, with an account and a key that may do everything."""
     data.mkdir(exist_ok=True)
     with PostgresServer() as postgres, RedisServer() as redis:
@@ -225,13 +236,15 @@ def production(data: Path, **settings: str) -> Iterator[Production]:
             RISK_HTTPS="false",
             **settings,
         )
-        made = Production(postgres, redis, data, env)
+        made = Production(postgres, redis, data, env, roles)
         try:
             made.start()
             made.manage("create_account", "desk", "--profile", "aggressive")
             made.key = json.loads(made.manage("create_api_key", "tests", "--can", "admin", "--json"))["key"]
             yield made
         finally:
+            for other in made.others:
+                other.kill()
             if made.program is not None and made.program.process.poll() is None:
                 try:
                     made.program.end(signal.SIGTERM, seconds=20)

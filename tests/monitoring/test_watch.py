@@ -103,28 +103,31 @@ def test_while_all_is_well_the_database_is_not_asked_again(installation: Install
         assert watch._is_settled
 
 
-def test_a_monitor_that_has_never_looked_is_silent_after_that_time(installation: Installation) -> None:
+@pytest.mark.parametrize("before", ["it has never looked", "it looked an hour ago"])
+def test_an_installation_that_starts_has_three_times_as_long(installation: Installation, before: str) -> None:
+    if before == "it looked an hour ago":
+        installation.monitor_looks()
+        installation.pass_by(3_600)
     watch = installation.watch()
-    installation.pass_by(4)
+    installation.pass_by(14)
     assert watch.look() is Outcome.LOOKS
     installation.pass_by(2)
     assert watch.look() is Outcome.SILENT
 
 
-def test_an_installation_that_starts_has_that_time_too(installation: Installation) -> None:
-    installation.monitor_looks()
-    installation.pass_by(3_600)
+def test_once_it_was_seen_at_work_it_has_no_longer(installation: Installation) -> None:
     watch = installation.watch()
-    installation.pass_by(4)
+    installation.monitor_looks()
+    installation.pass_by(1)
     assert watch.look() is Outcome.LOOKS
-    installation.pass_by(2)
+    installation.pass_by(5)
     assert watch.look() is Outcome.SILENT
 
 
 def test_a_restore_that_takes_its_time_is_told_as_what_it_is(installation: Installation) -> None:
     installation.live = MemoryStore(clock=lambda: round(installation.now_s * 1_000_000))
     watch = installation.watch()
-    installation.pass_by(6)
+    installation.pass_by(16)
     watch.look()
     assert "the live state is being restored" in only_alert().message
 
@@ -144,12 +147,12 @@ def test_a_live_state_that_is_away_is_watched_by_nobody_which_is_told(installati
 class TestSeveral:
     def test_one_of_them_tells(self, installation: Installation) -> None:
         first, second = installation.watch(), installation.watch()
-        installation.pass_by(6)
+        installation.pass_by(16)
         assert [first.look(), second.look(), first.look()] == [Outcome.SILENT, Outcome.ELSEWHERE, Outcome.SILENT]
 
     def test_another_goes_on_where_one_has_died_and_says_what_is_over(self, installation: Installation) -> None:
         first, second = installation.watch(), installation.watch()
-        installation.pass_by(6)
+        installation.pass_by(16)
         first.look()
         second.look()
         installation.monitor_looks()
@@ -160,7 +163,7 @@ class TestSeveral:
     def test_together_without_the_live_state_they_make_one_alert(self, installation: Installation, away) -> None:
         watches = [installation.watch() for _ in range(3)]
         away()
-        installation.pass_by(6)
+        installation.pass_by(16)
         for watch in watches:
             assert watch.look() is Outcome.SILENT
         assert only_alert().times_published == 1
@@ -173,12 +176,12 @@ def test_without_the_database_it_is_told_on_the_bus_and_recorded_later(
     published: list[Any] = []
     monkeypatch.setattr(outbox, "publish", published.append)
     watch = installation.watch()
-    installation.pass_by(6)
+    installation.pass_by(16)
     with database_away():
         assert watch.look() is Outcome.SILENT
         assert watch.look() is Outcome.SILENT
     assert [event.subject for event in published] == ["risk.alerts.emergency"]
-    assert "Nobody has looked at the accounts for 6.0 s" in caplog.text
+    assert "Nobody has looked at the accounts for 16.0 s" in caplog.text
     watch.look()
     assert only_alert().state == AlertState.FIRING
 
