@@ -14,7 +14,7 @@ from api.rest.feeding import PricesView, StateView
 from api.rest.firm import GlobalView, PortfolioView
 from api.rest.lean import BatchView, CheckView
 from api.rest.leases import LeasesView, LeaseView
-from api.rest.stops import ReEnableView, StopHistoryView, StopView
+from api.rest.stops import GiveUpView, GoOnView, ReEnableView, StopHistoryView, StopView
 from api.rest.symbols import BlockView, SymbolsView
 from api.rest.system import HealthView, ReadyView, StatsView, prometheus
 
@@ -33,6 +33,8 @@ doors = [
     path("risk/violations", alerts.ViolationsView.as_view(), name="violations"),
     path("risk/emergency-stop", StopView.as_view(), name="emergency-stop"),
     path("risk/emergency-stop/re-enable", ReEnableView.as_view(), name="re-enable"),
+    path("risk/emergency-stop/give-up", GiveUpView.as_view(), name="give-up"),
+    path("risk/emergency-stop/go-on", GoOnView.as_view(), name="go-on"),
     path("risk/emergency-stop/history", StopHistoryView.as_view(), name="emergency-stop-history"),
     path("risk/lease", LeasesView.as_view(), name="leases"),
     path("risk/lease/<path:holder>", LeaseView.as_view(), name="lease"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from drf_spectacular.utils import OpenApiExample
 
 from api.rest import leases, stops
@@ -47,6 +49,15 @@ def document_stops() -> None:
             },
         },
     )
+    patience: dict[str, Any] = {
+        "request": json_of(ref("Patience")),
+        "responses": {
+            **ok(ref("PatienceSaid"), "The stop stays in force."),
+            **problems(400, 401, 403, 404, 409, 413, 415, 503),
+        },
+    }
+    document_view(stops.GiveUpView, "Emergency stop", post={"operation_id": "give_up_emergency_stop", **patience})
+    document_view(stops.GoOnView, "Emergency stop", post={"operation_id": "go_on_with_emergency_stop", **patience})
     document_view(
         stops.StopHistoryView,
         "Emergency stop",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from emergency.services import LONGEST_ACTOR, LONGEST_REASON
-from emergency.words import Status, Trigger
+from emergency.words import Command, Status, Trigger
 from riskcore.ports import StopScope
 
 Schema = dict[str, Any]
@@ -45,6 +45,7 @@ _STATE: Schema = {
     "description": "In REDUCING, orders pass that strictly reduce a position.",
 }
 _STATUS: Schema = {"type": "string", "enum": [each.value for each in Status], "description": "How far it has come."}
+_GIVEN_UP: Schema = {"type": "boolean", "description": "The OMS is asked no more for what is left."}
 _ID: Schema = {"type": "string", "format": "uuid"}
 
 _STOP = _sent(
@@ -76,6 +77,15 @@ _RE_ENABLE = {
     ),
     "oneOf": [{"required": ["stop_id"]}, {"required": ["scope"]}],
 }
+_PATIENCE = _sent(
+    {
+        "stop_id": _ID,
+        "authorized_by": _text("The person who takes it on themselves.", LONGEST_ACTOR),
+        "reason": _text("Why.", LONGEST_REASON),
+    },
+    ["stop_id", "authorized_by", "reason"],
+)
+_PATIENCE_SAID = _answered({"stop_id": _ID, "status": _STATUS, "given_up": _GIVEN_UP})
 _ENGAGED = _answered(
     {
         "stop_id": _ID,
@@ -89,11 +99,45 @@ _ENGAGED = _answered(
         "accounts": _or_null({"type": "integer", "description": "Accounts in its scope, kept as they were."}),
     }
 )
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_RESIDUAL: Schema = {
+    "type": "object",
+    "properties": {
+        "account_id": {"type": "string", "description": "Empty in the last of a list that was cut short."},
+        "why": {"type": "string"},
+        "command": _or_null({"type": "string", "enum": [each.value for each in Command]}),
+        "remaining": _or_null({**_COUNT, "description": "Orders and positions that the OMS says are left."}),
+        "open_orders": {**_COUNT, "description": "Orders from before the stop that are not reported as closed."},
+        "positions": {
+            "type": "array",
+            "items": _answered(
+                {
+                    "symbol": {"type": "string"},
+                    "exchange": {"type": "string"},
+                    "quantity": {"type": "string", "description": "Signed."},
+                }
+            ),
+        },
+        "rejects": {"type": "object", "additionalProperties": _COUNT, "description": "Blocked orders by reason."},
+    },
+    "required": ["account_id", "why"],
+}
+_PROGRESS: Schema = {
+    **_answered(
+        {
+            "accounts": {**_COUNT, "description": "That the stop is about."},
+            "cancelled": {**_COUNT, "description": "Of these, those whose orders are cancelled."},
+            "orders_canceled": _COUNT,
+            "positions_closed": _COUNT,
+        }
+    ),
+    "description": "What the OMS has done so far.",
+}
 _WHO: Schema = {
     "reason": _or_null({"type": "string"}),
     "triggered_by": _or_null({"type": "string"}),
     "trigger": _or_null({"type": "string", "enum": [each.value for each in Trigger]}),
-    "residuals": _or_null({"type": "array", "description": "What is left that should have been closed."}),
+    "residuals": _or_null({"type": "array", "items": _RESIDUAL, "description": "What is left, by account."}),
 }
 _IN_FORCE = _answered(
     {
@@ -103,6 +147,8 @@ _IN_FORCE = _answered(
         "unwind": _or_null({"type": "boolean"}),
         "engaged_at": _or_null(_TIME),
         "status": _or_null(_STATUS),
+        "given_up": _or_null(_GIVEN_UP),
+        "progress": _or_null(_PROGRESS),
         **_WHO,
     }
 )
@@ -122,6 +168,9 @@ _RECORD = _answered(
         "lifted_reason": _or_null({"type": "string"}),
         "forced": {"type": "boolean"},
         "approved_by": _or_null({"type": "string"}),
+        "given_up": _GIVEN_UP,
+        "given_up_by": _or_null({"type": "string", "description": "Who said so, or that it is asked again."}),
+        "given_up_reason": _or_null({"type": "string"}),
         "steps": {
             "type": "array",
             "items": _answered({"at": _TIME, "what": {"type": "string"}, "detail": _or_null({"type": "string"})}),
@@ -151,4 +200,6 @@ COMPONENTS: Schema = {
     "StopInForce": _IN_FORCE,
     "StopRecord": _RECORD,
     "LiftedStops": _LIFTED,
+    "Patience": _PATIENCE,
+    "PatienceSaid": _PATIENCE_SAID,
 }

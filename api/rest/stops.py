@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 from uuid import UUID
 
@@ -18,10 +19,12 @@ from api.rest.bodies import json_body
 from api.rest.lists import page_of
 from api.rest.queries import flag, instant, make_cursor, read_cursor, read_query, whole
 from api.rest.queries import identifier as named
-from emergency.errors import NotInForce, SamePerson, StillBreached
+from emergency.errors import AsItIs, NotInForce, SamePerson, StillBreached
 from emergency.models import EmergencyStop
 from emergency.notes import StopNote, decode
+from emergency.patience import do_give_up, do_go_on
 from emergency.services import LONGEST_ACTOR, LONGEST_REASON, Engaged, do_engage_stop, do_re_enable
+from emergency.standing import Standing, standing_of, standings
 from emergency.words import Status, Trigger
 from feeds import values
 from feeds.malformed import Malformed, Wrong
@@ -69,6 +72,7 @@ _STOP_FIELDS: dict[str, Parser] = {
     "state": _stopping,
     "unwind": values.flag,
     "force": values.flag,
+    "drill": values.flag,
 }
 _RE_ENABLE_FIELDS: dict[str, Parser] = {
     "stop_id": _uuid,
@@ -76,6 +80,13 @@ _RE_ENABLE_FIELDS: dict[str, Parser] = {
     "authorized_by": values.text(LONGEST_ACTOR),
     "reason": values.text(LONGEST_REASON),
     "force": values.flag,
+}
+
+
+_PATIENCE_FIELDS: dict[str, Parser] = {
+    "stop_id": _uuid,
+    "authorized_by": values.text(LONGEST_ACTOR),
+    "reason": values.text(LONGEST_REASON),
 }
 
 
@@ -103,7 +114,7 @@ class StopView(RiskView):
             engaged = do_engage_stop(
                 reason=asked["reason"],
                 triggered_by=asked["triggered_by"],
-                trigger=Trigger.PERSON,
+                trigger=Trigger.DRILL if asked.get("drill") else Trigger.PERSON,
                 scope=scope,
                 scope_id=scope_id,
                 state=asked.get("state", TradingState.HALTED),
@@ -152,6 +163,44 @@ class ReEnableView(RiskView):
         ]
         done = all(each.lifted for each in made.stops)
         return Response({"results": found, "live": bool(made.live)}, status=200 if done else 202)
+
+
+class _PatienceView(RiskView):
+    """Whether the OMS is asked on for what is left of a stop."""
+
+    needs = {"POST": ("operate",)}
+    say: Callable[..., EmergencyStop]
+
+    def _post(self, request: Request) -> Response:
+        asked = read_object(json_body(request._request, _MOST_BYTES), _PATIENCE_FIELDS, tuple(_PATIENCE_FIELDS))
+        _demand(request, *_scope_of(asked["stop_id"]))
+        try:
+            row = type(self).say(actor=caller(request).actor, **asked)
+        except NotInForce as error:
+            raise errors.not_found(str(error)) from None
+        except AsItIs as error:
+            raise Problem(409, "as_it_is", str(error)) from None
+        return Response({"stop_id": row.pk, "status": row.status, "given_up": row.given_up})
+
+
+class GiveUpView(_PatienceView):
+    """An end to asking the OMS."""
+
+    say = staticmethod(do_give_up)
+
+    def post(self, request: Request) -> Response:
+        """Ask the OMS no more to cancel and close what is left of a stop, which stays in force."""
+        return self._post(request)
+
+
+class GoOnView(_PatienceView):
+    """Another try."""
+
+    say = staticmethod(do_go_on)
+
+    def post(self, request: Request) -> Response:
+        """Have the OMS asked again for what is left of a stop, after somebody gave up or it took too long."""
+        return self._post(request)
 
 
 class StopHistoryView(RiskView):
@@ -266,28 +315,46 @@ def _is_uuid(text: str) -> bool:
 def _shown_in_force(store: Store, flags: list[Stop], who: Caller) -> list[dict[str, Any]]:
     """Return flags with what is noted and recorded of them; null what nobody can say now."""
     ids = [stop.id for stop in flags]
-    notes, rows = _noted(store, *ids), _rows(ids)
-    return [_shown_flag(stop, notes.get(stop.id), rows.get(stop.id), who) for stop in flags]
+    notes, rows, found = _noted(store, *ids), _rows(ids), standings(store, ids)
+    return [
+        {
+            **_shown_flag(stop, notes.get(stop.id), rows.get(stop.id)),
+            **_shown_standing(found.get(stop.id) or _standing_of(rows.get(stop.id)), _may_see(who, stop.scope)),
+        }
+        for stop in flags
+    ]
 
 
-def _shown_flag(stop: Stop, note: StopNote | None, row: EmergencyStop | None, who: Caller) -> dict[str, Any]:
+def _standing_of(row: EmergencyStop | None) -> Standing | None:
+    return None if row is None else standing_of(row)
+
+
+def _shown_standing(found: Standing | None, inside: bool) -> dict[str, Any]:
+    """Return how far a stop has come; null what nobody can say, or what is not the caller's business."""
+    return {
+        "status": None if found is None else found.status,
+        "given_up": None if found is None else found.given_up,
+        "progress": None if found is None or not inside else found.progress,
+        "residuals": None if found is None or not inside else found.residuals,
+    }
+
+
+def _shown_flag(stop: Stop, note: StopNote | None, row: EmergencyStop | None) -> dict[str, Any]:
     engaged_at = None if note is None else moment(note.engaged_at_us or note.asked_at_us)
     return {
         "stop_id": stop.id,
         "scope": {"type": stop.scope, "id": stop.scope_id},
         "state": stop.state,
-        "unwind": None if note is None else note.unwind,
+        "unwind": stop.unwind,
         "reason": None if note is None else note.reason,
         "triggered_by": None if note is None else note.triggered_by,
         "trigger": None if note is None else note.trigger,
         "engaged_at": engaged_at if row is None else row.engaged_at,
-        "status": None if row is None else row.status,
-        "residuals": None if row is None or not _may_see_inside(row, who) else row.residuals,
     }
 
 
 def _shown(row: EmergencyStop, who: Caller) -> dict[str, Any]:
-    inside = _may_see_inside(row, who)
+    inside = _may_see(who, row.scope)
     return {
         "stop_id": row.pk,
         "scope": {"type": row.scope, "id": row.scope_id},
@@ -306,12 +373,15 @@ def _shown(row: EmergencyStop, who: Caller) -> dict[str, Any]:
         "lifted_reason": row.lifted_reason or None,
         "forced": row.forced,
         "approved_by": row.approved_by or None,
+        "given_up": row.given_up,
+        "given_up_by": row.given_up_by or None,
+        "given_up_reason": (row.given_up_reason or None) if inside else None,
         "steps": [
             {"at": step.at, "what": step.what, "detail": step.detail if inside else None} for step in row.steps.all()
         ],
     }
 
 
-def _may_see_inside(row: EmergencyStop, who: Caller) -> bool:
+def _may_see(who: Caller, scope: str) -> bool:
     """Return whether what a stop found in accounts is the caller's business: it may name others than theirs."""
-    return not who.accounts or row.scope == StopScope.ACCOUNT
+    return not who.accounts or scope == StopScope.ACCOUNT

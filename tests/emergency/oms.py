@@ -26,7 +26,8 @@ class Oms:
     asked: list[tuple[Command, dict[str, Any]]] = field(default_factory=list)
     done: dict[tuple[str, str, str], tuple[int, int]] = field(default_factory=dict)
 
-    def __call__(self, requests: Sequence[tuple[str, bytes]]) -> list[bytes | Unanswered]:
+    def answer(self, requests: Sequence[tuple[str, bytes]]) -> list[bytes | Unanswered]:
+        """Answer requests, as `bus.asking.ask_all` would."""
         return [self._answer(subject, payload) for subject, payload in requests]
 
     def of(self, command: Command) -> list[str]:

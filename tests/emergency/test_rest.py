@@ -168,10 +168,10 @@ class TestInForce:
 
     def test_it_says_who_why_and_how_far(self, api):
         engaged = engage(unwind=True)
-        add_step(engaged.stop_id, "flat", status=Status.FLAT, residuals=[{"account_id": "desk-2"}])
+        add_step(engaged.stop_id, "flat", status=Status.FLAT, residuals=[{"account_id": "desk-2", "why": "?"}])
         (shown,) = api.get(STOP)["results"]
         assert (shown["stop_id"], shown["reason"], shown["unwind"]) == (engaged.stop_id, "a test", True)
-        assert (shown["status"], shown["residuals"]) == ("flat", [{"account_id": "desk-2"}])
+        assert (shown["status"], shown["residuals"]) == ("flat", [{"account_id": "desk-2", "why": "?"}])
 
     def test_a_key_for_one_account_sees_what_stops_it_and_nothing_of_others(self, api):
         engage(scope="account", scope_id="desk-2")

@@ -30,7 +30,7 @@ class Desk:
 
     def new_unwinder(self, holder: str, **what: timedelta) -> Unwinder:
         timeout = what.get("timeout", timedelta(minutes=5))
-        return Unwinder(self.world.store, self.oms, timeout=timeout, holder=holder, clock_s=self.clock)
+        return Unwinder(self.world.store, self.oms.answer, timeout=timeout, holder=holder, clock_s=self.clock)
 
     def advance(self, times: int = 1) -> None:
         """Let time pass and go on, with whatever is held reported anew each time."""

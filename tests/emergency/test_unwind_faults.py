@@ -14,10 +14,10 @@ from django.db import connections
 
 from bus.asking import Unanswered
 from emergency.keeping import keep
-from emergency.models import EmergencyStop, StopStep
+from emergency.models import EmergencyStop
 from emergency.notes import encode
 from emergency.progress import take_progress
-from emergency.unwind import FIRST_PAUSE_S, LEASE, LONGEST_PAUSE_S, Outcome
+from emergency.unwind import FIRST_PAUSE_S, LEASE, LONGEST_PAUSE_S, Ask, Outcome
 from emergency.words import Command, Status
 from emergency.work import Progress, ProgressNote
 from riskportal.restore import restore_if_empty
@@ -53,7 +53,7 @@ class TestTheDatabaseIsAway:
             keep(desk.world.store)
         assert row(engaged).status == Status.COMPLETED
         assert told(engaged) == [1, 1, 1, 1]
-        at = dict(StopStep.objects.filter(stop_id=engaged.stop_id).values_list("what", "at"))
+        at = dict(row(engaged).steps.values_list("what", "at"))
         assert at["cancelled"] < at["unwinding"] < at["flat"] < at["completed"]
 
     def test_what_is_left_is_recorded_as_well(self, desk):
@@ -119,7 +119,7 @@ class TestSeveralDrivers:
 
     def test_who_lost_the_lease_while_asking_writes_nothing(self, desk):
         engaged = engage()
-        answer = desk.oms.__call__
+        answer: Ask = desk.oms.answer
 
         def slowly(requests: Sequence[tuple[str, bytes]]) -> list[bytes | Unanswered]:
             found = answer(requests)
@@ -136,7 +136,8 @@ class TestSeveralDrivers:
 
     def test_of_two_threads_of_a_process_one_does_it(self, desk):
         engage()
-        answer, inside, release = desk.oms.__call__, threading.Event(), threading.Event()
+        answer: Ask = desk.oms.answer
+        inside, release = threading.Event(), threading.Event()
 
         def slowly(requests: Sequence[tuple[str, bytes]]) -> list[bytes | Unanswered]:
             inside.set()
@@ -162,7 +163,7 @@ class TestSeveralDrivers:
         desk.world.feed(long(), account_id="desk-1")
         desk.oms.positions["desk-1"] = 1
         engaged = engage(unwind=True)
-        store, writes = type(desk.world.store), Counter()
+        store, writes = type(desk.world.store), Counter[str]()
 
         class Killed(BaseException):
             pass
@@ -241,7 +242,7 @@ class TestLifted:
 
     def test_while_the_oms_was_asked_it_is_noticed_the_next_time(self, desk):
         engaged = engage()
-        answer = desk.oms.__call__
+        answer: Ask = desk.oms.answer
 
         def lifted_meanwhile(requests: Sequence[tuple[str, bytes]]) -> list[bytes | Unanswered]:
             lift(engaged.stop_id)
@@ -249,7 +250,7 @@ class TestLifted:
 
         desk.unwinder._ask = lifted_meanwhile
         desk.advance()
-        desk.unwinder._ask = desk.oms
+        desk.unwinder._ask = answer
         assert desk.unwinder.advance() is Outcome.NOTHING_TO_DO
         assert row(engaged).status == Status.BLOCKED
         assert not [name for name in desk.world.store.stop_notes() if engaged.stop_id in name]

@@ -1,0 +1,62 @@
+"""How far stops have come, for whoever asks: from the live state, or from the record where nothing is noted there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from emergency.models import EmergencyStop
+from emergency.notes import decode
+from emergency.words import Command, Status
+from emergency.work import PatienceNote, UnwindNote
+from state.store import Store
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """Sums over accounts. `accounts` that a stop is about, those of them that are `cancelled`, and what the OMS did."""
+
+    accounts: int
+    cancelled: int
+    orders_canceled: int
+    positions_closed: int
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """How far a stop has come. `residuals` as on record; `progress` None: only the record is left."""
+
+    status: Status
+    given_up: bool
+    residuals: list[dict[str, Any]]
+    progress: dict[str, int] | None
+
+
+def standings(store: Store, stop_ids: Iterable[str]) -> dict[str, Standing]:
+    """Return how far stops have come, by id, where that is noted in the live state. Raises StateUnavailable."""
+    names = [f"{kind}:{stop_id}" for stop_id in stop_ids for kind in ("unwind", "patience")]
+    notes = list(decode(store.stop_notes(*names))) if names else []
+    given_up = {note.stop_id for note in notes if isinstance(note, PatienceNote) and note.given_up}
+    return {note.stop_id: _standing(note, note.stop_id in given_up) for note in notes if isinstance(note, UnwindNote)}
+
+
+def standing_of(row: EmergencyStop) -> Standing:
+    """Return how far a stop has come by its record."""
+    return Standing(status=Status(row.status), given_up=row.given_up, residuals=row.residuals, progress=None)
+
+
+def _standing(note: UnwindNote, given_up: bool) -> Standing:
+    errands = [account.errand(command) for account in note.accounts.values() for command in Command]
+    progress = Progress(
+        accounts=len(note.accounts),
+        cancelled=sum(account.cancel.done_us > 0 for account in note.accounts.values()),
+        orders_canceled=sum(errand.orders_canceled for errand in errands),
+        positions_closed=sum(errand.positions_closed for errand in errands),
+    )
+    return Standing(
+        status=note.status,
+        given_up=given_up,
+        residuals=msgspec.to_builtins(note.residuals),
+        progress=msgspec.to_builtins(progress),
+    )
