@@ -105,7 +105,6 @@ class Oms:
     async def _leave(self, loops: list[asyncio.Task[None]], trading: asyncio.Task[None]) -> None:
         """End in good order, soon: within three seconds also where riskportal does not answer."""
         self.hold()
-        await asyncio.sleep(0)  # an order whose task was only just made is asked about now
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_ANSWERS_S):
                 while self._asked:  # noqa: ASYNC110 - it is no longer than this
@@ -159,12 +158,15 @@ class Oms:
             while True:
                 await asyncio.sleep(self._random.expovariate(self._rate))
                 desk = self._random.choice(desks)
-                if self._holds or self.executor.rests(desk.account_id):
+                if self._rests(desk.account_id):
                     continue
                 if self._may_send(desk):
                     orders.create_task(self._order(desk))
                 else:
                     self.tally.unsent += 1
+
+    def _rests(self, account_id: str) -> bool:
+        return self._holds or self.executor.rests(account_id)
 
     def _may_send(self, desk: Desk) -> bool:
         """Return whether there is anybody to ask: while there is trouble, one order at a time looks whether it is over.
@@ -178,12 +180,14 @@ class Oms:
     async def _order(self, desk: Desk) -> None:
         """Send a desk's next order; where only a smaller one may go, send that."""
         account_id = desk.account_id
+        if self._rests(account_id):  # a command has come since the task was made
+            return
         asked = [order for order in self._asked.values() if order.account_id == account_id]
         order = self._flow.order(desk, [*self._venue.working(account_id), *asked])
         decision = await self._send(order)
         if decision is not None and decision.get("decision") == "scale_down":
             smaller = self._flow.smaller(order, Decimal(decision["max_quantity"]))
-            if smaller is not None and not self._holds and not self.executor.rests(account_id):
+            if smaller is not None and not self._rests(account_id):
                 await self._send(smaller)
 
     async def _send(self, order: Order) -> dict[str, Any] | None:

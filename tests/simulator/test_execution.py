@@ -270,6 +270,14 @@ async def test_an_order_that_is_being_asked_about_does_not_reach_the_market(risk
     await running
 
 
+async def test_an_order_that_was_about_to_be_asked_about_is_not_sent(riskportal):
+    oms = new_oms(riskportal)
+    sending = asyncio.create_task(oms._order(oms._venue.desks[ACCOUNTS[0]]))
+    await say(oms, CANCEL_ALL)
+    await sending
+    assert riskportal.asked == []
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
