@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.forms import UserChangeForm as _UserChangeForm
     from django.contrib.auth.models import User
     from django.core.paginator import Paginator as InfinitePaginator
+    from django.forms import RadioSelect as RadioSelectWidget
     from django.forms import Textarea as TextareaWidget
     from django.forms import TextInput as TextInputWidget
 
@@ -45,6 +46,7 @@ else:
     from unfold.decorators import display
     from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
     from unfold.paginator import InfinitePaginator
+    from unfold.widgets import UnfoldAdminRadioSelectWidget as RadioSelectWidget
     from unfold.widgets import UnfoldAdminTextareaWidget as TextareaWidget
     from unfold.widgets import UnfoldAdminTextInputWidget as TextInputWidget
 
@@ -52,6 +54,7 @@ __all__ = [
     "AdminPasswordChangeForm",
     "InfinitePaginator",
     "ModelAdmin",
+    "RadioSelectWidget",
     "TextInputWidget",
     "TextareaWidget",
     "UserChangeForm",

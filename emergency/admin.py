@@ -17,9 +17,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from audit.admin import ReadOnlyAdmin, pretty
-from audit.unfold import TextareaWidget, display
+from audit.unfold import RadioSelectWidget, TextareaWidget, display
 from emergency.errors import EmergencyError
 from emergency.models import EmergencyStop, StopAccount
+from emergency.patience import do_give_up, do_go_on
 from emergency.services import LONGEST_REASON, Engaged, Lifted, do_engage_stop, do_re_enable
 from emergency.words import Trigger
 from policies.models import Account
@@ -44,7 +45,7 @@ class _ActForm(forms.ModelForm):  # type: ignore[type-arg]
 
     actor: ClassVar[str]
 
-    made: Engaged | Lifted | None = None
+    made: Engaged | Lifted | EmergencyStop | None = None
 
     def _post_clean(self) -> None:
         if self.errors:
@@ -60,7 +61,7 @@ class _ActForm(forms.ModelForm):  # type: ignore[type-arg]
                 self.add_error(name if name in self.fields else None, texts)
 
     @abstractmethod
-    def act(self, given: dict[str, Any]) -> Engaged | Lifted:
+    def act(self, given: dict[str, Any]) -> Engaged | Lifted | EmergencyStop:
         """Do it, with what the fields say. Raises EmergencyError, StateUnavailable, and ValidationError by field."""
 
 
@@ -95,32 +96,44 @@ class EngageForm(_ActForm):
         )
 
 
-class ReEnableForm(_ActForm):
-    """Lifts a stop."""
+class Act(models.TextChoices):
+    """What may be done with a stop in force."""
 
-    why = _reason("Why trading may go on.")
+    RE_ENABLE = "re_enable", "Re-enable trading: orders are approved again"
+    GIVE_UP = "give_up", "Ask the OMS no more to cancel and close; trading stays stopped"
+    GO_ON = "go_on", "Have the OMS asked again, after somebody gave up; trading stays stopped"
+
+
+class ChangeForm(_ActForm):
+    """Lifts a stop, or says whether the OMS is asked on. Nothing is chosen beforehand."""
+
+    what = forms.ChoiceField(label="What is to be done", choices=Act.choices, widget=RadioSelectWidget())
+    why = _reason("Why.")
     force = forms.BooleanField(
         required=False,
         label="In spite of a breach",
-        help_text="While an emergency policy is breached, two people must ask for this within 15 minutes.",
+        help_text="To re-enable trading while an emergency policy is breached, two people must ask within 15 minutes.",
     )
-    confirm = forms.BooleanField(
-        label="Re-enable trading", help_text="Orders are approved again as soon as this is saved."
-    )
+    confirm = forms.BooleanField(label="Do it now", help_text="It is in force as soon as this is saved.")
 
     class Meta:
         model = EmergencyStop
         fields = ()
 
-    def act(self, given: dict[str, Any]) -> Lifted:
-        return do_re_enable(
-            actor=self.actor, reason=given["why"], stop_id=self.instance.pk, force=given.get("force", False)
-        )
+    def act(self, given: dict[str, Any]) -> Lifted | EmergencyStop:
+        said = {"actor": self.actor, "reason": given["why"], "stop_id": self.instance.pk}
+        match given["what"]:
+            case Act.GIVE_UP:
+                return do_give_up(**said)
+            case Act.GO_ON:
+                return do_go_on(**said)
+            case _:
+                return do_re_enable(**said, force=given.get("force", False))
 
 
 @admin.register(EmergencyStop)
 class EmergencyStopAdmin(ReadOnlyAdmin):
-    """A stop is engaged by adding one and lifted by saving it; nothing else of it changes."""
+    """A stop is engaged by adding one and lifted by saving it, or the OMS asked no more; nothing else changes."""
 
     list_display = (
         "engaged_at",
@@ -131,12 +144,22 @@ class EmergencyStopAdmin(ReadOnlyAdmin):
         "triggered_by",
         "reason",
         "status",
+        "given_up",
     )
-    list_filter = ("scope", "state", "trigger", "status", ("lifted_at", admin.EmptyFieldListFilter), "engaged_at")
+    list_filter = (
+        "scope",
+        "state",
+        "trigger",
+        "status",
+        "given_up",
+        ("lifted_at", admin.EmptyFieldListFilter),
+        "engaged_at",
+    )
     search_fields = ("scope_id", "triggered_by", "reason", "lifted_by")
     _shown = (
         *("shown_in_force", "shown_state", "where", "unwind", "reason", "triggered_by", "trigger", "asked_at"),
-        *("engaged_at", "recorded_at", "status", "shown_residuals", "timeline", "accounts_then"),
+        *("engaged_at", "recorded_at", "status", "shown_residuals", "given_up", "given_up_by", "given_up_at"),
+        *("given_up_reason", "timeline", "accounts_then"),
         *("force_asked_by", "force_asked_at", "force_reason"),
         *("lifted_at", "lifted_by", "lifted_reason", "forced", "approved_by"),
     )
@@ -151,7 +174,7 @@ class EmergencyStopAdmin(ReadOnlyAdmin):
         return not lifted and bool(request.user.has_perm("emergency.change_emergencystop"))
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        form = ReEnableForm if change else EngageForm
+        form = ChangeForm if change else EngageForm
         made: Any = super().get_form(request, obj, change, **{**kwargs, "form": form, "fields": form.Meta.fields})
         made.actor = request.user.get_username()
         return made
@@ -160,7 +183,7 @@ class EmergencyStopAdmin(ReadOnlyAdmin):
         if obj is None:
             return ("scope", "scope_id", "state", "unwind", "reason", "confirm")
         may = self.has_change_permission(request, obj)
-        return (*self._shown, "why", "force", "confirm") if may else self._shown
+        return (*self._shown, "what", "why", "force", "confirm") if may else self._shown
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return () if obj is None else self._shown
@@ -197,7 +220,9 @@ class EmergencyStopAdmin(ReadOnlyAdmin):
 
     @display(description="What is left")
     def shown_residuals(self, stop: EmergencyStop) -> SafeString | str:
-        return pretty(stop.residuals) if stop.residuals else "nothing"
+        if not stop.residuals:
+            return "nothing"
+        return render_to_string("admin/emergency/residuals.html", {"residuals": stop.residuals})
 
     @display(description="Timeline")
     def timeline(self, stop: EmergencyStop) -> SafeString:
@@ -226,7 +251,7 @@ class StopAccountAdmin(ReadOnlyAdmin):
 
 def _and_said(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     """Say, after the commit, what is in force now."""
-    made: Engaged | Lifted | None = getattr(request, "made", None)
+    made: Engaged | Lifted | EmergencyStop | None = getattr(request, "made", None)
     if isinstance(made, Engaged) and not made.new:
         messages.warning(request, "A stop that asks for no less was in force already: this is it.")
     if isinstance(made, Lifted):

@@ -10,13 +10,14 @@ from django.test import Client
 from django.urls import reverse
 
 from emergency.models import EmergencyStop, StopAccount
+from emergency.records import add_step
 from state.store import StateUnavailable
 from tests.emergency.test_lifting import breach
 from tests.emergency.world import engage, row
 
 LIST, ADD = "admin:emergency_emergencystop_changelist", "admin:emergency_emergencystop_add"
 NEW: dict[str, Any] = {"scope": "global", "scope_id": "", "state": "HALTED", "reason": "fat finger", "confirm": "on"}
-LIFT: dict[str, Any] = {"why": "all is well", "confirm": "on"}
+LIFT: dict[str, Any] = {"what": "re_enable", "why": "all is well", "confirm": "on"}
 
 
 def browser(name: str, *permissions: str) -> Client:
@@ -87,7 +88,7 @@ class TestToStop:
 
 
 class TestToReEnable:
-    @pytest.mark.parametrize("missing", [{"why": ""}, {"confirm": ""}])
+    @pytest.mark.parametrize("missing", [{"what": ""}, {"what": "go_home"}, {"why": ""}, {"confirm": ""}])
     def test_without_what_it_needs_nothing_is_lifted(self, world, missing):
         engaged = engage()
         assert list(missing) == list(errors(browser("bob").post(page(engaged.stop_id), {**LIFT, **missing})))
@@ -131,7 +132,34 @@ class TestToReEnable:
         assert row(engaged).lifted_at == before
 
 
+class TestToGiveUp:
+    def test_the_oms_is_asked_no_more_and_then_again_and_trading_stays_stopped(self, world):
+        engaged = engage()
+        client = browser("bob")
+        assert client.post(page(engaged.stop_id), {**LIFT, "what": "give_up"}).status_code == 302
+        assert (row(engaged).given_up, row(engaged).given_up_by) == (True, "bob")
+        assert "has given up already" in str(errors(client.post(page(engaged.stop_id), {**LIFT, "what": "give_up"})))
+        client.post(page(engaged.stop_id), {**LIFT, "what": "go_on"})
+        assert not row(engaged).given_up
+        assert not world.approves()
+
+    def test_it_needs_permission(self, world):
+        engaged = engage()
+        client = browser("viktor", "view_emergencystop")
+        assert client.post(page(engaged.stop_id), {**LIFT, "what": "give_up"}).status_code == 403
+        assert not row(engaged).given_up
+
+
 class TestToRead:
+    def test_what_is_left_of_a_stop(self, world):
+        engaged = engage(unwind=True)
+        held = [{"symbol": "BTCUSDT", "exchange": "", "quantity": "1.5"}]
+        left = {"account_id": "desk-3", "why": "nobody listens", "remaining": 2, "positions": held}
+        add_step(engaged.stop_id, "trouble", residuals=[left])
+        shown = browser("viktor", "view_emergencystop").get(page(engaged.stop_id)).content.decode()
+        assert "nobody listens" in shown
+        assert "1.5" in shown
+
     def test_the_list_the_timeline_and_the_accounts(self, world):
         engaged = engage(reason="the exchange is on fire")
         client = browser("viktor", "view_emergencystop", "view_stopaccount")
