@@ -124,6 +124,8 @@ class _LiveState(Collector):
             "risk_pending_orders": ("Approved orders not yet closed, of all accounts.", seen.pending_orders),
             "risk_account_state_age_seconds": ("Age of the oldest account state.", seen.oldest_state_s),
             "risk_emergency_stop_active": ("Stops in force.", seen.stops),
+            "risk_emergency_stop_unfinished": ("Of these, those that are not completed.", seen.stops_unfinished),
+            "risk_emergency_stop_unfinished_seconds": ("Age of the oldest of those.", seen.oldest_unfinished_s),
             "risk_monitor_age_seconds": ("Since the monitor last looked at the accounts.", age_s),
             "risk_silent_leases": ("Leases of OMSs that have run out and were not released.", silent),
         }

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from api.lasting import Lasting
 from api.reading import in_force_now, overviews
+from emergency.standing import unfinished
 from riskcore.overview import AccountOverview
 from riskcore.types import RiskLevel
 from state.store import Store
@@ -23,7 +24,8 @@ class Survey(Struct, frozen=True, kw_only=True):
     """The sums over all accounts that have a state.
 
     Amounts in currency; `worst_drawdown` as a fraction, of the account that fell farthest from its peak;
-    `oldest_state_s` the age of the oldest state; `risk_level` that of the account at most risk.
+    `oldest_state_s` the age of the oldest state; `risk_level` that of the account at most risk;
+    `stops_unfinished` those stops that are not completed, and for how long the oldest has been so.
     """
 
     accounts: int = 0
@@ -37,6 +39,8 @@ class Survey(Struct, frozen=True, kw_only=True):
     oldest_state_s: float = 0.0
     risk_level: RiskLevel = RiskLevel.UNKNOWN
     stops: int = 0
+    stops_unfinished: int = 0
+    oldest_unfinished_s: float = 0.0
 
     @property
     def leverage(self) -> Decimal | None:
@@ -58,6 +62,7 @@ def _look(store: Store) -> Survey:
     of = in_force_now(store)
     seen = list(overviews(store, of, of.book.accounts))
     known = [account for account in seen if account.metrics]
+    stops_unfinished, oldest_unfinished_s = unfinished(store, [stop.id for stop in of.stops])
     return Survey(
         accounts=len(seen),
         accounts_without_state=sum(account.state_at is None for account in seen),
@@ -70,6 +75,8 @@ def _look(store: Store) -> Survey:
         oldest_state_s=max((account.state_age_ms or 0 for account in seen), default=0) / 1000,
         risk_level=max((account.risk_level for account in seen), key=_SEVERITY.index, default=RiskLevel.UNKNOWN),
         stops=len(of.stops),
+        stops_unfinished=stops_unfinished,
+        oldest_unfinished_s=oldest_unfinished_s,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from api import survey
 from bus.asking import Unanswered
 from emergency.unwind import Outcome
 from tests.emergency.oms import Oms
@@ -113,3 +114,22 @@ class TestGivingUp:
         with database_away():
             answer = api("POST", GIVE_UP, {**WHY, "stop_id": engaged.stop_id})
         assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+
+
+def test_those_that_are_not_completed_are_counted(silent, api, monkeypatch):
+    monkeypatch.setattr(survey._lasting, "_life_s", -1.0)  # as after a while
+
+    def value(name: str) -> float:
+        lines = api.client.get("/metrics").content.decode().splitlines()
+        (found,) = [line for line in lines if line.startswith(f"{name} ")]
+        return float(found.split()[1])
+
+    assert value("risk_emergency_stop_unfinished") == 0
+    engage()
+    assert value("risk_emergency_stop_unfinished") == 1
+    silent.advance()
+    assert value("risk_emergency_stop_unfinished") == 1
+    assert value("risk_emergency_stop_unfinished_seconds") > 0
+    silent.oms.says, silent.oms.orders = {}, dict.fromkeys(ACCOUNTS, 1)
+    silent.advance()
+    assert value("risk_emergency_stop_unfinished") == 0
