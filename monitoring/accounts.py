@@ -8,13 +8,15 @@ from decimal import Decimal, localcontext
 
 from msgspec import Struct
 
+from monitoring.garbage import held_back
+from monitoring.metrics import STAGES
 from riskcore.compiled import CompiledBook
 from riskcore.decimals import EXACT
 from riskcore.firm import FIRM
 from riskcore.firm_sums import FirmPart, FirmSums, sum_up
 from riskcore.glance import Glance, glance, unknown
 from riskcore.held import Feed, Held, Valued, marks_of, read_held, value
-from riskcore.limit_set import LimitSet, LimitSets
+from riskcore.limit_set import LimitSets
 from riskcore.part import AccountPart
 from riskcore.ports import Load
 from riskcore.types import Reservation
@@ -35,14 +37,14 @@ class Seen(Struct, frozen=True):
 class _Known:
     """One account: what it holds, and how it stood when it was last looked at.
 
-    `marks` None: it is to be worked out again. `valued` None: it cannot be valued.
+    `held` None: it has no state, or none that can be worked with. `valued` None: it cannot be valued. `glance` None: it
+    is left out. `marks` None: it is to be worked out again, whatever its prices are.
     """
 
-    __slots__ = ("edition", "glance", "held", "limits", "marks", "valued")
+    __slots__ = ("edition", "glance", "held", "marks", "valued")
 
     def __init__(self) -> None:
         self.edition = UNKNOWN
-        self.limits: LimitSet | None = None
         self.held: Held | None = None
         self.marks: Sequence[Decimal] | None = None
         self.valued: Valued | None = None
@@ -68,15 +70,26 @@ class Accounts:
     def look(self, book: CompiledBook) -> Seen:
         """Return the accounts of the book as they stand. Raises StateUnavailable.
 
-        One whose record changes just now, or cannot be worked with, is left out.
+        One whose record cannot be worked with is left out.
         """
-        with localcontext(EXACT):
-            self._read(book.accounts)
-            feed = Feed(self._store.all_prices(), self._store.load(Load(accounts=())).now_us, book.parameters)
-            limits = self._limits_under(book, feed.now_us)
-            found = list(self._glances(book, limits, feed))
-            valued = [one.valued for one in self._known.values() if one.valued is not None]
-            return Seen(feed.now_us, tuple(found), sum_up(valued, tail=bool(limits.of_firm.of_tail)))
+        with localcontext(EXACT), held_back():
+            prices, now_us = self._store.all_prices(), self._store.load(Load(accounts=())).now_us
+            limits, feed = self._limits_under(book, now_us), Feed(prices, now_us, book.parameters)
+            known = self._known = {each: self._known.get(each) or _Known() for each in book.accounts}
+            with STAGES.labels("changed").time():
+                # Worked out as they come: what was just read is at hand, and the store goes on meanwhile.
+                changed = set()
+                for account_id in self._read(known):
+                    changed.add(account_id)
+                    _look_at(account_id, known[account_id], limits, book, feed)
+            with STAGES.labels("prices").time():
+                for account_id, one in known.items():
+                    if account_id not in changed:
+                        _look_at(account_id, one, limits, book, feed)
+            with STAGES.labels("sums").time():
+                found = tuple([one.glance for one in known.values() if one.glance is not None])
+                valued = [one.valued for one in known.values() if one.valued is not None]
+                return Seen(now_us, found, sum_up(valued, tail=bool(limits.of_firm.of_tail)))
 
     def firm(self, sums: FirmSums | None, book: CompiledBook, now_us: int) -> Glance:
         """Return the firm of which these are the sums, with the limits of the book that was looked under last."""
@@ -87,71 +100,63 @@ class Accounts:
         with localcontext(EXACT):
             return glance(FIRM, FirmPart(sums, book, now_us, tail=bool(limits.of_tail)), limits, book.parameters)
 
-    # ----------------------------------------------------------------------------------------------- reading
-    def _read(self, account_ids: Iterable[str]) -> None:
-        """Read the accounts that are not as they are known."""
-        known = self._known = {each: self._known.get(each) or _Known() for each in account_ids}
-        of, self._generation = self._generation, ""
-        generations, crowded = set(), []
-        for part in self._store.changed(of, {account_id: one.edition for account_id, one in known.items()}):
-            generations.add(part.generation)
-            for record in part.records:
-                if len(record.expired) < EXPIRED_LIMIT:
-                    self._take(record, record.expired)
-                else:
-                    crowded.append((record, part.now_us))
-        for record, now_us in crowded:
-            held = self._store.reservations(record.account_id)
-            self._take(record, tuple(one for one in held if one.expires_at_us <= now_us))
-        if len(generations) == 1:  # otherwise the store was restored meanwhile
-            self._generation = generations.pop()
-
-    def _take(self, record: AccountRecord, expired: Sequence[Reservation]) -> None:
-        one = self._known[record.account_id]
-        one.held = one.marks = one.valued = one.glance = None
-        one.edition = UNKNOWN
-        try:
-            one.held = None if record.state is None else read_held(record.state, record.ledger, expired)
-            one.edition = record.edition
-        except (ValueError, ArithmeticError) as error:
-            _leave_out(record.account_id, error)
-
-    # ------------------------------------------------------------------------------------------- working out
     def _limits_under(self, book: CompiledBook, now_us: int) -> LimitSets:
         """Return the limits of a book; where they are others than at the last look, everything is worked out again."""
         under = book, book.has_old_returns(now_us)
         if self._limits is None or under != self._under:
             self._under, self._limits = under, LimitSets(book)
             for one in self._known.values():
-                one.limits = one.marks = None
+                one.marks = None
         return self._limits
 
-    def _glances(self, book: CompiledBook, limits: LimitSets, feed: Feed) -> Iterator[Glance]:
-        for account_id, one in self._known.items():
-            if one.held is None:
-                continue
-            if one.limits is None:
-                one.limits = limits.of(book.accounts[account_id])
-            try:
-                yield _glance(account_id, one, book, feed)
-            except (ValueError, ArithmeticError) as error:
-                one.marks = one.valued = None
-                _leave_out(account_id, error)
+    # ----------------------------------------------------------------------------------------------- reading
+    def _read(self, known: dict[str, _Known]) -> Iterator[str]:
+        """Read the accounts that are not as they are known, and yield each."""
+        of, self._generation = self._generation, ""
+        generations, crowded = set(), []
+        for part in self._store.changed(of, {account_id: one.edition for account_id, one in known.items()}):
+            generations.add(part.generation)
+            for record in part.records:
+                if len(record.expired) < EXPIRED_LIMIT:
+                    _take(record, record.expired, known[record.account_id])
+                    yield record.account_id
+                else:
+                    crowded.append((record, part.now_us))
+        for record, now_us in crowded:
+            held = self._store.reservations(record.account_id)
+            over = tuple(one for one in held if one.expires_at_us <= now_us)
+            _take(record, over, known[record.account_id])
+            yield record.account_id
+        if len(generations) == 1:  # otherwise the store was restored meanwhile
+            self._generation = generations.pop()
 
 
-def _glance(account_id: str, one: _Known, book: CompiledBook, feed: Feed) -> Glance:
-    """Return an account as it stands: as it stood if no price of it has changed."""
-    assert one.held is not None and one.limits is not None  # it has been read
-    marks = marks_of(one.held, feed)
-    if marks is None:
-        one.marks = one.valued = None
-        return unknown(account_id)
-    if one.glance is None or marks != one.marks:
-        one.valued = value(one.held, marks)
-        part = AccountPart(one.valued, book, feed.now_us, tail=bool(one.limits.of_tail))
-        one.glance = glance(account_id, part, one.limits, book.parameters)
-        one.marks = marks
-    return one.glance
+def _take(record: AccountRecord, expired: Iterable[Reservation], one: _Known) -> None:
+    """Take what an account holds from its record."""
+    one.edition, one.held, one.marks = UNKNOWN, None, None
+    try:
+        one.held = None if record.state is None else read_held(record.state, record.ledger, tuple(expired))
+        one.edition = record.edition
+    except (ValueError, ArithmeticError) as error:
+        _leave_out(record.account_id, error)
+
+
+def _look_at(account_id: str, one: _Known, limits: LimitSets, book: CompiledBook, feed: Feed) -> None:
+    """Work out how an account stands: as it stood if neither its record nor one of its prices has changed."""
+    try:
+        marks = None if one.held is None else marks_of(one.held, feed)
+        if marks is None or one.held is None:
+            one.marks = one.valued = None
+            one.glance = None if one.held is None else unknown(account_id)
+        elif marks != one.marks:
+            of = limits.of(book.accounts[account_id])
+            one.valued = value(one.held, marks)
+            part = AccountPart(one.valued, book, feed.now_us, tail=bool(of.of_tail))
+            one.glance = glance(account_id, part, of, book.parameters)
+            one.marks = marks
+    except (ValueError, ArithmeticError) as error:
+        one.marks = one.valued = one.glance = None
+        _leave_out(account_id, error)
 
 
 def _leave_out(account_id: str, error: Exception) -> None:

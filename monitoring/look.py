@@ -8,6 +8,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from monitoring.accounts import Accounts
+from monitoring.metrics import STAGES
 from riskcore.calendar import moment
 from riskcore.compiled import CompiledBook
 from riskcore.firm import FIRM
@@ -43,8 +44,9 @@ def look(accounts: Accounts, book: CompiledBook) -> Look | None:
     seen = accounts.look(book)
     if not seen.accounts:
         return None
-    firm = accounts.firm(seen.sums, book, seen.now_us)
-    signal = global_signal(seen.accounts, firm, book, seen.now_us)
+    with STAGES.labels("firm").time():
+        firm = accounts.firm(seen.sums, book, seen.now_us)
+        signal = global_signal(seen.accounts, firm, book, seen.now_us)
     return Look(at=moment(seen.now_us), accounts=seen.accounts, firm=firm, signal=signal)
 
 

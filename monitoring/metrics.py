@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Histogram, Summary
 
 DURATION = Histogram(
     "risk_monitor_tick_duration_seconds",
@@ -10,3 +10,4 @@ DURATION = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0, 10.0),
 )
 SKIPPED = Counter("risk_monitor_ticks_skipped_total", "Looks that were due and not made, because one took too long.")
+STAGES = Summary("risk_monitor_stage_seconds", "Time that each part of a look took.", ["stage"])

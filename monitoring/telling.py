@@ -6,6 +6,7 @@ from decimal import localcontext
 
 from bus import publish as bus
 from bus.events import AccountFigures, MetricsTick
+from monitoring.garbage import held_back
 from monitoring.look import Look
 from riskcore.decimals import EXACT
 from riskcore.glance import Glance
@@ -23,7 +24,7 @@ class Teller:
 
     def tell(self, seen: Look) -> None:
         """Publish the metrics of every account and of the firm, which comes first."""
-        with localcontext(EXACT):
+        with localcontext(EXACT), held_back():
             self._told = {one.account_id: (one, self._figures(one)) for one in (seen.firm, *seen.accounts)}
         figures = [figures for _, figures in self._told.values()]
         parts = -(-len(figures) // _TOGETHER)
