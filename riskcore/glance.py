@@ -14,9 +14,9 @@ from operator import itemgetter
 from msgspec import Struct
 
 from riskcore.answer import risk_level, risk_score
-from riskcore.book import Parameters, Policy, Scope
+from riskcore.book import Parameters
 from riskcore.decimals import INFINITY, MINUS_ONE
-from riskcore.limit_set import LimitSet, Placed
+from riskcore.limit_set import LimitSet, Line
 from riskcore.limits import Bound, Finding, Limit, evaluate
 from riskcore.metrics import Subject
 from riskcore.part import Part
@@ -56,85 +56,84 @@ def glance(account_id: str, part: Part, limits: LimitSet, parameters: Parameters
 class _Tally:
     """What was found until now: the hard or emergency limit with the most utilisation, and what is broken."""
 
-    __slots__ = ("_broken", "_most", "binding")
+    __slots__ = ("_broken", "_most", "_used")
 
     def __init__(self) -> None:
-        self.binding: Finding | None = None
+        self._used: tuple[Limit, Decimal | None, bool] | None = None
         self._most = MINUS_ONE
         self._broken: list[tuple[int, Reading]] = []
 
-    def hold(
-        self, placed: Placed, value: Decimal | None, subject: Subject, symbol: str = "", exchange: str = ""
-    ) -> None:
-        """Hold a limit against a value, which is the subject's."""
-        place, limit = placed
-        if value is not None and limit.compare(value, limit.threshold):
-            if limit.blocking:
-                self._use(limit, value, limit.share(value, limit.threshold), holds=True)
+    def hold(self, line: Line, value: Decimal | None, subject: Subject, symbol: str, exchange: str) -> None:
+        """Hold limits against a value, which is the subject's."""
+        if value is not None and line.tightest.compare(value, line.tightest.threshold):
+            if line.binding is not None:
+                self._use(line.binding, value, line.binding.share(value, line.binding.threshold), holds=True)
             return
-        finding = evaluate(limit, value, subject)
-        self._broken.append((place, Reading(limit, symbol, exchange, finding)))
-        if limit.blocking:
-            self._use(limit, value, finding.utilisation, holds=False)
+        for place, limit in line.limits:
+            finding = evaluate(limit, value, subject)
+            if not finding.holds:
+                self._broken.append((place, Reading(limit, symbol, exchange, finding)))
+            if limit.blocking:
+                self._use(limit, value, finding.utilisation, holds=finding.holds)
 
     def _use(self, limit: Limit, value: Decimal | None, used: Decimal | None, *, holds: bool) -> None:
         most = INFINITY if used is None else used
         if most > self._most:
-            self.binding, self._most = Finding(limit, value, holds, used), most
+            self._used, self._most = (limit, value, holds), most
+
+    @property
+    def binding(self) -> Finding | None:
+        """Return the limit that is used most."""
+        if self._used is None:
+            return None
+        limit, value, holds = self._used
+        return Finding(limit, value, holds, self._most if self._most < INFINITY else None)
 
     def readings(self) -> tuple[Reading, ...]:
         """Return what is broken, in the order of the limits."""
-        return tuple(reading for _, reading in sorted(self._broken, key=itemgetter(0)))
+        return tuple([reading for _, reading in sorted(self._broken, key=itemgetter(0))])
 
 
 def _hold_all(part: Part, limits: LimitSet, exchange: str, tally: _Tally) -> None:
     whole = part.whole
-    for value_of, of_figure in limits.of_account:
-        value = value_of(whole)
-        for placed in of_figure:
-            tally.hold(placed, value, whole, "", exchange)
-    for placed in limits.of_tail:
-        tally.hold(placed, placed[1].value(whole), whole, "", exchange)
-    for placed in limits.of_symbol:
-        _hold_symbols(part, placed, exchange, tally)
+    for line in limits.of_account:
+        tally.hold(line, line.value(whole), whole, "", exchange)
+    for line in limits.of_tail:
+        tally.hold(line, line.value(whole), whole, "", exchange)
+    for line in limits.of_symbol:
+        _hold_symbols(part, line, exchange, tally)
 
 
-def _hold_symbols(part: Part, placed: Placed, exchange: str, tally: _Tally) -> None:
-    """Hold a limit on a figure of each symbol against every leg that it covers."""
-    limit = placed[1]
-    places = _covered(limit.policy, part)
-    if not _worst_holds(part, placed, places, tally):
+def _hold_symbols(part: Part, line: Line, exchange: str, tally: _Tally) -> None:
+    """Hold limits on a figure of each symbol against every leg that they cover."""
+    places: Sequence[int] = range(len(part.symbols))
+    if line.symbols is not None:
+        places = [place for place in places if part.symbols[place] in line.symbols]
+    if not _worst_holds(part, line, places, tally):
         for place in places:
             subject = part.subject(place)
-            tally.hold(placed, limit.value(subject), subject, part.symbols[place], exchange or part.exchanges[place])
+            tally.hold(line, line.value(subject), subject, part.symbols[place], exchange or part.exchanges[place])
     if not exchange:
-        _hold_without_leg(part, placed, places, tally)
+        _hold_without_leg(part, line, tally)
 
 
-def _worst_holds(part: Part, placed: Placed, places: Sequence[int], tally: _Tally) -> bool:
-    """Hold a cap against the leg that has most; return whether it holds: so do all others then, and use less."""
-    limit = placed[1]
-    if limit.bound is not Bound.CAP or not places:
+def _worst_holds(part: Part, line: Line, places: Sequence[int], tally: _Tally) -> bool:
+    """Hold caps against the leg that has most; return whether they hold: so do all others then, and use less."""
+    if line.bound is not Bound.CAP or not places:
         return False
-    subject = part.subject(part.worst(limit.value, places))
-    value = limit.value(subject)
-    if value is None or not limit.compare(value, limit.threshold):
+    subject = part.subject(part.worst(line.value, places))
+    value = line.value(subject)
+    if value is None or not line.tightest.compare(value, line.tightest.threshold):
         return False
-    tally.hold(placed, value, subject)
+    tally.hold(line, value, subject, "", "")
     return True
 
 
-def _covered(policy: Policy, part: Part) -> Sequence[int]:
-    if policy.scope is not Scope.SYMBOL:
-        return range(len(part.symbols))
-    return [place for place, symbol in enumerate(part.symbols) if symbol in policy.scope_ids]
-
-
-def _hold_without_leg(part: Part, placed: Placed, places: Sequence[int], tally: _Tally) -> None:
-    """Hold a limit against a symbol that it names and of which there is nothing, or where there is nothing at all."""
-    limit, whole = placed[1], part.whole
-    if limit.policy.scope is Scope.SYMBOL:
-        for symbol in sorted(set(limit.policy.scope_ids).difference(part.symbols)):
-            tally.hold(placed, limit.value(whole), whole, symbol)
-    elif not places:
-        tally.hold(placed, limit.value(whole), whole)
+def _hold_without_leg(part: Part, line: Line, tally: _Tally) -> None:
+    """Hold limits against symbols that they name and of which there is nothing, or where there is nothing at all."""
+    whole = part.whole
+    missing = (
+        [""] if line.symbols is None and not part.symbols else sorted((line.symbols or set()).difference(part.symbols))
+    )
+    for symbol in missing:
+        tally.hold(line, line.value(whole), whole, symbol, "")

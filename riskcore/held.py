@@ -39,8 +39,8 @@ class Held(Struct, frozen=True):
     """An account's legs, one entry in each column; its state is without positions.
 
     `marks` are those that the state came with, 0 where it had none. `opened` is empty where nothing is open, `working`
-    has the places of the legs with open orders. `cost` is the sum of quantity x entry price, in currency. `repeats`: a
-    symbol is on several legs.
+    has the places of the legs with open orders. `costs` are quantity x entry price, in currency, and `cost` is their
+    sum. `repeats`: a symbol is on several legs.
     """
 
     state: AccountState
@@ -51,6 +51,7 @@ class Held(Struct, frozen=True):
     marks: Sequence[Decimal]
     opened: Sequence[OpenOrders]
     working: Sequence[int]
+    costs: Sequence[Decimal]
     cost: Decimal
     repeats: bool
 
@@ -106,6 +107,7 @@ def _with_orders(state: AccountState, ledger: Ledger) -> tuple[Sequence[Sequence
 
 def _held(state: AccountState, columns: Sequence[Sequence[Any]], opened: Sequence[OpenOrders] = ()) -> Held:
     symbols, exchanges, quantities, entry_prices, marks, _margins = columns
+    costs = tuple(map(mul, quantities, entry_prices))
     return Held(
         state,
         tuple(map(intern, symbols)),
@@ -115,7 +117,8 @@ def _held(state: AccountState, columns: Sequence[Sequence[Any]], opened: Sequenc
         marks,
         opened,
         [place for place, one in enumerate(opened) if one.buy_count or one.sell_count],
-        sum(map(mul, quantities, entry_prices), ZERO),
+        costs,
+        sum(costs, ZERO),
         len(set(symbols)) < len(symbols),
     )
 
@@ -165,13 +168,14 @@ def marks_of(held: Held, feed: Feed) -> list[Decimal] | None:
 
 
 class Valued(Struct, frozen=True):
-    """An account's legs at their marks, one entry a leg, in currency: what each comes to with all its open orders.
+    """An account's legs at their marks, one entry a leg, in currency.
 
-    `highs` and `lows` are after all buys and after all sells, `worst` of the larger of them.
+    `values` are of what is held; `highs` and `lows` after all buys and after all sells, `worst` of the larger of them.
     """
 
     held: Held
     marks: Sequence[Decimal]
+    values: Sequence[Decimal]
     highs: Sequence[Decimal]
     lows: Sequence[Decimal]
     worst: Sequence[Decimal]
@@ -216,7 +220,7 @@ def value(held: Held, marks: Sequence[Decimal]) -> Valued:
         open_positions=len(values),
         open_orders=0,
     )
-    return Valued(held, marks, values, values, worst, exposure)
+    return Valued(held, marks, values, values, values, worst, exposure)
 
 
 def _value_with_orders(
@@ -241,7 +245,7 @@ def _value_with_orders(
         open_positions=len(values),
         open_orders=orders,
     )
-    return Valued(held, marks, highs, lows, worst, exposure)
+    return Valued(held, marks, values, highs, lows, worst, exposure)
 
 
 def _leg(held: Held, marks: Sequence[Decimal], place: int) -> Leg:

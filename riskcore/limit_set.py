@@ -5,14 +5,15 @@ Only those whose metric has a value without an order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 from msgspec import Struct
 
 from riskcore.book import Account, Scope
 from riskcore.compiled import CompiledBook
 from riskcore.firm import is_of_firm
-from riskcore.limits import Limit
+from riskcore.limits import Bound, Limit
 from riskcore.metrics import Kind, Value
 from riskcore.picture import is_on
 
@@ -20,16 +21,31 @@ from riskcore.picture import is_on
 Placed = tuple[int, Limit]
 
 
+class Line(Struct, frozen=True):
+    """Limits on one figure that bound it the same way.
+
+    Where the `tightest` holds they all do. `binding` is the tightest that is hard or emergency, None where none is: of
+    those that hold it is used most. `symbols` are those that the limits are on where they are on some only.
+    """
+
+    value: Value
+    bound: Bound
+    symbols: frozenset[str] | None
+    tightest: Limit
+    binding: Limit | None
+    limits: tuple[Placed, ...]
+
+
 class LimitSet(Struct, frozen=True):
     """Limits by what they are about.
 
-    `of_account` are on a figure of the account each, `of_tail` on its value at risk, `of_symbol` on a figure of each
-    symbol; `on_exchange` on what it has on one exchange.
+    `of_account` are on figures of the account, `of_tail` on its value at risk, `of_symbol` on figures of each symbol;
+    `on_exchange` on what it has on one exchange.
     """
 
-    of_account: tuple[tuple[Value, tuple[Placed, ...]], ...]
-    of_tail: tuple[Placed, ...]
-    of_symbol: tuple[Placed, ...]
+    of_account: tuple[Line, ...]
+    of_tail: tuple[Line, ...]
+    of_symbol: tuple[Line, ...]
     on_exchange: tuple[tuple[str, LimitSet], ...] = ()
 
 
@@ -78,13 +94,29 @@ def limit_set(limits: Iterable[Placed]) -> LimitSet:
 
 
 def _together(limits: Iterable[Placed], on_exchange: tuple[tuple[str, LimitSet], ...] = ()) -> LimitSet:
-    of_account: dict[Value, list[Placed]] = {}
-    others: dict[Kind, list[Placed]] = {Kind.TAIL: [], Kind.SYMBOL: []}
+    lines: dict[tuple[Value, Bound, frozenset[str] | None, int], list[Placed]] = {}
     for placed in limits:
-        limit = placed[1]
-        if limit.metric.kind is Kind.ACCOUNT:
-            of_account.setdefault(limit.value, []).append(placed)
-        elif limit.of_account:
-            others[limit.metric.kind].append(placed)
-    figures = tuple((value, tuple(placed)) for value, placed in of_account.items())
-    return LimitSet(figures, tuple(others[Kind.TAIL]), tuple(others[Kind.SYMBOL]), on_exchange)
+        place, limit = placed
+        if limit.of_account:
+            # An equality has no other that is tighter.
+            alone = place if limit.bound is Bound.NEITHER else -1
+            lines.setdefault((limit.value, limit.bound, _symbols(limit), alone), []).append(placed)
+    by_kind: dict[Kind, list[Line]] = {Kind.ACCOUNT: [], Kind.TAIL: [], Kind.SYMBOL: []}
+    for (value, bound, symbols, _), together in lines.items():
+        by_kind[together[0][1].metric.kind].append(_line(value, bound, symbols, together))
+    return LimitSet(tuple(by_kind[Kind.ACCOUNT]), tuple(by_kind[Kind.TAIL]), tuple(by_kind[Kind.SYMBOL]), on_exchange)
+
+
+def _symbols(limit: Limit) -> frozenset[str] | None:
+    of_some = limit.metric.kind is Kind.SYMBOL and limit.policy.scope is Scope.SYMBOL
+    return frozenset(limit.policy.scope_ids) if of_some else None
+
+
+def _line(value: Value, bound: Bound, symbols: frozenset[str] | None, limits: Sequence[Placed]) -> Line:
+    ordered = sorted((limit for _, limit in limits), key=_looseness)
+    binding = next((limit for limit in ordered if limit.blocking), None)
+    return Line(value, bound, symbols, ordered[0], binding, tuple(limits))
+
+
+def _looseness(limit: Limit) -> tuple[Decimal, bool]:
+    return -limit.threshold if limit.bound is Bound.FLOOR else limit.threshold, limit.inclusive

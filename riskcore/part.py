@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from operator import mul, sub
+from operator import sub
 from typing import Protocol
 
 from riskcore.compiled import CompiledBook
@@ -60,6 +60,8 @@ class AccountPart:
         With value at risk.
     """
 
+    __slots__ = ("_book", "_now_us", "_subjects", "_totals", "_valued", "exchanges", "symbols", "whole")
+
     def __init__(self, valued: Valued, book: CompiledBook, now_us: int, *, tail: bool) -> None:
         self._valued, self._book, self._now_us = valued, book, now_us
         held = valued.held
@@ -84,13 +86,12 @@ class AccountPart:
 
     def worst(self, figure: Value, places: Sequence[int]) -> int:
         figures = self._losses() if figure is position_loss else self._totals
-        return max(places, key=figures.__getitem__)
+        return figures.index(max(figures)) if len(places) == len(figures) else max(places, key=figures.__getitem__)
 
     def _losses(self) -> list[Decimal]:
         """Return what each leg has lost as a fraction of its entry value, as `metrics.position_loss` does."""
-        held = self._valued.held
-        costs = list(map(mul, held.quantities, held.entry_prices))
-        lost = map(sub, costs, map(mul, held.quantities, self._valued.marks))
+        costs = self._valued.held.costs
+        lost = map(sub, costs, self._valued.values)
         return [loss / abs(cost) if loss > ZERO and cost else ZERO for loss, cost in zip(lost, costs, strict=True)]
 
     def on(self, exchange: str, *, tail: bool) -> AccountPart:

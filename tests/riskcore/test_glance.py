@@ -113,6 +113,24 @@ def test_a_broken_limit_is_a_reading_with_its_figure() -> None:
     assert (found.level, found.score) == (RiskLevel.CRITICAL, D(100))
 
 
+@pytest.mark.parametrize("metric", ["gross_exposure", "position_value"])
+def test_of_two_limits_on_a_figure_one_may_hold(metric: str) -> None:
+    limits = policy(metric, "<=", 500_000, id="wide"), soft(metric, "<=", 400_000, id="tight")
+    found = look(position(9), under=compiled(*limits))
+    assert (found.score, [name for name, _, _ in broken(found)]) == (D(90), ["tight"])
+
+
+def test_of_two_limits_with_one_bound_the_one_that_excludes_it_is_tighter() -> None:
+    limits = policy("gross_exposure", "<=", 450_000, id="at most"), policy("gross_exposure", "<", 450_000, id="below")
+    assert [name for name, _, _ in broken(look(position(9), under=compiled(*limits)))] == ["below"]
+
+
+def test_what_must_be_equal_or_must_not_has_no_tighter_one() -> None:
+    limits = policy("open_positions", "==", 1, id="one"), policy("open_positions", "==", 2, id="two")
+    other = policy("open_positions", "!=", 1, id="not one")
+    assert [name for name, _, _ in broken(look(position(9), under=compiled(*limits, other)))] == ["two", "not one"]
+
+
 def test_what_is_not_defined_breaks_every_limit_on_it() -> None:
     limits = (policy("leverage", "<=", 10, id="one"), policy("leverage", "<=", 20, id="two"))
     found = look(position(1), under=compiled(*limits, policy("net_exposure", "<=", 10**9)), equity=0)
