@@ -40,7 +40,7 @@ def record_stop(note: StopNote, accounts: Sequence[AccountThen] = ()) -> bool:
     _complete(row, note)
     if accounts:
         record_accounts(note.id, accounts)
-        _add(row, note.engaged_at_us or note.asked_at_us, Event.RECORDED, f"{len(accounts)} accounts as they were")
+        _add(row, note.engaged_at_us or note.asked_at_us, Event.RECORDED, f"{_counted(len(accounts))} at that moment")
     if created:
         record(
             actor=note.actor,
@@ -211,6 +211,10 @@ def add_step(
         row.residuals = row.residuals if residuals is None else list(residuals)
         row.save(by_service=True)
     return _add(row, microseconds(at) if at is not None else now_us(store()), what, detail)
+
+
+def _counted(accounts: int) -> str:
+    return "1 account as it was" if accounts == 1 else f"{accounts:,} accounts as they were"
 
 
 def _add(row: EmergencyStop, at_us: int, what: str, detail: str) -> StopStep:

@@ -56,6 +56,7 @@ _STOP = _sent(
         "state": {**_STATE, "default": "HALTED"},
         "unwind": {"type": "boolean", "default": False, "description": "Close positions as well."},
         "force": {"type": "boolean", "default": False, "description": "Taken and of no effect: no stop is refused."},
+        "drill": {"type": "boolean", "default": False, "description": "Recorded as a drill; in force like any other."},
     },
     ["reason", "triggered_by"],
 )
@@ -144,7 +145,7 @@ _IN_FORCE = _answered(
         "stop_id": {"type": "string"},
         "scope": _SCOPE,
         "state": _STATE,
-        "unwind": _or_null({"type": "boolean"}),
+        "unwind": {"type": "boolean"},
         "engaged_at": _or_null(_TIME),
         "status": _or_null(_STATUS),
         "given_up": _or_null(_GIVEN_UP),

@@ -86,6 +86,7 @@ class TestStop:
             ({**BODY, "state": "ACTIVE"}, "state"),
             ({**BODY, "state": "ASLEEP"}, "state"),
             ({**BODY, "unwind": "yes"}, "unwind"),
+            ({**BODY, "drill": "yes"}, "drill"),
             ({**BODY, "force": 1}, "force"),
             ({**BODY, "scope": "global"}, "scope"),
             ({**BODY, "scope": {"id": "desk-1"}}, "scope.type"),

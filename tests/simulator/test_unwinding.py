@@ -6,6 +6,7 @@ Every part is a process of its own, on a Redis, a PostgreSQL and a NATS of their
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -158,3 +159,17 @@ async def test_while_nats_is_away_it_says_so_and_goes_on_when_it_is_back(house):
         await until(house, stop_id, is_completed)
         assert not peer.oms.held(ALL)
     re_enable(house, stop_id)
+
+
+async def test_a_drill_tells_how_long_everything_took(house):
+    async with trading(house) as peer:
+        who = ("--account", ACCOUNTS[0], "--triggered-by", "alice", "--authorized-by", "bob")
+        where = ("--url", f"http://127.0.0.1:{house.web.port}", "--key", house.key, "--unwind", "--json")
+        content = await asyncio.to_thread(house.installation.manage, "drill", *who, *where)
+        report = json.loads(content)
+        assert report["problem"] == ""
+        assert not [held for held in peer.oms.held(ALL) if held[0] == ACCOUNTS[0]]
+    told = [step["what"] for step in report["steps"]]
+    expected = ("asked", "in_force", "cancelled", "unwinding", "flat", "completed", "re-enabled", "trades again")
+    assert [each for each in told if each in expected] == list(expected)
+    assert house.story(report["stop_id"])["trigger"] == "drill"
