@@ -84,7 +84,8 @@ def ready(system: Production) -> str:
 
 def until_watched(system: Production) -> None:
     feed(system.wsgi)
-    wait_for(lambda: ready(system) == "up", what="a look at the accounts")
+    until_looked(system, times=2)
+    assert ready(system) == "up"
     wait_for(lambda: not firing(system), what="the end of the alert")
 
 
@@ -99,11 +100,17 @@ def silences(system: Production) -> int:
     return int(count)
 
 
-def token(system: Production) -> str:
-    """Return under which token the accounts were looked at last."""
+def last_look(system: Production) -> str:
+    """Return what the last look at the accounts has left: its token, what it made of the firm, and when."""
     with system.redis.connect() as redis:
-        found: Any = redis.get("risk:{L0}:signal")
-        return str(found).partition("\n")[0]
+        return str(redis.get("risk:{L0}:signal"))
+
+
+def until_looked(system: Production, *, times: int) -> None:
+    """Wait until the accounts were looked at so many times more."""
+    for _ in range(times):
+        before = last_look(system)
+        wait_for(lambda before=before: last_look(system) != before, seconds=40, what="a look")  # type: ignore[misc]
 
 
 def looking(system: Production, within_s: float = 15) -> int:
@@ -170,8 +177,7 @@ def test_a_stop_is_engaged_once(cast: Cast) -> None:
     feed(system.wsgi, "falling", equity="70000")
     stopped = "SELECT id FROM emergency_emergencystop WHERE scope_id = 'falling'"
     wait_for(lambda: system.rows(stopped), what="the stop")
-    looks = {token(system)}
-    wait_for(lambda: looks.add(token(system)) or len(looks) > 4, what="five more looks")
+    until_looked(system, times=5)
     assert len(system.rows(stopped)) == 1
     asked = "SELECT count(*) FROM emergency_stopstep WHERE what = 'asked_again'"
     assert system.rows(asked) == [(0,)]
@@ -205,14 +211,12 @@ def test_a_worker_that_freezes_while_it_looks_is_replaced_and_does_nothing_twice
     before, silent_before = len(episodes(system)), silences(system)
     frozen = freeze_one_that_looks(cast)
     try:
-        own = token(system)
-        wait_for(lambda: token(system) != own, what="another that looks")
+        until_looked(system, times=1)
         feed(system.wsgi)
         wait_for(lambda: all(row[3] for row in episodes(system)), what="the end of it")
     finally:
         frozen.process.send_signal(signal.SIGCONT)
-    seen = {token(system)}
-    wait_for(lambda: seen.add(token(system)) or len(seen) > 4, what="looks after it woke")
+    until_looked(system, times=5)
     assert len(episodes(system)) == before
     assert all(row[3] for row in episodes(system))
     assert silences(system) == silent_before, "nobody took over in time"
