@@ -38,6 +38,22 @@ def wait_for(look: Callable[[], T], *, seconds: float = 20.0, what: str = "it") 
         time.sleep(0.02)
 
 
+def until_approved(ask: Callable[[], httpx.Response], *, what: str) -> None:
+    """Ask until an order is approved; where none is, what was answered last is told."""
+    last = "none"
+
+    def approved() -> bool:
+        nonlocal last
+        answer = ask()
+        last = f"{answer.status_code} {answer.text}"
+        return bool(answer.json().get("approved"))
+
+    try:
+        wait_for(approved, what=f"an approval by {what}")
+    except AssertionError as error:
+        raise AssertionError(f"{error}; the last answer was {last}") from None
+
+
 def free_port() -> int:
     held = PortReservation()
     held.release()

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.installation import ROOT, Client, Production, production, wait_for
+from tests.e2e.installation import ROOT, Client, Production, production, until_approved, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
@@ -37,7 +37,7 @@ def system(running: Production) -> Production:
     """The installation, on which orders are approved."""
     wait_for(lambda: feed(running.wsgi), what="the first report")
     for door in DOORS:
-        wait_for(lambda door=door: ask(getattr(running, door)).json().get("approved"), what=door)  # type: ignore[misc]
+        until_approved(lambda door=door: ask(getattr(running, door)), what=door)  # type: ignore[misc]
     return running
 
 
@@ -112,7 +112,7 @@ def test_a_change_of_a_limit_is_live_on_the_next_order_at_both_doors(system):
         python(system, CHANGE_LIMIT.format(threshold="1000000"))
     for door in DOORS:
         # The monitor may have seen a firm far over its limits, and says otherwise with its next look.
-        wait_for(lambda door=door: ask(getattr(system, door)).json()["approved"], what=door)  # type: ignore[misc]
+        until_approved(lambda door=door: ask(getattr(system, door)), what=door)  # type: ignore[misc]
 
 
 def test_decisions_are_in_the_database_within_seconds(system):
@@ -158,7 +158,7 @@ def test_without_redis_every_order_is_blocked_and_trading_goes_on_when_it_is_bac
         system.redis.start()
     wait_for(lambda: feed(system.wsgi), what="the first report")
     for door in DOORS:
-        wait_for(lambda door=door: ask(getattr(system, door)).json()["approved"], what=door)  # type: ignore[misc]
+        until_approved(lambda door=door: ask(getattr(system, door)), what=door)  # type: ignore[misc]
     assert ask(system.wsgi, order_id).headers["idempotency-replayed"] == "true"
 
 
@@ -171,7 +171,7 @@ def test_a_redis_that_comes_back_empty_is_restored_before_the_first_approval(sys
     assert answers
     assert {(answer.status_code, answer.json()["approved"]) for answer in answers} == {(503, False)}
     wait_for(lambda: feed(system.wsgi), what="the first report")
-    wait_for(lambda: ask(system.asgi).json()["approved"], what="an approval")
+    until_approved(lambda: ask(system.asgi), what="asgi")
     found = system.wsgi.get("/risk/reservations", params={"account_id": "desk"}).json()["results"]
     assert held["id"] in [one["id"] for one in found]
     assert ask(system.asgi, order_id, reservation_ttl="600").json()["reservation"] == held

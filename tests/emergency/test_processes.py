@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.installation import Client, Production, production, wait_for
+from tests.e2e.installation import Client, Production, production, until_approved, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
@@ -29,7 +29,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
 @pytest.fixture
 def system(running: Production) -> Iterator[Production]:
     """The installation, on which orders are approved; what is stopped is re-enabled afterwards."""
-    until_approved(running)
+    until_all_approve(running)
     yield running
     for scope in [each["scope"] for each in running.wsgi.get(STOP).json()["results"]]:
         re_enable(running.wsgi, scope=scope)
@@ -52,9 +52,9 @@ def ask_at(system: Production, door: str) -> httpx.Response:
     return client.check(next(_ids), account_id="desk")
 
 
-def until_approved(system: Production) -> None:
+def until_all_approve(system: Production) -> None:
     for door in DOORS:
-        wait_for(lambda door=door: ask_at(system, door).json().get("approved"), what=door)  # type: ignore[misc]
+        until_approved(lambda door=door: ask_at(system, door), what=door)  # type: ignore[misc]
 
 
 def stop(system: Production) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def test_it_stays_stopped_until_somebody_re_enables_it(system, break_it):
     assert [each["stop_id"] for each in system.wsgi.get(STOP).json()["results"]] == [engaged["stop_id"]]
     done = wait_for(lambda: _done(re_enable(system.wsgi, stop_id=engaged["stop_id"])), what="the re-enabling")
     assert done["live"]
-    until_approved(system)
+    until_all_approve(system)
 
 
 def _done(answer: httpx.Response) -> dict[str, Any]:
