@@ -70,6 +70,22 @@ class StopEngaged(Event, frozen=True, kw_only=True, tag_field="event", tag="stop
     engaged_at: datetime
 
 
+class StopProgressed(Event, frozen=True, kw_only=True, tag_field="event", tag="stop_progressed"):
+    """What an emergency stop asked of the OMS has come a stage further, or is asked no more.
+
+    `residuals`: in how many accounts something is left.
+    """
+
+    subject: ClassVar[str] = "risk.emergency"
+
+    stop_id: str
+    status: str
+    given_up: bool
+    orders_canceled: int
+    positions_closed: int
+    residuals: int
+
+
 class StopLifted(Event, frozen=True, kw_only=True, tag_field="event", tag="stop_lifted"):
     """An emergency stop was lifted. Others that are in force stay so."""
 

@@ -49,8 +49,13 @@ class Seen(Struct, frozen=True, kw_only=True):
         )
 
     def open_orders(self, stop: StopNote) -> int:
-        """Return how many open orders the ledger has there, also of other strategies and such that have run out."""
-        opened = () if self.ledger is None else self.ledger.open.values()
+        """Return how many open orders the ledger has there, also of other strategies and such that have run out.
+
+        Where it cannot be read there may be some.
+        """
+        if self.ledger is None:
+            return 1
+        opened = self.ledger.open.values()
         return sum(each.buy_count + each.sell_count for each in opened if is_within(stop, each.symbol, each.exchange))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from uuid import UUID, uuid5
 
+from bus.events import StopProgressed
 from emergency.notes import StepNote, StopNote
 from emergency.words import Command, Event, Status
 from emergency.work import AccountWork, PatienceNote, UnwindNote
@@ -39,6 +40,19 @@ def ended_step(work: UnwindNote, at_us: int) -> StepNote:
     left = len(work.residuals)
     detail = f"Lifted before it was completed: {left} residuals. The OMS is asked no more."
     return step(work.stop_id, Event.ENDED, Event.ENDED, detail, at_us)
+
+
+def progressed(work: UnwindNote, *, given_up: bool) -> StopProgressed:
+    """Return what is published of how far a stop has come."""
+    errands = [account.errand(command) for account in work.accounts.values() for command in Command]
+    return StopProgressed(
+        stop_id=work.stop_id,
+        status=work.status.value,
+        given_up=given_up,
+        orders_canceled=sum(errand.orders_canceled for errand in errands),
+        positions_closed=sum(errand.positions_closed for errand in errands),
+        residuals=len(work.residuals),
+    )
 
 
 def _of_accounts(before: UnwindNote, after: UnwindNote) -> Iterator[tuple[str, str, str]]:

@@ -12,8 +12,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import TypeAlias
@@ -22,15 +21,17 @@ import msgspec
 from django.db import Error as DatabaseError
 
 from bus.asking import Unanswered
+from bus.publish import publish
 from emergency.answers import Unreadable, read_answer, request
+from emergency.cases import Case, Noted, Pace, cases_of, fold, join
 from emergency.flags import now_us
-from emergency.holdings import Seen, concerned, look, orders_from_before
-from emergency.notes import Note, StopNote, decode, encode
+from emergency.holdings import Seen, look, orders_from_before
+from emergency.notes import Note, decode, encode
 from emergency.records import record_notes
-from emergency.timeline import ended_step, patience_step, steps
-from emergency.unwinding import MOST_RESIDUALS, heard, joined, judged, wanted
+from emergency.timeline import ended_step, patience_step, progressed, steps
+from emergency.unwinding import MOST_RESIDUALS, judged, wanted
 from emergency.words import Command, Status
-from emergency.work import PatienceNote, Progress, ProgressNote, UnwindNote
+from emergency.work import PatienceNote, Progress, UnwindNote
 from riskcore.book import Parameters, decode_book
 from riskcore.ports import Control, StopScope
 from state.store import Store
@@ -44,17 +45,12 @@ _HOLDER = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 # How long the OMS has to answer, well within the lease.
 ASK_S = 1.5
 
-# Between two requests of one command on one account: longer each time that nothing has changed.
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 5.0
-
 # Cancelling, and then closing, without waiting for the next time.
 _ROUNDS = 2
 
 # Who gives up where no person does.
 NOBODY = "riskportal"
 
-# Stop, account and command.
-_Key: TypeAlias = tuple[str, str, Command]
 Ask: TypeAlias = Callable[[Sequence[tuple[str, bytes]]], list[bytes | Unanswered]]
 
 
@@ -67,64 +63,6 @@ class Outcome(StrEnum):
     ELSEWHERE = "elsewhere"
     RECOVERING = "recovering"
     TOO_LATE = "too_late"
-
-
-class _Noted:
-    """What is noted in the live state, by kind."""
-
-    def __init__(self, notes: Iterable[Note]) -> None:
-        self.stops: dict[str, StopNote] = {}
-        self.works: dict[str, UnwindNote] = {}
-        self.patience: dict[str, PatienceNote] = {}
-        self.progress: list[ProgressNote] = []
-        for note in notes:
-            match note:
-                case StopNote():
-                    self.stops[note.id] = note
-                case UnwindNote():
-                    self.works[note.stop_id] = note
-                case PatienceNote():
-                    self.patience[note.stop_id] = note
-                case ProgressNote():
-                    self.progress.append(note)
-                case _:
-                    pass
-
-
-@dataclass
-class _Case:
-    """A stop that is seen through: how far it was, and how far it is."""
-
-    stop: StopNote
-    before: UnwindNote
-    work: UnwindNote
-    is_new: bool
-    patience: PatienceNote | None
-
-    def hear(self, answers: Iterable[tuple[str, Command, Progress | str]], at_us: int) -> None:
-        self.work = heard(self.work, answers, at_us)
-
-
-class _Pace:
-    """When what may be asked again: at once where something has changed, else after longer and longer pauses."""
-
-    def __init__(self, clock_s: Callable[[], float]) -> None:
-        self._clock_s = clock_s
-        self._next: dict[_Key, tuple[float, float]] = {}
-
-    def is_due(self, key: _Key) -> bool:
-        due_s, _ = self._next.get(key, (0.0, 0.0))
-        return self._clock_s() >= due_s
-
-    def asked(self, key: _Key, *, changed: bool) -> None:
-        _, before_s = self._next.get(key, (0.0, 0.0))
-        pause_s = FIRST_PAUSE_S if changed or not before_s else min(2 * before_s, LONGEST_PAUSE_S)
-        self._next[key] = (self._clock_s() + pause_s, pause_s)
-
-    def keep(self, stop_ids: Iterable[str]) -> None:
-        """Forget all other stops."""
-        kept = set(stop_ids)
-        self._next = {key: value for key, value in self._next.items() if key[0] in kept}
 
 
 class Unwinder:
@@ -153,7 +91,7 @@ class Unwinder:
     ) -> None:
         self._store, self._ask, self._timeout, self._holder = store, ask, timeout, holder
         self._running = threading.Lock()
-        self._pace = _Pace(clock_s)
+        self._pace = Pace(clock_s)
         self._parameters: tuple[int, Parameters | None] = (0, None)
 
     def advance(self) -> Outcome:
@@ -173,29 +111,28 @@ class Unwinder:
         control = self._store.control()
         if control is None:
             return Outcome.RECOVERING
-        noted = _Noted(decode(self._store.stop_notes()))
+        noted = Noted(decode(self._store.stop_notes()))
         at_us = now_us(self._store)
         self._end_lifted(noted, control, at_us)
-        cases = _cases(noted, control, at_us)
+        cases = cases_of(noted, control, at_us)
         self._pace.keep(case.stop.id for case in cases)
         if not cases:
             self._store.drop_stop_notes(*(note.name for note in noted.progress))
             return Outcome.NOTHING_TO_DO
         seen = self._look(cases, control)
-        _join(cases, seen)
-        _fold(cases, noted.progress, at_us)
+        join(cases, seen)
+        fold(cases, noted.progress, at_us)
         for _ in range(_ROUNDS):
             if not self._ask_what_is_due(cases, seen):
                 break
             if self._hold() != token:
                 return Outcome.TOO_LATE
-        for case in cases:
-            self._write(case, seen)
+        self._write(cases, seen)
         self._store.drop_stop_notes(*(note.name for note in noted.progress))
         return Outcome.WENT_ON
 
     # ---------------------------------------------------------------------------------------------- looking
-    def _look(self, cases: Sequence[_Case], control: Control) -> dict[str, Seen]:
+    def _look(self, cases: Sequence[Case], control: Control) -> dict[str, Seen]:
         """Return the accounts that any of the stops may be about, and those that one was about before."""
         wanted_ids = {account_id for case in cases for account_id in case.work.accounts}
         wanted_ids |= {case.stop.scope_id for case in cases if case.stop.scope is StopScope.ACCOUNT}
@@ -215,47 +152,63 @@ class Unwinder:
         return self._parameters[1]
 
     # ----------------------------------------------------------------------------------------------- asking
-    def _ask_what_is_due(self, cases: Sequence[_Case], seen: Mapping[str, Seen]) -> bool:
+    def _ask_what_is_due(self, cases: Sequence[Case], seen: Mapping[str, Seen]) -> bool:
         """Ask for whatever it is time for, all at once, and take in the answers; return whether there was anything."""
+        at_us = now_us(self._store)
         due = [
             (case, account_id, command)
             for case in cases
-            for account_id, command in wanted(case.stop, case.work, seen)
+            for account_id, command in wanted(case.stop, case.work, seen, at_us)
             if self._pace.is_due((case.stop.id, account_id, command))
         ]
         if not due:
             return False
         answers = self._ask([request(case.stop, account_id, command) for case, account_id, command in due])
+        heard: dict[str, list[tuple[str, Command, Progress | str]]] = {}
+        for (case, account_id, command), answer in zip(due, answers, strict=True):
+            found = _read(answer, case.stop.id, account_id, command)
+            heard.setdefault(case.stop.id, []).append((account_id, command, found))
         at_us = now_us(self._store)
         for case in cases:
-            mine = [
-                (account_id, command, _read(answer, case.stop.id, account_id, command))
-                for (of, account_id, command), answer in zip(due, answers, strict=True)
-                if of is case
-            ]
-            before = case.work.accounts
-            case.hear(mine, at_us)
-            for account_id, command, _ in mine:
-                changed = before[account_id] != case.work.accounts[account_id]
-                self._pace.asked((case.stop.id, account_id, command), changed=changed)
+            self._hear(case, heard.get(case.stop.id, []), at_us)
         return True
 
-    # ---------------------------------------------------------------------------------------------- writing
-    def _write(self, case: _Case, seen: Mapping[str, Seen]) -> None:
-        """Note how far a stop is, the steps first: they have names, so that whoever does this again tells no news."""
-        at_us = now_us(self._store)
-        work = judged(case.stop, case.work, seen, {})
-        if work.status is Status.COMPLETED:
-            work = judged(case.stop, case.work, seen, self._open_orders(case, seen, at_us))
-        patience = self._out_of_patience(work, case.patience, at_us)
-        if work == case.before and not case.is_new and patience is None:
-            return
-        notes: list[Note] = [*steps(case.stop, case.before, work, at_us)]
-        if patience is not None:
-            notes += [patience_step(patience), patience]
-        self._note([*notes, work])
+    def _hear(self, case: Case, answers: Sequence[tuple[str, Command, Progress | str]], at_us: int) -> None:
+        before = case.work.accounts
+        case.hear(answers, at_us)
+        for account_id, command, _ in answers:
+            changed = before[account_id] != case.work.accounts[account_id]
+            self._pace.asked((case.stop.id, account_id, command), changed=changed)
 
-    def _open_orders(self, case: _Case, seen: Mapping[str, Seen], at_us: int) -> dict[str, int]:
+    # ---------------------------------------------------------------------------------------------- writing
+    def _write(self, cases: Sequence[Case], seen: Mapping[str, Seen]) -> None:
+        """Note how far stops are, the steps first: they have names, so that whoever does this again tells no news."""
+        at_us = now_us(self._store)
+        told: list[Note] = []
+        works: list[Note] = []
+        events = []
+        for case in cases:
+            work = self._judge(case, seen, at_us)
+            patience = self._out_of_patience(work, case.patience, at_us)
+            told += steps(case.stop, case.before, work, at_us)
+            if patience is not None:
+                told += [patience_step(patience), patience]
+            if work != case.before or case.is_new:
+                works.append(work)
+            if work.status is not case.before.status or patience is not None:
+                events.append(progressed(work, given_up=patience is not None))
+        self._note([*told, *works])
+        for event in events:
+            publish(event)
+
+    def _judge(self, case: Case, seen: Mapping[str, Seen], at_us: int) -> UnwindNote:
+        """Return how far a stop is; orders from before it are looked for once nothing else is left."""
+        work = judged(case.stop, case.work, seen, {})
+        if work.status is not Status.COMPLETED:
+            return work
+        return judged(case.stop, case.work, seen, self._open_orders(case, seen, at_us))
+
+    def _open_orders(self, case: Case, seen: Mapping[str, Seen], at_us: int) -> dict[str, int]:
         """Return by account how many orders from before the stop are still counted, where there are any."""
         found: dict[str, int] = {}
         for account_id in case.work.accounts:
@@ -275,6 +228,8 @@ class Unwinder:
 
     def _note(self, notes: Sequence[Note]) -> None:
         """Keep notes in the live state, and what the database takes of them there."""
+        if not notes:
+            return
         self._store.put_stop_notes({note.name: encode(note) for note in notes})
         try:
             done = record_notes(notes)
@@ -283,7 +238,7 @@ class Unwinder:
         else:
             self._store.drop_stop_notes(*done)
 
-    def _end_lifted(self, noted: _Noted, control: Control, at_us: int) -> None:
+    def _end_lifted(self, noted: Noted, control: Control, at_us: int) -> None:
         """Leave off stops that were lifted; one that is only missing is put back by others, and has its note."""
         known = {stop.id for stop in control.stops} | noted.stops.keys()
         works = [note for stop_id, note in noted.works.items() if stop_id not in known]
@@ -298,39 +253,6 @@ class Unwinder:
             self._note(cut_short)
         over: list[Note] = [*works, *patience.values()]
         self._store.drop_stop_notes(*(note.name for note in over))
-
-
-def _cases(noted: _Noted, control: Control, at_us: int) -> list[_Case]:
-    """Return the stops in force for which there is something to do."""
-    found = []
-    for flag in control.stops:
-        stop, patience = noted.stops.get(flag.id), noted.patience.get(flag.id)
-        if stop is None or (patience is not None and patience.given_up):
-            continue
-        known = noted.works.get(stop.id)
-        work = known or UnwindNote(stop_id=stop.id, begun_us=at_us)
-        if work.status is not Status.COMPLETED:
-            found.append(_Case(stop, work, work, known is None, patience))
-    return found
-
-
-def _join(cases: Iterable[_Case], seen: Mapping[str, Seen]) -> None:
-    for case in cases:
-        case.work = joined(case.work, concerned(case.stop, seen))
-
-
-def _fold(cases: Iterable[_Case], progress: Iterable[ProgressNote], at_us: int) -> None:
-    """Take in what the OMS said by itself."""
-    by_stop = {case.stop.id: case for case in cases}
-    for note in progress:
-        case = by_stop.get(note.stop_id)
-        account = None if case is None else case.work.accounts.get(note.account_id)
-        if case is None or account is None:
-            continue
-        # Who does not say of which command it is means the last one.
-        command = note.command or (Command.CANCEL_ALL if account.close is None else Command.CLOSE_ALL)
-        if command is Command.CANCEL_ALL or account.close is not None:
-            case.hear([(note.account_id, command, note.progress)], at_us)
 
 
 def _read(answer: bytes | Unanswered, stop_id: str, account_id: str, command: Command) -> Progress | str:

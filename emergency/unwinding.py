@@ -21,6 +21,9 @@ _RANK = {status: rank for rank, status in enumerate(Status)}
 # As many are shown one by one.
 MOST_RESIDUALS = 100
 
+# For so long positions wait for their account's orders to be cancelled, by an OMS that answers.
+_CLOSING_WAITS_US = 10_000_000
+
 _WAITS = "it was not asked yet"
 _DISAGREES = "the OMS says that nothing is left, riskportal still sees positions"
 _UNTOLD = "nothing was reported since its orders were cancelled"
@@ -32,12 +35,18 @@ def joined(work: UnwindNote, account_ids: Iterable[str]) -> UnwindNote:
     return replace(work, accounts={**work.accounts, **new}) if new else work
 
 
-def wanted(stop: StopNote, work: UnwindNote, seen: Mapping[str, Seen]) -> Iterator[tuple[str, Command]]:
-    """Yield what is to be asked of the OMS. Closing an account does not wait for the orders of others."""
+def wanted(stop: StopNote, work: UnwindNote, seen: Mapping[str, Seen], now_us: int) -> Iterator[tuple[str, Command]]:
+    """Yield what is to be asked of the OMS. Closing an account does not wait for the orders of others.
+
+    Nor, after a while, for an order of its own that cannot be cancelled.
+    """
+    is_late = now_us - work.begun_us >= _CLOSING_WAITS_US
     for account_id, account in work.accounts.items():
         if not account.cancel.done_us:
             yield account_id, Command.CANCEL_ALL
-        elif stop.unwind and _may_hold(stop, account, seen.get(account_id)):
+        is_heard = account.cancel.remaining is not None
+        may_close = account.cancel.done_us or (is_late and is_heard)
+        if stop.unwind and may_close and _may_hold(stop, account, seen.get(account_id)):
             yield account_id, Command.CLOSE_ALL
 
 

@@ -55,4 +55,5 @@ def published(monkeypatch) -> list[object]:
     found: list[object] = []
     monkeypatch.setattr("emergency.services.publish", found.append)
     monkeypatch.setattr("emergency.lifting.publish", found.append)
+    monkeypatch.setattr("emergency.unwind.publish", found.append)
     return found

@@ -7,9 +7,11 @@ from datetime import timedelta
 import pytest
 
 from bus.asking import Unanswered
+from bus.events import StopProgressed
+from emergency.cases import LONGEST_PAUSE_S
 from emergency.notes import decode
 from emergency.services import Engaged
-from emergency.unwind import LONGEST_PAUSE_S, Outcome, Unwinder
+from emergency.unwind import Outcome, Unwinder
 from emergency.words import Command, Status
 from emergency.work import UnwindNote
 from policies.services import do_create_account
@@ -232,3 +234,17 @@ class TestSeenThrough:
         desk.advance()
         assert (row(first).status, row(second).status) == (Status.COMPLETED, Status.COMPLETED)
         assert len(desk.oms.asked) == len(ACCOUNTS) + 1
+
+    def test_each_stage_is_published(self, desk, published):
+        desk.world.feed(long(), account_id="desk-2")
+        desk.oms.positions["desk-2"] = 1
+        engaged = engage(unwind=True)
+        desk.advance()
+        desk.world.feed()
+        desk.advance()
+        told = [each for each in published if isinstance(each, StopProgressed)]
+        assert [(each.stop_id, each.status) for each in told] == [
+            (engaged.stop_id, "unwinding"),
+            (engaged.stop_id, "completed"),
+        ]
+        assert (told[-1].orders_canceled, told[-1].positions_closed, told[-1].residuals) == (10, 1, 0)

@@ -13,11 +13,12 @@ import pytest
 from django.db import connections
 
 from bus.asking import Unanswered
+from emergency.cases import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from emergency.keeping import keep
 from emergency.models import EmergencyStop
 from emergency.notes import encode
 from emergency.progress import take_progress
-from emergency.unwind import FIRST_PAUSE_S, LEASE, LONGEST_PAUSE_S, Ask, Outcome
+from emergency.unwind import LEASE, Ask, Outcome
 from emergency.words import Command, Status
 from emergency.work import Progress, ProgressNote
 from riskportal.restore import restore_if_empty

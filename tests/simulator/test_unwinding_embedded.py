@@ -27,6 +27,7 @@ def test_it_ends_flat(tmp_path):
                 return dict(shown) if shown["status"] == "completed" else None
 
             shown = wait_for(completed, seconds=60.0, what="the end of the unwinding")
+            assert shown is not None
             assert shown["residuals"] == []
             assert shown["progress"]["positions_closed"] > 0
             assert client.get("/risk/portfolio").json()["positions"] == []
