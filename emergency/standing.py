@@ -11,18 +11,9 @@ from msgspec import Struct
 from emergency.flags import now_us
 from emergency.models import EmergencyStop
 from emergency.notes import decode
-from emergency.words import Command, Status
+from emergency.words import Status
 from emergency.work import PatienceNote, UnwindNote
 from state.store import Store
-
-
-class Progress(Struct, frozen=True, kw_only=True):
-    """Sums over accounts. `accounts` that a stop is about, those of them that are `cancelled`, and what the OMS did."""
-
-    accounts: int
-    cancelled: int
-    orders_canceled: int
-    positions_closed: int
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -60,16 +51,9 @@ def standing_of(row: EmergencyStop) -> Standing:
 
 
 def _standing(note: UnwindNote, given_up: bool) -> Standing:
-    errands = [account.errand(command) for account in note.accounts.values() for command in Command]
-    progress = Progress(
-        accounts=len(note.accounts),
-        cancelled=sum(account.cancel.done_us > 0 for account in note.accounts.values()),
-        orders_canceled=sum(errand.orders_canceled for errand in errands),
-        positions_closed=sum(errand.positions_closed for errand in errands),
-    )
     return Standing(
         status=note.status,
         given_up=given_up,
         residuals=msgspec.to_builtins(note.residuals),
-        progress=msgspec.to_builtins(progress),
+        progress=msgspec.to_builtins(note.sums),
     )

@@ -44,13 +44,13 @@ def ended_step(work: UnwindNote, at_us: int) -> StepNote:
 
 def progressed(work: UnwindNote, *, given_up: bool) -> StopProgressed:
     """Return what is published of how far a stop has come."""
-    errands = [account.errand(command) for account in work.accounts.values() for command in Command]
+    sums = work.sums
     return StopProgressed(
         stop_id=work.stop_id,
         status=work.status.value,
         given_up=given_up,
-        orders_canceled=sum(errand.orders_canceled for errand in errands),
-        positions_closed=sum(errand.positions_closed for errand in errands),
+        orders_canceled=sums.orders_canceled,
+        positions_closed=sums.positions_closed,
         residuals=len(work.residuals),
     )
 

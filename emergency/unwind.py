@@ -194,7 +194,7 @@ class Unwinder:
             if patience is not None:
                 told += [patience_step(patience), patience]
             if work != case.before or case.is_new:
-                works.append(work)
+                works.append(work.kept)
             if work.status is not case.before.status or patience is not None:
                 events.append(progressed(work, given_up=patience is not None))
         self._note([*told, *works])

@@ -74,19 +74,50 @@ class Residual(Struct, frozen=True, kw_only=True):
     rejects: dict[str, int] = {}
 
 
+class Sums(Struct, frozen=True, kw_only=True):
+    """Of the `accounts` that a stop is about those that are `cancelled`, and what the OMS has done in all of them."""
+
+    accounts: int
+    cancelled: int
+    orders_canceled: int
+    positions_closed: int
+
+
 class UnwindNote(Struct, frozen=True, kw_only=True, tag="unwind"):
-    """How far a stop has come. `begun_us`: when somebody first saw to it, on the live state's clock."""
+    """How far a stop has come. `begun_us`: when somebody first saw to it, on the live state's clock.
+
+    Of one that is completed the sums are all that is kept: it may be in force for days, and is read every second.
+    """
 
     stop_id: str
     begun_us: int
     status: Status = Status.BLOCKED
     accounts: Mapping[str, AccountWork] = {}
     residuals: tuple[Residual, ...] = ()
+    completed: Sums | None = None
 
     @property
     def name(self) -> str:
         """Return the name under which it is kept."""
         return f"unwind:{self.stop_id}"
+
+    @property
+    def sums(self) -> Sums:
+        """Return what was done so far."""
+        if self.completed is not None:
+            return self.completed
+        errands = [account.errand(command) for account in self.accounts.values() for command in Command]
+        return Sums(
+            accounts=len(self.accounts),
+            cancelled=sum(account.cancel.done_us > 0 for account in self.accounts.values()),
+            orders_canceled=sum(errand.orders_canceled for errand in errands),
+            positions_closed=sum(errand.positions_closed for errand in errands),
+        )
+
+    @property
+    def kept(self) -> UnwindNote:
+        """Return the note as it is kept."""
+        return replace(self, accounts={}, completed=self.sums) if self.status is Status.COMPLETED else self
 
 
 class PatienceNote(Struct, frozen=True, kw_only=True, tag="patience"):
