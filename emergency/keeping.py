@@ -126,7 +126,7 @@ def _note(stop: Stop, reason: str, at_us: int) -> StopNote:
         reason=reason,
         triggered_by=_NOBODY,
         trigger=Trigger.RECOVERY,
-        unwind=False,
+        unwind=stop.unwind,
         actor=_NOBODY,
         asked_at_us=at_us,
         engaged_at_us=at_us,

@@ -21,6 +21,7 @@ from emergency.progress import take_progress
 from emergency.unwind import LEASE, Ask, Outcome
 from emergency.words import Command, Status
 from emergency.work import Progress, ProgressNote
+from riskcore.ports import Stop
 from riskportal.restore import restore_if_empty
 from state.store import StateUnavailable
 from tests.emergency.test_unwind import CANCEL, CLOSE, Desk, desk
@@ -93,6 +94,20 @@ class TestTheLiveState:
         desk.advance()
         assert row(engaged).status == Status.COMPLETED
         assert set(desk.oms.of(CANCEL)[-len(ACCOUNTS) :]) == set(ACCOUNTS)
+
+    def test_a_note_that_cannot_be_read_is_begun_anew(self, desk):
+        engaged = engage()
+        desk.world.store.put_stop_notes({f"unwind:{engaged.stop_id}": b"?"})
+        desk.advance()
+        assert row(engaged).status == Status.COMPLETED
+
+    def test_a_flag_of_which_nothing_else_is_left_unwinds_as_it_says(self, desk):
+        desk.world.feed(long(), account_id="desk-1")
+        desk.oms.positions["desk-1"] = 1
+        desk.world.store.set_stops([Stop(id="01a1fef2-cf88-7641-9189-bac8ce18d6e9", unwind=True)])
+        keep(desk.world.store)
+        desk.advance()
+        assert desk.oms.of(CLOSE) == ["desk-1"]
 
     def test_before_it_is_restored_nothing_is_taken_for_done(self, desk):
         engaged = engage(unwind=True)
