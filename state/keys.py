@@ -8,6 +8,7 @@ touch them on Redis Cluster. What follows the prefix:
 | `control` | hash | `generation`, `epoch`, `book` (version), `stops` (JSON), `lanes` (count) | until flushed |
 |           |      | `claim`: for how many lanes it is being restored, `COUNT:NAME` | until restored |
 | `signal` | string | fencing token, line feed, `["LEVEL",action,at_us]`: what the monitor made of the firm | for ever |
+| `firm-parts` | hash | name -> token, time (us) and sums (JSON) of a part, one a line; first lane only | for ever |
 | `lease:NAME` | hash | `holder`, `token`, `until` (us): who alone does something; first lane only | for ever |
 | `prices` | hash | symbol -> `"SYM":["price",received_us,sent_us]`, a member of a JSON object | for ever |
 | `bars:START` | hash | symbol -> `open high low close first_us last_us` of a minute; first lane only | 24 hours |
@@ -50,6 +51,7 @@ from riskcore.types import Reservation, position_key
 CONTROL = "control"
 SIGNAL = "signal"
 LEASE = "lease:"
+FIRM_PARTS = "firm-parts"
 PRICES = "prices"
 BARS = "bars:"
 BAR_MINUTES = "bar-minutes"
@@ -92,6 +94,7 @@ def lua_names() -> str:
         "CONTROL": CONTROL,
         "SIGNAL": SIGNAL,
         "LEASE": LEASE,
+        "FIRM_PARTS": FIRM_PARTS,
         "PRICES": PRICES,
         "BARS": BARS,
         "BAR_MINUTES": BAR_MINUTES,

@@ -75,6 +75,7 @@ class MemoryStore:
         self._stops: tuple[Stop, ...] = ()
         self._signal: Signal | None = None
         self._signal_token = 0
+        self._firm_parts: dict[str, tuple[int, int, bytes]] = {}
         self._leases = MemoryLeases(clock)
         self._oms_leases: dict[str, bytes] = {}
         self._notes: dict[str, bytes] = {}
@@ -182,6 +183,18 @@ class MemoryStore:
             self._signal_token = token
             self._signal = Signal(risk_level, action_required, self._clock())
             return True
+
+    def put_firm_part(self, name: str, content: bytes, *, token: int) -> bool:
+        with self._lock:
+            before, _at_us, _content = self._firm_parts.get(name, (0, 0, b""))
+            if token < before:
+                return False
+            self._firm_parts[name] = token, self._clock(), content
+            return True
+
+    def firm_parts(self, *names: str) -> dict[str, tuple[int, bytes]]:
+        with self._lock:
+            return {name: kept[1:] for name, kept in self._firm_parts.items() if not names or name in names}
 
     def hold_lease(self, name: str, holder: str, life_us: int) -> int | None:
         with self._lock:

@@ -136,6 +136,15 @@ def _signal(text: bytes | None) -> Signal | None:
     return None if text is None else _signal_decoder.decode(text[text.index(b"\n") + 1 :])
 
 
+def decode_firm_part(text: bytes) -> tuple[int, bytes]:
+    """Return when a part of the firm was written, in microseconds, and what it comes to."""
+    try:
+        _token, at_us, content = text.split(b"\n", 2)
+        return _whole(at_us), content
+    except _UNREADABLE as error:
+        raise StateUnavailable(f"the live state holds what cannot be read: {error}") from error
+
+
 def _view(
     raw: list[Any], query: AccountQuery, prices: dict[str, Price] | None, all_prices: dict[str, Price]
 ) -> AccountView:

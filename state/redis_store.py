@@ -16,6 +16,7 @@ from state.redis_bars import RedisBars
 from state.redis_changes import RedisChanges
 from state.redis_codec import (
     decode_committed,
+    decode_firm_part,
     decode_loaded,
     decode_prices,
     decode_reservations,
@@ -33,6 +34,7 @@ from state.redis_scripts import (
     JOURNAL_LIFE,
     KEEP_BOOK,
     LOAD,
+    PUT_FIRM_PART,
     PUT_PRICES,
     PUT_SIGNAL,
     RETIRE,
@@ -121,6 +123,12 @@ class RedisStore:
         arguments = (token, risk_level.value, "true" if action_required else "false")
         written = [self._run(PUT_SIGNAL, lane, arguments) for lane in range(self.lanes)]
         return all(written)
+
+    def put_firm_part(self, name: str, content: bytes, *, token: int) -> bool:
+        return bool(self._run(PUT_FIRM_PART, 0, (name, token, content)))
+
+    def firm_parts(self, *names: str) -> dict[str, tuple[int, bytes]]:
+        return {name: decode_firm_part(text) for name, text in self._fields_of(keys.FIRM_PARTS, names).items()}
 
     def hold_lease(self, name: str, holder: str, life_us: int) -> int | None:
         return int(self._run(HOLD_LEASE, 0, (name, holder, life_us))) or None

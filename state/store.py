@@ -133,6 +133,14 @@ class Store(Protocol):
         """Write what the firm's risk is in every lane, and when, unless a later token has; return whether it was."""
         ...
 
+    def put_firm_part(self, name: str, content: bytes, *, token: int) -> bool:
+        """Keep what a part of the firm comes to, and when, unless a later token has; return whether it was."""
+        ...
+
+    def firm_parts(self, *names: str) -> dict[str, tuple[int, bytes]]:
+        """Return the parts of the firm, each with the moment it was kept: those named that are there, or else all."""
+        ...
+
     def hold_lease(self, name: str, holder: str, life_us: int) -> int | None:
         """Take or renew the lease of something that one alone may do; None where another holds it.
 

@@ -54,6 +54,36 @@ class TestSignal:
             redis_store.load(Load(accounts=(query("A"),)))
 
 
+class TestFirmParts:
+    def test_before_the_first_there_is_none(self, store):
+        assert store.firm_parts() == {}
+        assert store.firm_parts("1/2") == {}
+
+    def test_a_part_is_kept_with_the_time_it_was_written(self, store):
+        restored(store)
+        before = store.load(Load(accounts=())).now_us
+        assert store.put_firm_part("1/2", b'{"a":\n1}', token=1)
+        ((at_us, content),) = store.firm_parts("1/2", "0/2").values()
+        assert content == b'{"a":\n1}'
+        assert before <= at_us <= store.load(Load(accounts=())).now_us
+
+    def test_each_part_has_its_own_token(self, store):
+        assert store.put_firm_part("0/2", b"one", token=8)
+        assert store.put_firm_part("1/2", b"other", token=3)
+        assert not store.put_firm_part("0/2", b"late", token=7)
+        assert store.put_firm_part("0/2", b"again", token=8)
+        assert {name: content for name, (_, content) in store.firm_parts().items()} == {
+            "0/2": b"again",
+            "1/2": b"other",
+        }
+
+    def test_one_that_cannot_be_read_is_said_so(self, redis_store, clean_redis):
+        with redis.Redis.from_url(clean_redis) as client:
+            client.hset("risk:{L0}:firm-parts", "0/2", "nonsense")
+        with pytest.raises(StateUnavailable, match="cannot be read"):
+            redis_store.firm_parts()
+
+
 class TestLease:
     def test_one_holds_it_and_renews_it_under_the_same_token(self, store):
         token = store.hold_lease("tick", "one", MINUTE_US)
