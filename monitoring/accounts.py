@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from monitoring.garbage import held_back
 from monitoring.metrics import STAGES
+from monitoring.shards import EVERYTHING, Shard
 from riskcore.compiled import CompiledBook
 from riskcore.decimals import EXACT
 from riskcore.firm import FIRM
@@ -52,16 +53,18 @@ class _Known:
 
 
 class Accounts:
-    """The accounts of a store. Not for several threads at once.
+    """The accounts of a store, or a shard of them. Not for several threads at once.
 
     Parameters
     ----------
     store
         The live state.
+    shard
+        Which accounts.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, shard: Shard = EVERYTHING) -> None:
+        self._store, self._shard = store, shard
         self._known: dict[str, _Known] = {}
         self._generation = ""
         self._under: tuple[CompiledBook, bool] | None = None
@@ -75,7 +78,7 @@ class Accounts:
         with localcontext(EXACT), held_back():
             prices, now_us = self._store.all_prices(), self._store.load(Load(accounts=())).now_us
             limits, feed = self._limits_under(book, now_us), Feed(prices, now_us, book.parameters)
-            known = self._known = {each: self._known.get(each) or _Known() for each in book.accounts}
+            known = self._known
             with STAGES.labels("changed").time():
                 # Worked out as they come: what was just read is at hand, and the store goes on meanwhile.
                 changed = set()
@@ -105,6 +108,8 @@ class Accounts:
         under = book, book.has_old_returns(now_us)
         if self._limits is None or under != self._under:
             self._under, self._limits = under, LimitSets(book)
+            mine = filter(self._shard.has, book.accounts)
+            self._known = {each: self._known.get(each) or _Known() for each in mine}
             for one in self._known.values():
                 one.marks = None
         return self._limits

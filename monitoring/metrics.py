@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram, Summary
+from prometheus_client import Counter, Gauge, Histogram, Summary
 
 DURATION = Histogram(
     "risk_monitor_tick_duration_seconds",
@@ -11,3 +11,4 @@ DURATION = Histogram(
 )
 SKIPPED = Counter("risk_monitor_ticks_skipped_total", "Looks that were due and not made, because one took too long.")
 STAGES = Summary("risk_monitor_stage_seconds", "Time that each part of a look took.", ["stage"])
+PART_AGE = Gauge("risk_monitor_part_age_seconds", "Since another part of the accounts was looked at.", ["part"])

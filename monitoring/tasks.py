@@ -11,6 +11,7 @@ from django.db import InterfaceError, OperationalError
 
 from feeds.books import BOOKS
 from monitoring.leases import look_at_leases
+from monitoring.shards import Shard
 from monitoring.tick import Monitor
 from state.store import StateUnavailable
 from state.wiring import store
@@ -18,23 +19,22 @@ from state.wiring import store
 logger = logging.getLogger(__name__)
 
 _making = threading.Lock()
-_monitor: Monitor | None = None
+_monitors: dict[Shard, Monitor] = {}
 
 
-def monitor() -> Monitor:
-    """Return the monitor of this process."""
-    global _monitor  # noqa: PLW0603 - one for the process, made when it is first asked for
+def monitor(shard: Shard) -> Monitor:
+    """Return the monitor of a shard in this process, made when it is first asked for."""
     with _making:
-        if _monitor is None:
-            _monitor = Monitor(store(), BOOKS, settings.RISK_MONITOR_INTERVAL)
-        return _monitor
+        if shard not in _monitors:
+            _monitors[shard] = Monitor(store(), BOOKS, settings.RISK_MONITOR_INTERVAL, shard=shard)
+        return _monitors[shard]
 
 
 @shared_task(name="monitoring.tick", ignore_result=True)
-def tick() -> None:
-    """Look at every account and act on what is found. Every second."""
+def tick(number: int = 0, of: int = 1) -> None:
+    """Look at every account, or a shard of them, and act on what is found. Every second."""
     try:
-        monitor().tick()
+        monitor(Shard(number, of)).tick()
     except (StateUnavailable, OperationalError, InterfaceError) as error:
         logger.warning("the accounts are not watched for now: %s", error)
 

@@ -23,9 +23,9 @@ class Teller:
         self._told: dict[str, tuple[Glance, AccountFigures]] = {}
 
     def tell(self, seen: Look) -> None:
-        """Publish the metrics of every account and of the firm, which comes first."""
+        """Publish the metrics of the firm, where it is known, and then of every account."""
         with localcontext(EXACT), held_back():
-            self._told = {one.account_id: (one, self._figures(one)) for one in (seen.firm, *seen.accounts)}
+            self._told = {one.account_id: (one, self._figures(one)) for one in seen.all}
         figures = [figures for _, figures in self._told.values()]
         parts = -(-len(figures) // _TOGETHER)
         for part in range(parts):

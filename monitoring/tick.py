@@ -24,20 +24,25 @@ from emergency.forced import lifted_in_spite
 from emergency.services import do_engage_stop
 from emergency.words import Trigger
 from feeds.books import CompiledBooks, in_force
+from feeds.seldom import Seldom
 from monitoring.accounts import Accounts
-from monitoring.look import is_of_firm, look
+from monitoring.look import Look, is_of_firm
 from monitoring.metrics import DURATION, SKIPPED, STAGES
+from monitoring.shards import EVERYTHING, MissingPart, Part, Shard, last_said_us, say, sums_of_all
 from monitoring.telling import Teller
 from riskcore.book import PolicyType
+from riskcore.calendar import moment
+from riskcore.compiled import CompiledBook
+from riskcore.glance import Glance
 from riskcore.ports import Load, Stop, StopScope
-from riskcore.types import RiskLevel, TradingState
+from riskcore.signal import tier_of
+from riskcore.types import TradingState
 from state.store import StateUnavailable, Store
 from violations.observations import Observation
 from violations.services import began_before, observe
 
 logger = logging.getLogger(__name__)
 
-LEASE = "monitor"
 _HOLDER = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
 # So many intervals a holder may be silent before another takes over. Once it has looked, nobody does for a part of an
@@ -70,13 +75,23 @@ class Monitor:
         The time from one tick to the next.
     holder
         The name under which the lease is held; one for each monitor.
+    shard
+        Which accounts; the first shard speaks for the firm.
     """
 
-    def __init__(self, store: Store, books: CompiledBooks, interval: timedelta, holder: str = _HOLDER) -> None:
-        self._store, self._books, self._holder = store, books, holder
+    def __init__(
+        self,
+        store: Store,
+        books: CompiledBooks,
+        interval: timedelta,
+        holder: str = _HOLDER,
+        shard: Shard = EVERYTHING,
+    ) -> None:
+        self._store, self._books, self._holder, self._shard = store, books, holder, shard
         self._interval_s = interval.total_seconds()
         self._running = threading.Lock()
-        self._accounts, self._teller = Accounts(store), Teller()
+        self._accounts, self._teller = Accounts(store, shard), Teller()
+        self._seldom = Seldom(logger)
 
     def tick(self) -> Outcome:
         """Look at every account and act on what is found. Raises StateUnavailable and Django's database errors.
@@ -108,14 +123,17 @@ class Monitor:
         control = self._store.control()
         if control is None:
             return Outcome.RECOVERING
-        seen = look(self._accounts, in_force(control.book_version, self._store, self._books))
-        if seen is None:
-            self._store.put_signal(RiskLevel.UNKNOWN, action_required=False, token=token)
-            return Outcome.NOTHING_TO_SEE
-        signal = seen.signal
-        required = signal.emergency_action_required
-        if not self._store.put_signal(signal.risk_level, action_required=required, token=token):
+        book = in_force(control.book_version, self._store, self._books)
+        found = self._accounts.look(book)
+        part = Part(book.version, found.sums)
+        if self._shard.of > 1 and not say(self._store, self._shard, part, token):
             return Outcome.TOO_LATE
+        firm = self._firm(part, book, found.now_us)
+        if firm is not None and not self._signal(firm, token):
+            return Outcome.TOO_LATE
+        seen = Look(at=moment(found.now_us), accounts=found.accounts, firm=firm)
+        if not seen.accounts and not seen.seen:
+            return Outcome.NOTHING_TO_SEE
         with STAGES.labels("stop").time():
             observations = list(seen.observations())
             _stop(observations, control.stops)
@@ -128,14 +146,37 @@ class Monitor:
                 self._teller.tell(seen)
         return Outcome.LOOKED
 
+    def _firm(self, part: Part, book: CompiledBook, now_us: int) -> Glance | None:
+        """Return the firm, of which this is a part; None where others say so, or where nobody knows."""
+        if not self._shard.is_first:
+            return None
+        try:
+            sums = sums_of_all(self._store, self._shard, part, now_us, self._us(_LEASE_INTERVALS))
+        except MissingPart as missing:
+            self._seldom.warn("nothing is said of the firm's risk for now: %s", missing)
+            return None
+        with STAGES.labels("firm").time():
+            return self._accounts.firm(sums, book, now_us)
+
+    def _signal(self, firm: Glance, token: int) -> bool:
+        """Tell every check what the firm's risk is; return False where somebody else has since."""
+        required = tier_of(firm).requires_action
+        return self._store.put_signal(firm.level, action_required=required, token=token)
+
     def _hold(self, intervals: float) -> int | None:
-        return self._store.hold_lease(LEASE, self._holder, round(self._interval_s * intervals * 1_000_000))
+        return self._store.hold_lease(self._shard.lease, self._holder, self._us(intervals))
+
+    def _us(self, intervals: float) -> int:
+        return round(self._interval_s * intervals * 1_000_000)
 
     def _count_skipped(self) -> None:
         """Count the ticks that were due since anybody looked."""
         loaded = self._store.load(Load(accounts=()))
-        if loaded.signal is not None:
-            since_s = (loaded.now_us - loaded.signal.at_us) / 1_000_000
+        last_us = last_said_us(self._store, self._shard)
+        if self._shard.of == 1 and loaded.signal is not None:
+            last_us = loaded.signal.at_us
+        if last_us is not None:
+            since_s = (loaded.now_us - last_us) / 1_000_000
             SKIPPED.inc(max(0, round(since_s / self._interval_s) - 1))
 
 
@@ -157,6 +198,8 @@ def _stop(observations: Iterable[Observation], stops: tuple[Stop, ...]) -> None:
             scope_id=one.account_id,
             unwind=settings.RISK_EMERGENCY_UNWIND,
         )
+        if scope is StopScope.GLOBAL:
+            return  # it stops every account
 
 
 def _is_borne(one: Observation) -> bool:

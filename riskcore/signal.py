@@ -31,6 +31,11 @@ class Tier(StrEnum):
     HALT = "halt"
     UNWIND = "unwind"
 
+    @property
+    def requires_action(self) -> bool:
+        """Whether somebody has to act at once."""
+        return self in (Tier.HALT, Tier.UNWIND)
+
 
 class AccountAtRisk(Struct, frozen=True, kw_only=True):
     """An account whose own limits are nearly used up, or broken. It does not block the others."""
@@ -109,14 +114,14 @@ def global_signal(accounts: Iterable[Glance], firm: Glance, book: CompiledBook, 
     with localcontext(EXACT):
         kept = tuple(accounts)
         findings = [reading.finding for reading in firm.broken if reading.finding is not None]
-        tier = _tier(firm, findings)
+        tier = tier_of(firm)
         at_risk = [found for account in kept if (found := _at_risk(account)) is not None]
         valued = sum(account.whole is not None for account in kept)
         return GlobalSignal(
             risk_level=firm.level,
             overall_risk_score=firm.score,
             emergency_tier_recommendation=tier,
-            emergency_action_required=tier in (Tier.HALT, Tier.UNWIND),
+            emergency_action_required=tier.requires_action,
             critical_issues=_critical_issues(findings, at_risk),
             warnings=_warnings(findings, at_risk, len(book.accounts), valued),
             accounts_at_risk=tuple(at_risk),
@@ -134,13 +139,16 @@ def _at_risk(account: Glance) -> AccountAtRisk | None:
     return AccountAtRisk(account_id=account.account_id, risk_level=account.level, risk_score=account.score)
 
 
-def _tier(firm: Glance, broken: Iterable[Finding]) -> Tier:
-    """A firm that cannot cover its margin unwinds; a broken emergency limit halts; a critical level only reduces."""
+def tier_of(firm: Glance) -> Tier:
+    """Return what is recommended for the firm.
+
+    One that cannot cover its margin unwinds; a broken emergency limit halts; a critical level only reduces.
+    """
     if firm.whole is not None:
         state, reserved = firm.whole.state, firm.whole.exposure.margin_reserved
-        if state.equity <= ZERO or state.equity < state.margin_used + reserved:
+        if state.equity <= ZERO or state.equity < EXACT.add(state.margin_used, reserved):
             return Tier.UNWIND
-    if any(finding.limit.policy.type is PolicyType.EMERGENCY for finding in broken):
+    if any(reading.limit.policy.type is PolicyType.EMERGENCY for reading in firm.broken):
         return Tier.HALT
     return Tier.REDUCE_ONLY if firm.level is RiskLevel.CRITICAL else Tier.NONE
 

@@ -25,12 +25,7 @@ def schedule() -> dict[str, dict[str, Any]]:
     """Return what runs how often."""
     for_others = {"share-keys": _every(settings.RISK_SHARED_KEYS_INTERVAL.total_seconds(), "feeds.share_keys")}
     return {
-        "tick": {
-            "task": "monitoring.tick",
-            "schedule": settings.RISK_MONITOR_INTERVAL.total_seconds(),
-            # A late look is left out: the next one sees the same accounts.
-            "options": {"expires": settings.RISK_MONITOR_INTERVAL.total_seconds()},
-        },
+        **_ticks(settings.RISK_MONITOR_SHARDS, settings.RISK_MONITOR_INTERVAL.total_seconds()),
         "check-leases": _every(1.0, "monitoring.check_leases"),
         **(for_others if settings.REDIS_URL else {}),
         "restore-if-empty": _every(1.0, "riskportal.restore_if_empty"),
@@ -47,6 +42,20 @@ def schedule() -> dict[str, dict[str, Any]]:
         "publish-returns": _every(300.0, "feeds.publish_returns"),
         "trim-history": _every(3600.0, "feeds.trim_history"),
         "refresh-book": _every(settings.RISK_POLICY_REFRESH.total_seconds(), "policies.refresh_book"),
+    }
+
+
+def _ticks(shards: int, seconds: float) -> dict[str, dict[str, Any]]:
+    """Return the looks at all accounts: at each shard of them, whichever worker has it."""
+    return {
+        "tick" if number == 0 else f"tick-{number}": {
+            "task": "monitoring.tick",
+            "schedule": seconds,
+            "args": (number, shards),
+            # A late look is left out: the next one sees the same accounts.
+            "options": {"expires": seconds},
+        }
+        for number in range(shards)
     }
 
 

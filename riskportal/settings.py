@@ -82,9 +82,10 @@ def _postgresql(parts: dict[str, Any]) -> dict[str, Any]:
     options: dict[str, Any] = {"connect_timeout": 5} | parts.get("OPTIONS", {})
     pool = env.whole("RISK_DATABASE_POOL", 4, least=0, most=200)
     if pool:
-        # No session state may be left on a connection: locks are the transaction's, never the session's.
-        options["pool"] = {"min_size": 1, "max_size": pool, "timeout": 5}
-    return parts | {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": 0, "OPTIONS": options}
+        # No session state may be left on a connection: locks are the transaction's, never the session's. What cannot
+        # connect gives up soon and begins anew, or its waits grow to minutes while the database is back.
+        options["pool"] = {"min_size": 1, "max_size": pool, "timeout": 2, "reconnect_timeout": 2}
+    return parts | {"ENGINE": "riskportal.database", "CONN_MAX_AGE": 0, "OPTIONS": options}
 
 
 def _database() -> dict[str, Any]:
@@ -121,6 +122,7 @@ RISK_EMERGENCY_THRESHOLD = env.decimal("RISK_EMERGENCY_THRESHOLD", "0.25", posit
 # How often every account is looked at; after how long without that the monitor is silent, and whether then only
 # orders pass that reduce.
 RISK_MONITOR_INTERVAL = env.duration("RISK_MONITOR_INTERVAL", "1s", least="200ms", most="1m")
+RISK_MONITOR_SHARDS = env.whole("RISK_MONITOR_SHARDS", 1, least=1, most=64)
 RISK_MONITOR_SILENCE = env.duration("RISK_MONITOR_SILENCE", "5s", least="1s", most="10m")
 RISK_MONITOR_SILENCE_BLOCKS = env.flag("RISK_MONITOR_SILENCE_BLOCKS", default=False)
 

@@ -14,12 +14,14 @@ from msgspec.structs import replace
 from bus.events import MetricsTick
 from emergency.models import EmergencyStop
 from feeds.books import BOOKS
-from monitoring import look as looking
-from monitoring.accounts import Accounts, Seen
+from monitoring.accounts import Accounts
 from monitoring.metrics import SKIPPED
-from monitoring.tick import LEASE, Monitor, Outcome
+from monitoring.shards import EVERYTHING
+from monitoring.tick import Monitor, Outcome
 from riskcore.ports import Load, Loaded
 from riskcore.types import RiskLevel, Side, TradingState
+from riskportal.restore import Outcome as Restored
+from riskportal.restore import restore_if_empty
 from tests.emergency.world import ACCOUNTS, World, engage, lift, long, order
 from violations.models import Alert, Violation
 
@@ -135,12 +137,12 @@ def test_while_the_database_is_away_a_breach_stops_whoever_bore_it(world: World,
     assert not world.approves()
 
 
-def test_where_the_whole_firm_falls_everything_stops(world: World, monitor: Monitor) -> None:
+def test_where_the_whole_firm_falls_everything_stops_once(world: World, monitor: Monitor) -> None:
     for account_id in ACCOUNTS:
         fall(world, account_id, 740_000)
     assert monitor.tick() is Outcome.LOOKED
     assert signal(world).action_required
-    assert "global" in set(EmergencyStop.objects.values_list("scope", flat=True))
+    assert list(EmergencyStop.objects.values_list("scope", flat=True)) == ["global"]
     assert not any(world.approves(account_id=account_id) for account_id in ACCOUNTS)
 
 
@@ -184,20 +186,20 @@ def test_another_takes_over_from_one_that_is_silent(world: World, monitor: Monit
 
 
 def test_one_that_froze_while_looking_says_nothing_any_more(world: World, monitor: Monitor, monkeypatch) -> None:
-    look = looking.look
+    look = Accounts.look
     fall(world, "desk-1", 740_000)
 
     def frozen(*arguments):
         """Look, then sleep for so long that another has looked meanwhile."""
         seen = look(*arguments)
-        later = world.store.hold_lease(LEASE, "one", 1)
+        later = world.store.hold_lease(EVERYTHING.lease, "one", 1)
         assert later
-        while world.store.hold_lease(LEASE, "other", MINUTE_US) is None:
+        while world.store.hold_lease(EVERYTHING.lease, "other", MINUTE_US) is None:
             pass
         assert world.store.put_signal(RiskLevel.INFO, action_required=False, token=later + 10**9)
         return seen
 
-    monkeypatch.setattr("monitoring.tick.look", frozen)
+    monkeypatch.setattr("monitoring.accounts.Accounts.look", frozen)
     assert monitor.tick() is Outcome.TOO_LATE
     assert signal(world).risk_level is RiskLevel.INFO
     assert not EmergencyStop.objects.exists()
@@ -208,8 +210,8 @@ def test_one_that_froze_after_its_signal_records_nothing(world: World, monitor: 
     world.feed(long(quantity="11"), account_id="desk-1")
 
     def freeze(*_arguments):
-        world.store.hold_lease(LEASE, "one", 1)
-        while world.store.hold_lease(LEASE, "other", MINUTE_US) is None:
+        world.store.hold_lease(EVERYTHING.lease, "one", 1)
+        while world.store.hold_lease(EVERYTHING.lease, "other", MINUTE_US) is None:
             pass
 
     monkeypatch.setattr("monitoring.tick._stop", freeze)
@@ -220,11 +222,14 @@ def test_one_that_froze_after_its_signal_records_nothing(world: World, monitor: 
 def test_a_tick_that_is_due_while_one_runs_is_left_out_and_counted(world: World, monitor: Monitor, monkeypatch) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def slow(*_arguments):
+    look = Accounts.look
+
+    def slow(*arguments):
         begun.set()
         assert go_on.wait(10)
+        return look(*arguments)
 
-    monkeypatch.setattr("monitoring.tick.look", slow)
+    monkeypatch.setattr("monitoring.accounts.Accounts.look", slow)
     thread = threading.Thread(target=monitor.tick)
     thread.start()
     assert begun.wait(10)
@@ -251,9 +256,11 @@ def _later(loaded: Loaded, seconds: float) -> Loaded:
     return replace(loaded, now_us=loaded.now_us + round(seconds * 1_000_000))
 
 
-def test_before_any_state_there_is_nothing_to_see(world: World, monitor: Monitor, monkeypatch) -> None:
-    monkeypatch.setattr(Accounts, "look", lambda *_: Seen(1, (), None))
-    assert monitor.tick() is Outcome.NOTHING_TO_SEE
+def test_before_any_state_there_is_nothing_to_see(world: World, settings) -> None:
+    settings.RISK_RECOVERY_HOLD = timedelta(0)
+    world.lose()
+    assert restore_if_empty(world.store).outcome is Restored.RESTORED
+    assert Monitor(world.store, BOOKS, timedelta(seconds=1)).tick() is Outcome.NOTHING_TO_SEE
     assert signal(world).risk_level is RiskLevel.UNKNOWN
 
 
@@ -267,11 +274,10 @@ def test_the_task_goes_on_while_something_is_away(world: World, monkeypatch, cap
     def fail(_self):
         raise error
 
-    monkeypatch.setattr(tasks, "_monitor", None)
+    monkeypatch.setattr(tasks, "_monitors", {})
     monkeypatch.setattr(Monitor, "tick", fail)
     tasks.tick()
     assert "not watched for now" in caplog.text
-    monkeypatch.setattr(tasks, "_monitor", None)
 
 
 def test_what_was_seen_is_told_on_nats_some_accounts_in_a_message(world: World, monitor: Monitor, monkeypatch) -> None:

@@ -23,6 +23,12 @@ def test_the_book_is_refreshed_as_often_as_the_settings_say(settings):
     assert schedule()["refresh-book"]["schedule"] == seconds == 30
 
 
+def test_each_shard_of_the_monitor_is_looked_at_by_a_task_of_its_own(settings):
+    settings.RISK_MONITOR_SHARDS = 3
+    ticks = {name: entry["args"] for name, entry in schedule().items() if entry["task"] == "monitoring.tick"}
+    assert ticks == {"tick": (0, 3), "tick-1": (1, 3), "tick-2": (2, 3)}
+
+
 def test_what_waited_through_an_outage_is_dropped():
     for entry in schedule().values():
         assert entry["schedule"] <= entry["options"]["expires"] <= max(5, entry["schedule"])
