@@ -17,8 +17,30 @@ from bench.results import Results, text, write_into
 from bench.world import NotWhatWasAsked
 from devtools.servers import ServerError
 
-FULL = Plan(rounds=3, run_s=2, open_s=10.0, stages_s=8.0, drain_rows=30_000, batches=15, stops=200, hostile_s=8.0)
-QUICK = Plan(rounds=1, run_s=1, open_s=2.0, stages_s=2.0, drain_rows=5_000, batches=3, stops=20, hostile_s=2.0)
+FULL = Plan(
+    rounds=3,
+    run_s=2,
+    open_s=10.0,
+    stages_s=8.0,
+    drain_rows=30_000,
+    batches=15,
+    stops=200,
+    hostile_s=8.0,
+    accounts=10_000,
+    looks=10,
+)
+QUICK = Plan(
+    rounds=1,
+    run_s=1,
+    open_s=2.0,
+    stages_s=2.0,
+    drain_rows=5_000,
+    batches=3,
+    stops=20,
+    hostile_s=2.0,
+    accounts=2_000,
+    looks=3,
+)
 
 PARTS = {
     "checks": Bench.checks,
@@ -27,6 +49,7 @@ PARTS = {
     "stages": Bench.stages,
     "drain": Bench.drain,
     "stop": Bench.stop,
+    "monitor": Bench.monitor,
     "hostile": Bench.hostile,
 }
 

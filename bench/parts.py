@@ -19,6 +19,7 @@ from bench.drain import Drained
 from bench.hostile import Others, Refusals
 from bench.installation import Installation
 from bench.machine import ROOT, Cores, on_core, pin
+from bench.monitor import Monitored
 from bench.open_loop import Latencies
 from bench.processes import Process, clean_environment
 from bench.results import BatchRow, HostileRow, OpenRow, Results, Row
@@ -41,6 +42,7 @@ _MEGABYTE = 1e6
 _GRACE_S = 60.0
 _PAUSE_S = 0.01
 _LONG_S = 600
+_LOOK_S = 15.0  # with what has to change before it
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -54,6 +56,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     batches: int
     stops: int
     hostile_s: float
+    accounts: int
+    looks: int
 
 
 class Bench:
@@ -194,6 +198,13 @@ class Bench:
         self._world.settle()
         self._results.stop = stop.judge(calls, self._world)
 
+    def monitor(self) -> None:
+        """How long the monitor takes to look at ten thousand accounts."""
+        self._say(f"the monitor, {self._plan.accounts:,} accounts")
+        self._world.reset()
+        content = self._run(self._cores.server, "bench.monitor", str(self._plan.accounts), str(self._plan.looks))
+        self._results.monitor = msgspec.json.decode(content, type=Monitored)
+
     def hostile(self) -> None:
         """What one hostile client is answered, and what it does to the checks of the others."""
         for kind in (ASGI, WSGI):
@@ -235,7 +246,7 @@ class Bench:
             env=self._installation.environment,
             input=sent.encode(),
             capture_output=True,
-            timeout=self._plan.open_s + self._plan.stages_s + _GRACE_S,
+            timeout=self._plan.open_s + self._plan.stages_s + self._plan.looks * _LOOK_S + _GRACE_S,
             check=False,
         )
         if done.returncode:

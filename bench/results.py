@@ -11,6 +11,7 @@ from bench.batch import Batches
 from bench.doors import FLOOR, TITLES
 from bench.drain import Drained
 from bench.hostile import Others, Refusals
+from bench.monitor import Monitored
 from bench.open_loop import Latencies
 from bench.stages import Stage
 from bench.stop import Stops
@@ -65,6 +66,7 @@ class Results(Struct, kw_only=True):
     stages: list[Stage] = []
     drain: Drained | None = None
     stop: Stops | None = None
+    monitor: Monitored | None = None
     hostile: list[HostileRow] = []
 
 
@@ -96,6 +98,8 @@ def text(results: Results, *, markdown: bool) -> str:
     others = [*_of_drain(results.drain), *_of_stop(results.stop)]
     if others:
         parts += ["### Journal and stop", *others]
+    if results.monitor is not None:
+        parts += [_of_monitor(results.monitor), draw(_looks(results.monitor)), draw(_stages(results.monitor.stages))]
     if results.hostile:
         parts += ["### A hostile client, asked to be answered within 100 ms", draw(_hostile(results.hostile))]
         parts += ["### The checks of other clients beside it", draw(_others(results.hostile))]
@@ -119,6 +123,33 @@ def _of_stop(found: Stops | None) -> Iterator[str]:
             f"Of {found.checks:,} checks {found.stopped:,} were decided between the return of such a call and the "
             "call that lifted the stop: not one was approved."
         )
+
+
+def _of_monitor(found: Monitored) -> str:
+    return (
+        f"### A look of the monitor at {found.accounts:,} accounts of {found.positions} positions, "
+        f"{found.limits} limits each ({found.rss_mb:.0f} MB)"
+    )
+
+
+def _looks(found: Monitored) -> list[Sequence[str]]:
+    stages = list(found.looks[0].stages)
+    table: list[Sequence[str]] = [
+        ("changed since the last look", "looks", "median ms", "longest ms", "CPU ms", "accounts/s of CPU", *stages)
+    ]
+    for row in found.looks:
+        table.append(
+            (
+                row.after,
+                str(row.looks),
+                f"{row.middle_ms:,.0f}",
+                f"{row.longest_ms:,.0f}",
+                f"{row.cpu_ms:,.0f}",
+                f"{found.accounts / row.cpu_ms * 1e3:,.0f}",
+                *(f"{row.stages[name]:,.0f}" for name in stages),
+            )
+        )
+    return table
 
 
 def _closed(rows: Iterable[Row]) -> list[Sequence[str]]:

@@ -66,7 +66,7 @@ def measure(adding: Sample, closing: Sample, *, seconds: float) -> list[Stage]:
     each_s = seconds / (len(stages) * _ROUNDS)
     gc.collect()
     gc.freeze()  # as a server does after its start
-    return [Stage(name, _time_us(work, each_s)) for name, work in stages.items()]
+    return [Stage(name, time_us(work, each_s)) for name, work in stages.items()]
 
 
 def _stages(sample: Sample) -> dict[str, Callable[[], Any]]:
@@ -106,7 +106,7 @@ def _whole_engine(sample: Sample) -> Callable[[], Any]:
     return run
 
 
-def _time_us(work: Callable[[], Any], seconds: float) -> float:
+def time_us(work: Callable[[], Any], seconds: float) -> float:
     """Return the CPU time of one call: the median of several rounds, each of many calls."""
     work()
     started = time.process_time()
