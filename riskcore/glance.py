@@ -65,9 +65,12 @@ class _Tally:
 
     def hold(self, line: Line, value: Decimal | None, subject: Subject, symbol: str, exchange: str) -> None:
         """Hold limits against a value, which is the subject's."""
-        if value is not None and line.tightest.compare(value, line.tightest.threshold):
-            if line.binding is not None:
-                self._use(line.binding, value, line.binding.share(value, line.binding.threshold), holds=True)
+        if value is not None and line.compare(value, line.threshold):
+            binding = line.binding
+            if binding is not None:
+                used = binding.share(value, binding.threshold)
+                if used is None or used > self._most:
+                    self._use(binding, value, used, holds=True)
             return
         for place, limit in line.limits:
             finding = evaluate(limit, value, subject)
@@ -123,7 +126,7 @@ def _worst_holds(part: Part, line: Line, places: Sequence[int], tally: _Tally) -
         return False
     subject = part.subject(part.worst(line.value, places))
     value = line.value(subject)
-    if value is None or not line.tightest.compare(value, line.tightest.threshold):
+    if value is None or not line.compare(value, line.threshold):
         return False
     tally.hold(line, value, subject, "", "")
     return True

@@ -5,7 +5,7 @@ Only those whose metric has a value without an order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 
 from msgspec import Struct
@@ -24,14 +24,16 @@ Placed = tuple[int, Limit]
 class Line(Struct, frozen=True):
     """Limits on one figure that bound it the same way.
 
-    Where the `tightest` holds they all do. `binding` is the tightest that is hard or emergency, None where none is: of
-    those that hold it is used most. `symbols` are those that the limits are on where they are on some only.
+    They all hold where the tightest does, of which `compare` and `threshold` are. `binding` is the tightest that is
+    hard or emergency, None where none is: of those that hold it is used most. `symbols` are those that the limits are
+    on where they are on some only.
     """
 
     value: Value
     bound: Bound
     symbols: frozenset[str] | None
-    tightest: Limit
+    compare: Callable[[Decimal, Decimal], bool]
+    threshold: Decimal
     binding: Limit | None
     limits: tuple[Placed, ...]
 
@@ -115,7 +117,8 @@ def _symbols(limit: Limit) -> frozenset[str] | None:
 def _line(value: Value, bound: Bound, symbols: frozenset[str] | None, limits: Sequence[Placed]) -> Line:
     ordered = sorted((limit for _, limit in limits), key=_looseness)
     binding = next((limit for limit in ordered if limit.blocking), None)
-    return Line(value, bound, symbols, ordered[0], binding, tuple(limits))
+    tightest = ordered[0]
+    return Line(value, bound, symbols, tightest.compare, tightest.threshold, binding, tuple(limits))
 
 
 def _looseness(limit: Limit) -> tuple[Decimal, bool]:
