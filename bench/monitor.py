@@ -78,9 +78,9 @@ def measure(accounts: int, looks: int) -> Monitored:
         watch.looks("nothing", lambda: None, looks),
         watch.looks("every price", many.price, looks),
         watch.looks("every price, every account reported", many.change, looks),
-        watch.looks("the same, and each account breaks four limits", many.fall, _FALLS),
     ]
     rss_mb = used_by(os.getpid()).rss / _MEGABYTE
+    rows.append(watch.looks("every account reported, each breaks four limits", many.fall, _FALLS))
     control = store().control()
     assert control is not None
     book = in_force(control.book_version, store(), BOOKS)
