@@ -143,8 +143,7 @@ class EmergencyStopAdmin(ReadOnlyAdmin):
         "trigger",
         "triggered_by",
         "reason",
-        "status",
-        "given_up",
+        "shown_status",
     )
     list_filter = (
         "scope",
@@ -213,6 +212,10 @@ class EmergencyStopAdmin(ReadOnlyAdmin):
     @display(description="State", label={"HALTED": "danger", "REDUCING": "warning"})
     def shown_state(self, stop: EmergencyStop) -> str:
         return stop.state
+
+    @display(description="Status", ordering="status", label={"given up": "danger", "completed": "success"})
+    def shown_status(self, stop: EmergencyStop) -> str:
+        return "given up" if stop.given_up else stop.status
 
     @display(description="Where")
     def where(self, stop: EmergencyStop) -> str:

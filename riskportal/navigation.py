@@ -26,7 +26,17 @@ def _link(title: str, icon: str, app: str, model: str) -> dict[str, Any]:
 SIDEBAR: dict[str, Any] = {
     "navigation": [
         {
+            "title": "Now",
+            "items": [
+                _link("Emergency stops", "front_hand", "emergency", "emergencystop"),
+                _link("Alerts", "notifications", "violations", "alert"),
+                _link("Violations", "warning", "violations", "violation"),
+                _link("Circuit breaker trips", "power_off", "violations", "breakertrip"),
+            ],
+        },
+        {
             "title": "Limits",
+            "separator": True,
             "items": [
                 _link("Policies", "rule", "policies", "policy"),
                 _link("Capital profiles", "tune", "policies", "capitalprofile"),
@@ -40,10 +50,6 @@ SIDEBAR: dict[str, Any] = {
             "title": "Evidence",
             "separator": True,
             "items": [
-                _link("Emergency stops", "front_hand", "emergency", "emergencystop"),
-                _link("Alerts", "notifications", "violations", "alert"),
-                _link("Violations", "warning", "violations", "violation"),
-                _link("Circuit breaker trips", "power_off", "violations", "breakertrip"),
                 _link("Decisions", "gavel", "audit", "orderdecision"),
                 _link("Audit log", "history", "audit", "auditevent"),
                 _link("Ended reservations", "event_busy", "audit", "reservationend"),
