@@ -1,0 +1,1 @@
+"""PostgreSQL as Django speaks it, but for how its absence is found out."""
