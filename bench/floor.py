@@ -81,7 +81,7 @@ class Account:
 
     def commit(self, loaded: list[Any]) -> bytes:
         """Return the commit that follows what a load found."""
-        version = int(loaded[7][0])
+        version = int(loaded[8][0])
         # The report of its state is an account's first version: nothing is reserved yet.
         command = self._first if version == 1 else self._later
         return command.packed(
