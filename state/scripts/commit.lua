@@ -33,7 +33,7 @@ end
 -- What was decided on a control never writes the first ledger over reservations; a restore does.
 local function is_over_lost_ledger(change)
   return ARGV[2] ~= '' and change.ledger ~= ''
-    and ledger_is_lost(change.id, redis.call('HGET', lane .. ACCOUNT .. change.id, 'ledger'))
+    and ledger_is_lost(change.id, redis.call('HEXISTS', lane .. ACCOUNT .. change.id, 'ledger') == 1)
 end
 
 -- Redis does not undo what a script has written before an error. So every key that a change writes is read

@@ -86,8 +86,8 @@ end
 
 -- Reservations are summed in a ledger. Where there are some and it is gone, deleted or evicted, what stands for
 -- it is no ledger: else the room that they hold would be given a second time.
-local function ledger_is_lost(account, ledger)
-  return not ledger and redis.call('HLEN', lane .. RESERVATIONS .. account) > 0
+local function ledger_is_lost(account, is_there)
+  return not is_there and redis.call('HLEN', lane .. RESERVATIONS .. account) > 0
 end
 
 -- One account's query begins at ARGV[at]. Returns its view and where the next query begins; the symbols
