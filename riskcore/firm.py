@@ -75,7 +75,8 @@ def _by_symbol(legs: Iterable[Leg]) -> dict[str, Leg]:
     for leg in legs:
         before = found.get(leg.symbol)
         found[leg.symbol] = leg if before is None else _added(before, leg)
-    return {symbol: replace(found[symbol], exchange="", opened=NO_ORDERS) for symbol in sorted(found)}
+    none = {"exchange": "", "opened": NO_ORDERS, "pending_notional": ZERO, "open_orders": 0}
+    return {symbol: replace(found[symbol], **none) for symbol in sorted(found)}
 
 
 def _added(one: Leg, other: Leg) -> Leg:

@@ -24,7 +24,7 @@ class Leg(Struct, frozen=True):
 
     `high` and `low` are the signed positions after all buys and after all sells. The values, all at the mark,
     are in currency: of those two, of the larger of them (`worst_value`), and what the position has gained.
-    `margin` is the initial margin that the open orders' worst case would need.
+    `margin` is the initial margin that the open orders' worst case would need, `pending_notional` what they are worth.
     """
 
     symbol: str
@@ -40,6 +40,8 @@ class Leg(Struct, frozen=True):
     worst_value: Decimal
     unrealized_pnl: Decimal
     margin: Decimal
+    pending_notional: Decimal = ZERO
+    open_orders: int = 0
 
     def may_be_on(self, exchange: str) -> bool:
         """Return whether this may be on an exchange ("" where nobody knows which): so may what names none."""
@@ -84,11 +86,12 @@ def make_leg(
 ) -> Leg:
     """Return the leg of one symbol. `entry_price` and `mark` in currency per unit, the mark > 0."""
     gained = quantity * (mark - entry_price)
-    if not opened.buy_count and not opened.sell_count:
+    orders = opened.buy_count + opened.sell_count
+    if not orders:
         value = quantity * mark
         return Leg(
             symbol, exchange, quantity, entry_price, mark, opened,
-            quantity, quantity, value, value, abs(value), gained, ZERO,
+            quantity, quantity, value, value, abs(value), gained, ZERO, ZERO, 0,
         )  # fmt: skip
     high = quantity + opened.buy_quantity
     low = quantity - opened.sell_quantity
@@ -99,6 +102,7 @@ def make_leg(
     return Leg(
         symbol, exchange, quantity, entry_price, mark, opened,
         high, low, high_value, low_value, worst_value, gained, margin,
+        opened.buy_notional + opened.sell_notional, orders,
     )  # fmt: skip
 
 
@@ -136,16 +140,15 @@ def exposure_of(legs: Iterable[Leg]) -> Exposure:
     gross = high = low = margin = unrealized = pending = ZERO
     positions = orders = 0
     for leg in legs:
-        opened = leg.opened
         gross += leg.worst_value
         high += leg.high_value
         low += leg.low_value
         unrealized += leg.unrealized_pnl
         positions += 1
-        if opened.buy_count or opened.sell_count:
+        if leg.open_orders:
             margin += leg.margin
-            pending += opened.buy_notional + opened.sell_notional
-            orders += opened.buy_count + opened.sell_count
+            pending += leg.pending_notional
+            orders += leg.open_orders
     return Exposure(
         gross=gross,
         net_high=high,
@@ -160,22 +163,15 @@ def exposure_of(legs: Iterable[Leg]) -> Exposure:
 
 def replace_leg(total: Exposure, before: Leg, after: Leg) -> Exposure:
     """Return the sums with `after` in the place of `before` (the same symbol with one more order)."""
-    orders = after.opened.buy_count + after.opened.sell_count - before.opened.buy_count - before.opened.sell_count
-    pending = (
-        after.opened.buy_notional
-        + after.opened.sell_notional
-        - before.opened.buy_notional
-        - before.opened.sell_notional
-    )
     return Exposure(
         gross=total.gross - before.worst_value + after.worst_value,
         net_high=total.net_high - before.high_value + after.high_value,
         net_low=total.net_low - before.low_value + after.low_value,
         margin_reserved=total.margin_reserved - before.margin + after.margin,
         unrealized_pnl=total.unrealized_pnl,
-        pending_notional=total.pending_notional + pending,
+        pending_notional=total.pending_notional - before.pending_notional + after.pending_notional,
         open_positions=total.open_positions + bool(after.worst_value) - bool(before.worst_value),
-        open_orders=total.open_orders + orders,
+        open_orders=total.open_orders - before.open_orders + after.open_orders,
     )
 
 
