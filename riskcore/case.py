@@ -200,7 +200,7 @@ def age_us(received_at_us: int, sent_at_us: int, now_us: int, parameters: Parame
 
 
 def current_mark(
-    position: Position | None, price: Price | None, *, state_age_us: int, now_us: int, parameters: Parameters
+    position: Position | None, price: Price | None, state_age_us: int, now_us: int, parameters: Parameters
 ) -> Decimal | None:
     """Return the fresher of the price feed and the mark of the state, which is so old; None where neither is fresh."""
     best: Decimal | None = None

@@ -69,23 +69,20 @@ def value_legs(
     """Return every leg with something held or an open order, by position key; or the symbol that has no fresh mark."""
     legs = {}
     state_age_us = age_of(state, now_us, parameters)
+    opened_of, price_of = ledger.open.get, prices.get
     for key, position in state.positions.items():
-        opened = ledger.open.get(key)
+        opened = opened_of(key)
         if opened is None:
             if not position.quantity:
                 continue  # nothing is held: a price of it is not needed
             opened = NO_ORDERS
-        mark = current_mark(
-            position, prices.get(position.symbol), state_age_us=state_age_us, now_us=now_us, parameters=parameters
-        )
+        mark = current_mark(position, price_of(position.symbol), state_age_us, now_us, parameters)
         if mark is None:
             return position.symbol
         legs[key] = held_leg(position, opened, mark)
     for key, opened in ledger.open.items():
         if key not in legs:
-            mark = current_mark(
-                None, prices.get(opened.symbol), state_age_us=state_age_us, now_us=now_us, parameters=parameters
-            )
+            mark = current_mark(None, price_of(opened.symbol), state_age_us, now_us, parameters)
             if mark is None:
                 return opened.symbol
             legs[key] = make_leg(opened.symbol, opened.exchange, ZERO, ZERO, opened, mark)
@@ -97,13 +94,8 @@ def _order_leg(case: Case, legs: dict[str, Leg]) -> Leg | str:
     leg = legs.get(case.key)
     if leg is not None:
         return leg
-    mark = current_mark(
-        case.position,
-        case.inputs.prices.get(case.order.symbol),
-        state_age_us=case.state_age_us,
-        now_us=case.inputs.now_us,
-        parameters=case.parameters,
-    )
+    price = case.inputs.prices.get(case.order.symbol)
+    mark = current_mark(case.position, price, case.state_age_us, case.inputs.now_us, case.parameters)
     if mark is None:
         return case.order.symbol
     opened = case.ledger.open.get(case.key) or NO_ORDERS
@@ -149,6 +141,8 @@ def _part(case: Case, legs: list[Leg], leg: Leg, after_leg: Leg, order: OrderFac
     state = case.state
     assert state is not None  # gate 5 has passed
     exposure, beside = exposure_of(legs), value_beside(leg, legs)
+    # Only value at risk looks at the legs one by one.
+    after_legs = _with(legs, leg, after_leg) if case.book.limits_tail else legs
     before = Subject(state=state, exposure=exposure, leg=leg, beside=beside, tail=_tail(case, legs))
     after = Subject(
         state=state,
@@ -156,7 +150,7 @@ def _part(case: Case, legs: list[Leg], leg: Leg, after_leg: Leg, order: OrderFac
         leg=after_leg,
         beside=beside,
         order=order,
-        tail=_tail(case, _with(legs, leg, after_leg)),
+        tail=_tail(case, after_legs),
     )
     return Part(before, after, {value: value(after) for value in _VALUES})
 
@@ -176,13 +170,11 @@ def _tail(case: Case, legs: list[Leg]) -> Tail | None:
 
 
 def _find(limit: Limit, part: Part, case: Case) -> Finding:
-    match limit.metric.kind:
-        case Kind.COUNTED:
-            return evaluate(limit, _counted(limit, case))
-        case Kind.TAIL:
-            return evaluate(limit, limit.value(part.after), part.after)
-        case _:
-            return evaluate(limit, part.values[limit.value])
+    if limit.counted:
+        return evaluate(limit, _counted(limit, case))
+    if limit.of_tail:
+        return evaluate(limit, limit.value(part.after), part.after)
+    return evaluate(limit, part.values[limit.value])
 
 
 def _without_price(symbol: str) -> Refusal:

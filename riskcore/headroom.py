@@ -14,7 +14,7 @@ from msgspec import Struct
 from riskcore.book import Instrument, Operator
 from riskcore.decimals import FINEST, INFINITY, ZERO, floor_to_step
 from riskcore.limits import Bound, Finding, Limit
-from riskcore.metrics import Kind, OrderFacts
+from riskcore.metrics import OrderFacts
 from riskcore.simulate import Exposure, Leg
 from riskcore.tail import Tail
 from riskcore.types import AccountState, Side
@@ -56,12 +56,12 @@ def largest_quantity(room: Room, here: Room, findings: Iterable[Finding], reduci
         limit = finding.limit
         if not limit.blocking:
             continue
-        if limit.metric.kind is Kind.TAIL and limit.bound is Bound.CAP:
-            of_tail.append(limit)
-            continue
         budget = _BUDGETS[limit.bound].get(limit.metric.name)
         if budget is None:
-            least = least if finding.holds else ZERO  # no quantity changes what this limit says
+            if limit.of_tail and limit.bound is Bound.CAP:
+                of_tail.append(limit)
+            elif not finding.holds:
+                least = ZERO  # no quantity changes what this limit says
             continue
         seen, amounts = (here, of_here) if limit.by_exchange else (room, of_whole)
         solve, amount = budget(seen, limit.threshold)

@@ -50,7 +50,8 @@ class Limit(Struct, frozen=True, kw_only=True):
 
     `value` is the metric, of a net exposure the end of its range that the limit is about. `compare` and
     `share` take the value and the threshold and say whether the limit holds and how much of it is used.
-    `inclusive`: the limit holds at its bound. `of_account`: the metric has a value without an order.
+    `inclusive`: the limit holds at its bound. `of_account`: the metric has a value without an order; `of_tail`: it
+    is value at risk; `counted`: it has a value only over the limit's own window.
     `by_exchange`: it is on what the account has on the exchange of its scope, not on all of the account.
     """
 
@@ -64,6 +65,8 @@ class Limit(Struct, frozen=True, kw_only=True):
     bound: Bound
     inclusive: bool
     of_account: bool
+    of_tail: bool
+    counted: bool
     by_exchange: bool
     blocking: bool
     scalable: bool
@@ -123,6 +126,8 @@ def make_limit(policy: Policy, gate: Gate | None = None) -> Limit:
         bound=bound,
         inclusive=policy.operator in (Operator.AT_MOST, Operator.AT_LEAST),
         of_account=metric.kind in _OF_ACCOUNT,
+        of_tail=metric.kind is Kind.TAIL,
+        counted=metric.kind is Kind.COUNTED,
         by_exchange=policy.scope is Scope.EXCHANGE and metric.kind in _OF_ACCOUNT,
         blocking=policy.type is not PolicyType.SOFT,
         scalable=policy.on_breach is OnBreach.SCALE_DOWN,
@@ -166,7 +171,7 @@ def evaluate(limit: Limit, value: Decimal | None, subject: Subject | None = None
     `subject` is what the value is of, as far as it may say why there is none.
     """
     if value is None:
-        tail = subject.tail if subject is not None and limit.metric.kind is Kind.TAIL else None
+        tail = subject.tail if subject is not None and limit.of_tail else None
         return Finding(limit, None, False, None, tail.unknown if tail is not None else "")
     return Finding(limit, value, limit.compare(value, limit.threshold), limit.share(value, limit.threshold))
 
@@ -213,7 +218,7 @@ def eases(limit: Limit, before: Decimal | None, after: Decimal | None) -> bool:
 
     Value at risk never does, with an open order at its worst: what falls there are the last bits of a float.
     """
-    if before is None or after is None or limit.bound is Bound.NEITHER or limit.metric.kind is Kind.TAIL:
+    if before is None or after is None or limit.bound is Bound.NEITHER or limit.of_tail:
         return False
     return after > before if limit.bound is Bound.FLOOR else after < before
 
