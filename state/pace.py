@@ -71,7 +71,7 @@ class Pace:
 
     def before(self, load: Load) -> float:
         """Return the seconds to wait before a load, so that others have their turn on its accounts; mostly 0."""
-        return max((self._room_s(_slot(query.account_id)) for query in load.accounts), default=0.0)
+        return max([self._room_s(_slot(query.account_id)) for query in load.accounts], default=0.0)
 
     def _room_s(self, slot: int) -> float:
         running = self._running[slot]

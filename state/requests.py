@@ -32,7 +32,7 @@ def lane_of_commit(commit: Commit, lanes: int) -> int:
 
 def counts_as_version(change: AccountChange) -> bool:
     """Return whether a change is a new version of its account."""
-    return bool(change.tails) or any(part is not None for part in (change.state, change.ledger, change.flow))
+    return change.ledger is not None or change.state is not None or change.flow is not None or bool(change.tails)
 
 
 def _only_lane(account_ids: Iterable[str], lanes: int) -> int:
