@@ -122,7 +122,7 @@ def read_restriction(body: bytes) -> dict[str, Any]:
 
 def with_time(decision: bytes, took_us: int) -> bytes:
     """Return a decision's JSON with how long it took, in microseconds."""
-    return b'%b,"processing_time_us":%d}' % (decision[:-1], took_us)
+    return decision[:-1] + b',"processing_time_us":%d}' % took_us
 
 
 def batch_reply(answers: Sequence[Answered], took_us: int) -> bytes:
