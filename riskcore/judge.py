@@ -203,8 +203,10 @@ def _room(case: Case, figures: Figures, part: Part) -> Room:
 
 def _reducible(case: Case) -> Decimal:
     """Return the largest quantity that may be sent and strictly reduces the position; 0 if none does."""
-    quantity = floor_to_step(reducible_quantity(case), quantity_step(case.instrument))
-    return within_instrument(quantity, case.instrument)
+    quantity = reducible_quantity(case)
+    if not quantity:
+        return ZERO
+    return within_instrument(floor_to_step(quantity, quantity_step(case.instrument)), case.instrument)
 
 
 def _only_reducing_passes(case: Case, figures: Figures) -> bool:
