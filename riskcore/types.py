@@ -137,11 +137,12 @@ class AccountState(Struct, frozen=True, kw_only=True):
     drawdown_rapid: Decimal | None = ZERO
 
 
-class OpenOrders(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class OpenOrders(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
     """The sums over an account's reservations in one symbol on one exchange, each side by itself.
 
     `..._margin` is the initial margin in currency if the whole side opened new exposure, `..._unit_margin` the
     most that one unit of any order needed since the side was last without one.
+    As JSON an array, in this order: they are most of a ledger, which travels three times with every check.
     """
 
     symbol: str

@@ -153,9 +153,9 @@ def test_a_ledger_keeps_no_more_of_a_window_than_a_limit_looks_at() -> None:
         b'{"daily_notional":"NaN"}',
         b'{"consecutive_rejects":-1}',
         b'{"rates":{"a":[100000,1,[-1]]}}',
-        b'{"open":{"A":{"symbol":"A","buy_notional":"NaN"}}}',
-        b'{"open":{"A":{"symbol":"A","sell_quantity":"-1"}}}',
-        b'{"open":{"A":{"symbol":"A","buy_count":-1}}}',
+        b'{"open":{"A":["A","",0,0,"0","0","NaN"]}}',
+        b'{"open":{"A":["A","",0,0,"0","-1"]}}',
+        b'{"open":{"A":["A","",-1]}}',
     ],
 )
 def test_a_sum_that_cannot_be_one_makes_a_ledger_unreadable(content: bytes) -> None:

@@ -26,7 +26,17 @@ from riskcore.journal import Inputs
 from riskcore.ledger import encode_ledger
 from riskcore.release import NotReleased, release_steps
 from riskcore.report import AccountReport
-from riskcore.types import AccountState, Order, OrderType, Price, Reservation, Side, TradingState, position_key
+from riskcore.types import (
+    AccountState,
+    OpenOrders,
+    Order,
+    OrderType,
+    Price,
+    Reservation,
+    Side,
+    TradingState,
+    position_key,
+)
 from tests.riskcore import oracle
 from tests.riskcore.builders import (
     BUY,
@@ -343,7 +353,9 @@ def test_a_position_with_a_field_spoilt_or_missing_approves_nothing(field: str, 
 @pytest.mark.parametrize("value", [one for one in NO_AMOUNTS if one is not ...])
 @pytest.mark.parametrize("field", ["buy_count", "buy_quantity", "buy_notional", "buy_margin"])
 def test_a_ledger_with_a_sum_spoilt_approves_nothing(field: str, value: Any) -> None:
-    assert not decided_on(changed(GOOD_LEDGER, ["open", "BTCUSDT", field], value)).approved
+    assert not decided_on(
+        changed(GOOD_LEDGER, ["open", "BTCUSDT", OpenOrders.__struct_fields__.index(field)], value)
+    ).approved
 
 
 def decided_on(ledger: Raw):
