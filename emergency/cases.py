@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from emergency.holdings import Seen, concerned
-from emergency.notes import Note, StopNote
+from emergency.notes import Note, StepNote, StopNote
 from emergency.unwinding import heard, joined
 from emergency.words import Command, Status
 from emergency.work import PatienceNote, Progress, ProgressNote, UnwindNote
@@ -28,6 +28,7 @@ class Noted:
         self.works: dict[str, UnwindNote] = {}
         self.patience: dict[str, PatienceNote] = {}
         self.progress: list[ProgressNote] = []
+        self.unrecorded: list[StepNote] = []
         for note in notes:
             match note:
                 case StopNote():
@@ -38,6 +39,8 @@ class Noted:
                     self.patience[note.stop_id] = note
                 case ProgressNote():
                     self.progress.append(note)
+                case StepNote():
+                    self.unrecorded.append(note)
                 case _:
                     pass
 

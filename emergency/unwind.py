@@ -48,6 +48,9 @@ ASK_S = 1.5
 # Cancelling, and then closing, without waiting for the next time.
 _ROUNDS = 2
 
+# A database that is away may take its time to say so, which no OMS should wait for; others try to record meanwhile.
+_RECORD_AGAIN_S = 5.0
+
 # Who gives up where no person does.
 NOBODY = "riskportal"
 
@@ -91,8 +94,8 @@ class Unwinder:
     ) -> None:
         self._store, self._ask, self._timeout, self._holder = store, ask, timeout, holder
         self._running = threading.Lock()
-        self._pace = Pace(clock_s)
-        self._parameters: tuple[int, Parameters | None] = (0, None)
+        self._clock_s, self._pace, self._record_from_s = clock_s, Pace(clock_s), 0.0
+        self._parameters: tuple[int, Parameters] | None = None
 
     def advance(self) -> Outcome:
         """Bring every stop as far as it gets now, and say so. Raises StateUnavailable."""
@@ -127,7 +130,7 @@ class Unwinder:
                 break
             if self._hold() != token:
                 return Outcome.TOO_LATE
-        self._write(cases, seen)
+        self._write(cases, seen, noted)
         self._store.drop_stop_notes(*(note.name for note in noted.progress))
         return Outcome.WENT_ON
 
@@ -141,15 +144,15 @@ class Unwinder:
         return look(self._store, sorted(wanted_ids), self._parameters_of(control.book_version))
 
     def _parameters_of(self, version: int) -> Parameters | None:
-        """Return the book's parameters, None where it cannot be read."""
-        if self._parameters[0] != version:
+        """Return the book's parameters, None where it cannot be read: then no state counts as fresh."""
+        if self._parameters is None or self._parameters[0] != version:
             content = self._store.fetch_book(version)
             try:
-                self._parameters = (version, None if content is None else decode_book(content).parameters)
+                self._parameters = None if content is None else (version, decode_book(content).parameters)
             except (msgspec.MsgspecError, ValueError) as error:
-                logger.error("book %s cannot be read, so no state counts as fresh: %s", version, error)
-                return None
-        return self._parameters[1]
+                logger.error("book %s cannot be read: %s", version, error)
+                self._parameters = None
+        return None if self._parameters is None else self._parameters[1]
 
     # ----------------------------------------------------------------------------------------------- asking
     def _ask_what_is_due(self, cases: Sequence[Case], seen: Mapping[str, Seen]) -> bool:
@@ -181,7 +184,7 @@ class Unwinder:
             self._pace.asked((case.stop.id, account_id, command), changed=changed)
 
     # ---------------------------------------------------------------------------------------------- writing
-    def _write(self, cases: Sequence[Case], seen: Mapping[str, Seen]) -> None:
+    def _write(self, cases: Sequence[Case], seen: Mapping[str, Seen], noted: Noted) -> None:
         """Note how far stops are, the steps first: they have names, so that whoever does this again tells no news."""
         at_us = now_us(self._store)
         told: list[Note] = []
@@ -197,7 +200,7 @@ class Unwinder:
                 works.append(work.kept)
             if work.status is not case.before.status or patience is not None:
                 events.append(progressed(work, given_up=patience is not None))
-        self._note([*told, *works])
+        self._note([*told, *works], noted.unrecorded)
         for event in events:
             publish(event)
 
@@ -226,14 +229,20 @@ class Unwinder:
         reason = f"not done within {self._timeout.total_seconds():g} s{left}"
         return PatienceNote(stop_id=work.stop_id, given_up=True, at_us=at_us, by=NOBODY, reason=reason)
 
-    def _note(self, notes: Sequence[Note]) -> None:
-        """Keep notes in the live state, and what the database takes of them there."""
-        if not notes:
+    def _note(self, notes: Sequence[Note], unrecorded: Sequence[Note] = ()) -> None:
+        """Keep notes in the live state, and what the database takes of them there, after what it did not take before.
+
+        A stop that was engaged just now has no record yet when its orders are cancelled.
+        """
+        if not notes and not unrecorded:
             return
         self._store.put_stop_notes({note.name: encode(note) for note in notes})
+        if self._clock_s() < self._record_from_s:
+            return
         try:
-            done = record_notes(notes)
+            done = record_notes([*unrecorded, *notes])
         except DatabaseError as error:
+            self._record_from_s = self._clock_s() + _RECORD_AGAIN_S
             logger.warning("how far a stop has come is recorded later: %s", error)
         else:
             self._store.drop_stop_notes(*done)

@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 
 from bus.asking import Unanswered
+from emergency import unwind
 from emergency.cases import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from emergency.keeping import keep
 from emergency.models import EmergencyStop
-from emergency.notes import encode
+from emergency.notes import StopNote, decode, encode
 from emergency.progress import take_progress
+from emergency.records import record_stop
 from emergency.unwind import LEASE, Ask, Outcome
 from emergency.words import Command, Status
 from emergency.work import Progress, ProgressNote
@@ -65,6 +67,33 @@ class TestTheDatabaseIsAway:
             desk.advance()
         keep(desk.world.store)
         assert {left["why"] for left in row(engaged).residuals} == {"the bus is away"}
+
+    def test_the_oms_does_not_wait_for_it_each_time(self, desk, monkeypatch):
+        tries = []
+
+        def refuse(_notes):
+            tries.append(1)
+            raise OperationalError("connection refused")
+
+        monkeypatch.setattr(unwind, "record_notes", refuse)
+        desk.oms.says[""] = Unanswered("nobody listens")
+        engage()
+        for why in "abcdefgh":
+            desk.oms.says[""] = Unanswered(why)
+            desk.clock.passes(1.0)
+            desk.unwinder.advance()
+        assert len(tries) == 2
+
+    def test_what_came_before_the_record_is_there_before_what_comes_after(self, desk):
+        desk.world.feed(long(), account_id="desk-1")
+        desk.oms.positions["desk-1"] = 1
+        with database_away():
+            engaged = engage(unwind=True)
+            desk.advance()
+        record_stop(next(note for note in decode(desk.world.store.stop_notes()) if isinstance(note, StopNote)))
+        desk.world.feed()
+        desk.advance()
+        assert told(engaged) == [1, 1, 1, 1]
 
 
 class TestTheLiveState:
