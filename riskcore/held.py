@@ -230,11 +230,11 @@ def _value_with_orders(
     margin = pending = ZERO
     orders = 0
     for place in held.working:
-        leg, opened = _leg(held, marks, place), held.opened[place]
+        leg = _leg(held, marks, place)
         highs[place], lows[place], worst[place] = leg.high_value, leg.low_value, leg.worst_value
         margin += leg.margin
-        pending += opened.buy_notional + opened.sell_notional
-        orders += opened.buy_count + opened.sell_count
+        pending += leg.pending_notional
+        orders += leg.open_orders
     exposure = Exposure(
         gross=sum(worst, ZERO),
         net_high=sum(highs, ZERO),
