@@ -9,12 +9,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from bus.connection import Connection
+from simulator.bus_line import BusLine
 from simulator.desks import Desk
 from simulator.execution import CANCEL_ALL, CLOSE_ALL, STOPS
 from simulator.flow import Flow
 from simulator.line import Checks, Line
 from simulator.market import MadeMarket, Market
-from simulator.nats_line import NatsLine
 from simulator.oms import Oms, Say
 from simulator.rest_line import RestLine
 from simulator.venue import Venue
@@ -63,7 +63,7 @@ async def connected(plan: Plan, reach: Reach, *, say: Say, make_market: MakeMark
             assert rest is not None, "riskportal is reached by HTTP or over a bus"
             yield new_oms(plan, rest, rest, say=say, make_market=make_market)
             return
-        line = NatsLine(reach.bus, reach.key)
+        line = BusLine(reach.bus, reach.key)
         oms = new_oms(plan, line, rest or line, say=say, make_market=make_market)
         for subject in (CANCEL_ALL, CLOSE_ALL):
             line.serve(subject, oms.executor.hear)

@@ -31,9 +31,9 @@ from devtools.servers import PostgresServer, RedisServer
 from riskcore.case import decode_state
 from riskcore.ports import AccountQuery, Load
 from simulator.amounts import text
+from simulator.bus_line import PROGRESS
 from simulator.execution import CANCEL_ALL, CLOSE_ALL, Command
 from simulator.market import MadeMarket, Quote
-from simulator.nats_line import PROGRESS
 from simulator.oms import Oms
 from simulator.peer import Plan, Reach, connected
 from state.redis_store import RedisStore

@@ -13,7 +13,7 @@ import pytest
 from bus.nats import NatsConnection
 from devtools.nats_server import NatsServer
 from simulator import peer
-from simulator.nats_line import CHECK
+from simulator.bus_line import CHECK
 from simulator.peer import Plan, Reach, trade
 from simulator.rest_line import RestLine
 from tests.support.nats import nats_client

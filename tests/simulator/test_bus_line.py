@@ -19,10 +19,10 @@ from devtools.nats_server import NatsServer
 from feeds.published import read_message, read_tick
 from riskcore.flow import CloseStatus, Fill, OrderClosed
 from riskcore.report import PnlReport, PositionsReport
+from simulator.bus_line import CHECK, BusLine
 from simulator.desks import Desk
 from simulator.line import Away, Refused
 from simulator.market import Quote
-from simulator.nats_line import CHECK, NatsLine
 from simulator.orders import SELL, Closed, End
 from simulator.orders import Fill as Sold
 from tests.support.nats import nats_client
@@ -33,8 +33,8 @@ NOW_US = 1_700_000_000_000_003
 
 
 @pytest.fixture
-async def line(nats_server: NatsServer) -> AsyncIterator[NatsLine]:
-    async with NatsLine(NatsConnection(nats_server.url, name="simulator"), "the-key") as line:
+async def line(nats_server: NatsServer) -> AsyncIterator[BusLine]:
+    async with BusLine(NatsConnection(nats_server.url, name="simulator"), "the-key") as line:
         yield line
 
 
@@ -104,7 +104,7 @@ async def test_numbers_follow_each_other_and_a_later_life_needs_none_of_the_one_
     """It begins without, and goes on above: whichever of the two comes to riskportal is enough."""
     heard = await listening(client, "pnl.update", "positions.update")
     for _life in range(2):
-        async with NatsLine(NatsConnection(nats_server.url, name="simulator"), "the-key") as line:
+        async with BusLine(NatsConnection(nats_server.url, name="simulator"), "the-key") as line:
             for _ in range(5):
                 await line.state(statement(), NOW_US)
     await until(lambda: len(heard) == 20)
@@ -138,7 +138,7 @@ async def test_what_nobody_listens_to_is_not_told(line, client):
         await line.state(statement(), NOW_US)
 
 
-async def answered(line: NatsLine, client: Client, body: bytes, headers: dict[str, str] | None = None) -> Any:
+async def answered(line: BusLine, client: Client, body: bytes, headers: dict[str, str] | None = None) -> Any:
     """Ask about an order where this is the answer."""
 
     async def answer(message: Msg) -> None:
@@ -180,14 +180,14 @@ async def test_where_nobody_answers_it_is_said(line):
 
 
 async def test_an_answer_that_does_not_come_is_said(line, client, monkeypatch):
-    monkeypatch.setattr("simulator.nats_line.TIMEOUT_S", 0.1)
+    monkeypatch.setattr("simulator.bus_line.TIMEOUT_S", 0.1)
     await listening(client, CHECK)
     with pytest.raises(Away, match=r"no answer from risk\.check\.order"):
         await line.check({"order_id": "o"})
 
 
 async def test_commands_are_answered(nats_server, client):
-    line = NatsLine(NatsConnection(nats_server.url, name="simulator"), "the-key")
+    line = BusLine(NatsConnection(nats_server.url, name="simulator"), "the-key")
 
     async def answer(subject: str, payload: bytes) -> dict[str, str] | None:
         return None if payload == b"quiet" else {"heard": subject + payload.decode()}
@@ -201,7 +201,7 @@ async def test_commands_are_answered(nats_server, client):
 
 
 async def test_nobody_makes_it_publish_where_he_likes(nats_server, client):
-    line = NatsLine(NatsConnection(nats_server.url, name="simulator"), "the-key")
+    line = BusLine(NatsConnection(nats_server.url, name="simulator"), "the-key")
 
     async def answer(_subject: str, _payload: bytes) -> dict[str, str]:
         return {}
@@ -218,7 +218,7 @@ async def test_nobody_makes_it_publish_where_he_likes(nats_server, client):
 @pytest.mark.fault
 async def test_while_nats_is_away_everything_says_so_and_then_goes_on():
     with NatsServer() as server:
-        async with NatsLine(NatsConnection(server.url, name="simulator"), "the-key") as line:
+        async with BusLine(NatsConnection(server.url, name="simulator"), "the-key") as line:
             client = await nats_client(server.url, max_reconnect_attempts=-1, reconnect_time_wait=0.05)
             heard = await listening(client, "fills.confirmed", "orders.closed")
             await line.events([FILL, END], statement(), NOW_US)
@@ -240,6 +240,6 @@ async def test_while_nats_is_away_everything_says_so_and_then_goes_on():
 
 
 async def test_where_nats_is_not_there_from_the_start_it_says_so():
-    async with NatsLine(NatsConnection("nats://127.0.0.1:1", name="simulator"), "the-key") as line:
+    async with BusLine(NatsConnection("nats://127.0.0.1:1", name="simulator"), "the-key") as line:
         with pytest.raises(Away, match="NATS cannot be reached"):
             await line.state(statement(), NOW_US)

@@ -1,7 +1,8 @@
-"""The line over NATS: feeds are published, orders asked about by request and reply, the emergency stop's orders heard.
+"""The line over a bus, NATS or the process's own: feeds are published, orders asked about by request and reply, and what
+an emergency stop asks is heard.
 
-NATS keeps nothing, and says nothing where nobody listens. So whatever must not be lost is published with a way back:
-the server answers there where a subject has no listener, and it is told again when it has.
+A bus keeps nothing, and says nothing where nobody listens. So whatever must not be lost is published with a way back:
+an answer comes there where a subject has no listener, and it is told again when it has.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _UNNUMBERED = 3
 Answer = Callable[[str, bytes], Awaitable[Mapping[str, Any] | None]]
 
 
-class NatsLine:
+class BusLine:
     """Publishes on a connection that was not started yet, and asks there with an API key that may check."""
 
     quote_every_s = 0.1
