@@ -54,7 +54,17 @@ def unwind() -> None:
 
 
 def unwind_soon() -> None:
-    """Have a worker see to the stops at once, if one can be told; within a second it does so anyway."""
+    """Have a worker see to the stops at once, if one can be told; within a second it does so anyway.
+
+    Returns at once and never raises: telling a broker takes its time, and a stop must not wait for it.
+    """
+    try:
+        threading.Thread(target=_call_a_worker, name="unwind soon", daemon=True).start()
+    except RuntimeError as error:  # no thread is left
+        logger.warning("no worker is told of a stop, it is found by the clock: %s", error)
+
+
+def _call_a_worker() -> None:
     try:
         unwind.apply_async(expires=_SOON_S, retry=False)
     except Exception as error:  # whatever it is, the stop is in force

@@ -14,6 +14,7 @@ from django.core.exceptions import ValidationError
 
 from audit.models import AuditEvent
 from bus.events import StopEngaged
+from emergency import services, tasks
 from emergency.models import EmergencyStop
 from emergency.words import Status
 from riskcore.calendar import microseconds
@@ -185,6 +186,24 @@ class TestRecord:
         assert isinstance(event, StopEngaged)
         assert (event.subject, event.stop_id) == ("risk.emergency", engaged.stop_id)
         assert json.loads(event.payload())["event"] == "stop_engaged"
+
+
+class TestWhoeverSeesItThrough:
+    def test_is_called_at_once_but_not_for_a_stop_that_was_there(self, world, monkeypatch):
+        called = []
+        monkeypatch.setattr(services, "unwind_soon", lambda: called.append(1))
+        engage()
+        engage()
+        assert called == [1]
+
+    def test_may_be_out_of_reach(self, world, monkeypatch, caplog):
+        def refuse(**_named):
+            raise OSError("no broker")
+
+        monkeypatch.setattr(tasks.unwind, "apply_async", refuse)
+        assert engage().recorded
+        assert not world.approves()
+        wait_until(lambda: "no broker" in caplog.text, "the warning")
 
 
 class TestAskedAgain:
