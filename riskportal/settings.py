@@ -125,6 +125,8 @@ RISK_MONITOR_INTERVAL = env.duration("RISK_MONITOR_INTERVAL", "1s", least="200ms
 RISK_MONITOR_SHARDS = env.whole("RISK_MONITOR_SHARDS", 1, least=1, most=64)
 RISK_MONITOR_SILENCE = env.duration("RISK_MONITOR_SILENCE", "5s", least="1s", most="10m")
 RISK_MONITOR_SILENCE_BLOCKS = env.flag("RISK_MONITOR_SILENCE_BLOCKS", default=False)
+if RISK_MONITOR_SILENCE < 2 * RISK_MONITOR_INTERVAL:
+    refuse("RISK_MONITOR_SILENCE", env.text("RISK_MONITOR_SILENCE", "5s"), "is less than twice RISK_MONITOR_INTERVAL")
 
 # Whether a stop that an emergency policy calls closes positions as well.
 RISK_EMERGENCY_UNWIND = env.flag("RISK_EMERGENCY_UNWIND", default=False)

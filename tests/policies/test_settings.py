@@ -148,6 +148,8 @@ def test_a_kept_key_that_others_can_read_is_refused(tmp_path):
         ({"RISK_MAX_LEVERAGE": "ten"}, "RISK_MAX_LEVERAGE is 'ten'"),
         ({"RISK_DAY_ZONE": "Mars/Base"}, "RISK_DAY_ZONE"),
         ({"RISK_WARNING_UTILISATION": "0.95"}, "RISK_WARNING_UTILISATION"),
+        ({"RISK_MONITOR_INTERVAL": "3s"}, "RISK_MONITOR_SILENCE is '5s'"),
+        ({"RISK_LEASE_ON_SILENCE": "halt"}, "RISK_LEASE_ON_SILENCE is 'halt'"),
         ({"RISK_DATA_DIR": "/dev/null/x"}, "RISK_DATA_DIR"),
     ],
     ids=str,
