@@ -202,10 +202,12 @@ async def test_inside_the_process_any_thread_may_publish():
     connection = LocalConnection(broker)
     connection.subscribe("news", heard.hear)
     connection.start()
-    threads = [
-        threading.Thread(target=lambda: [broker.publish(LocalMessage("news", b"x")) for _ in range(200)])
-        for _ in range(4)
-    ]
+
+    def send() -> None:
+        for _ in range(200):
+            broker.publish(LocalMessage("news", b"x"))
+
+    threads = [threading.Thread(target=send) for _ in range(4)]
     for each in threads:
         each.start()
     assert len(await heard.until(800)) == 800
