@@ -8,11 +8,13 @@ import threading
 from celery import shared_task
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
+from django.utils import timezone
 
 from feeds.books import BOOKS
 from monitoring.leases import look_at_leases
 from monitoring.shards import Shard
 from monitoring.tick import Monitor
+from monitoring.unfinished import look_at_stops
 from state.store import StateUnavailable
 from state.wiring import store
 
@@ -46,3 +48,12 @@ def check_leases() -> None:
         look_at_leases(store())
     except (StateUnavailable, OperationalError, InterfaceError) as error:
         logger.warning("nobody looks for silent OMSs for now: %s", error)
+
+
+@shared_task(name="monitoring.check_stops", ignore_result=True)
+def check_stops() -> None:
+    """Look which stops were given up before they were completed. Every 5 seconds."""
+    try:
+        look_at_stops(timezone.now())
+    except (OperationalError, InterfaceError) as error:
+        logger.warning("nobody looks for unfinished stops for now: %s", error)
