@@ -28,6 +28,7 @@ from feeds.seldom import Seldom
 from monitoring.accounts import Accounts
 from monitoring.look import Look, is_of_firm
 from monitoring.metrics import DURATION, SKIPPED, STAGES
+from monitoring.recording import Recorder
 from monitoring.shards import EVERYTHING, MissingPart, Part, Shard, last_said_us, say, sums_of_all
 from monitoring.telling import Teller
 from riskcore.book import PolicyType
@@ -39,7 +40,7 @@ from riskcore.signal import tier_of
 from riskcore.types import TradingState
 from state.store import StateUnavailable, Store
 from violations.observations import Observation
-from violations.services import began_before, observe
+from violations.services import began_before
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +92,7 @@ class Monitor:
         self._interval_s = interval.total_seconds()
         self._running = threading.Lock()
         self._accounts, self._teller = Accounts(store, shard), Teller()
+        self._recorder = Recorder(self._interval_s * _LEASE_INTERVALS)
         self._seldom = Seldom(logger)
 
     def tick(self) -> Outcome:
@@ -136,11 +138,11 @@ class Monitor:
             return Outcome.NOTHING_TO_SEE
         with STAGES.labels("stop").time():
             observations = list(seen.observations())
-            _stop(observations, control.stops)
+            _stop(observations, control.stops, time.monotonic() + self._interval_s)
         if self._hold(_LEASE_INTERVALS) != token:
             return Outcome.TOO_LATE
         with STAGES.labels("record").time():
-            observe(observations, seen.seen, seen.at)
+            self._recorder.record(seen, observations)
         if settings.NATS_URL:
             with STAGES.labels("tell").time():
                 self._teller.tell(seen)
@@ -180,8 +182,11 @@ class Monitor:
             SKIPPED.inc(max(0, round(since_s / self._interval_s) - 1))
 
 
-def _stop(observations: Iterable[Observation], stops: tuple[Stop, ...]) -> None:
-    """Stop trading where an emergency limit is broken: in the account, or everywhere for the firm's own figure."""
+def _stop(observations: Iterable[Observation], stops: tuple[Stop, ...], until_s: float) -> None:
+    """Stop trading where an emergency limit is broken: everywhere for the firm's own figure, or else in the account.
+
+    The first stop is engaged whatever time it is; what others there are after `until_s` are left for the next look.
+    """
     broken = [one for one in observations if one.policy_type == PolicyType.EMERGENCY]
     broken.sort(key=lambda one: not is_of_firm(one))
     stopped: set[str] = set()
@@ -189,6 +194,8 @@ def _stop(observations: Iterable[Observation], stops: tuple[Stop, ...]) -> None:
         scope = StopScope.GLOBAL if is_of_firm(one) else StopScope.ACCOUNT
         if one.account_id in stopped or _is_stopped(scope, one.account_id, stops) or _is_borne(one):
             continue
+        if stopped and time.monotonic() > until_s:
+            break
         stopped.add(one.account_id)
         do_engage_stop(
             reason=one.message,
@@ -198,8 +205,6 @@ def _stop(observations: Iterable[Observation], stops: tuple[Stop, ...]) -> None:
             scope_id=one.account_id,
             unwind=settings.RISK_EMERGENCY_UNWIND,
         )
-        if scope is StopScope.GLOBAL:
-            return  # it stops every account
 
 
 def _is_borne(one: Observation) -> bool:
