@@ -58,7 +58,7 @@ def cast(running: Production) -> Iterator[Cast]:
 
 
 def feed(client: Client, account_id: str = "desk", equity: str = "100000", quantity: str = "0") -> None:
-    """Report an account that had 100,000."""
+    """Report an account."""
     client.put("/risk/prices", json={"prices": [{"symbol": "BTCUSDT", "price": "50000"}]})
     held = [] if quantity == "0" else [{"symbol": "BTCUSDT", "quantity": quantity, "mark_price": "50000"}]
     state = {"equity": equity, "margin_used": "0", "positions": held}
@@ -174,15 +174,15 @@ def test_each_second_is_looked_at_once_and_told_once(cast: Cast) -> None:
 def test_a_stop_is_engaged_once(cast: Cast) -> None:
     system = cast.system
     system.manage("create_account", "falling", "--profile", "aggressive")
-    feed(system.wsgi, "falling")
-    feed(system.wsgi, "falling", equity="70000")
+    feed(system.wsgi, "falling", equity="10000")
+    feed(system.wsgi, "falling", equity="7000")  # three tenths of its own, and little of the firm's
     stopped = "SELECT id FROM emergency_emergencystop WHERE scope_id = 'falling'"
     wait_for(lambda: system.rows(stopped), what="the stop")
     until_looked(system, times=5)
     assert len(system.rows(stopped)) == 1
     asked = "SELECT count(*) FROM emergency_stopstep WHERE what = 'asked_again'"
     assert system.rows(asked) == [(0,)]
-    feed(system.wsgi, "falling")
+    feed(system.wsgi, "falling", equity="10000")
 
 
 def test_an_oms_that_falls_silent_stops_its_account_once(cast: Cast) -> None:
