@@ -14,9 +14,9 @@ from monitoring.shards import EVERYTHING, Shard
 from riskcore.compiled import CompiledBook
 from riskcore.decimals import EXACT
 from riskcore.firm import FIRM
-from riskcore.firm_sums import FirmPart, FirmSums, sum_up
+from riskcore.firm_sums import FirmPart, FirmSums, Summand, sum_up, summand
 from riskcore.glance import Glance, glance, unknown
-from riskcore.held import Feed, Held, Valued, marks_of, read_held, value
+from riskcore.held import Feed, Held, marks_of, read_held, value
 from riskcore.limit_set import LimitSets
 from riskcore.part import AccountPart
 from riskcore.ports import Load
@@ -38,17 +38,17 @@ class Seen(Struct, frozen=True):
 class _Known:
     """One account: what it holds, and how it stood when it was last looked at.
 
-    `held` None: it has no state, or none that can be worked with. `valued` None: it cannot be valued. `glance` None: it
-    is left out. `marks` None: it is to be worked out again, whatever its prices are.
+    `held` None: it has no state, or none that can be worked with. `summand` None: it cannot be valued. `glance` None:
+    it is left out. `marks` None: it is to be worked out again, whatever its prices are.
     """
 
-    __slots__ = ("edition", "glance", "held", "marks", "valued")
+    __slots__ = ("edition", "glance", "held", "marks", "summand")
 
     def __init__(self) -> None:
         self.edition = UNKNOWN
         self.held: Held | None = None
         self.marks: Sequence[Decimal] | None = None
-        self.valued: Valued | None = None
+        self.summand: Summand | None = None
         self.glance: Glance | None = None
 
 
@@ -91,8 +91,7 @@ class Accounts:
                         _look_at(account_id, one, limits, book, feed)
             with STAGES.labels("sums").time():
                 found = tuple([one.glance for one in known.values() if one.glance is not None])
-                valued = [one.valued for one in known.values() if one.valued is not None]
-                return Seen(now_us, found, sum_up(valued, tail=bool(limits.of_firm.of_tail)))
+                return Seen(now_us, found, sum_up([one.summand for one in known.values() if one.summand is not None]))
 
     def firm(self, sums: FirmSums | None, book: CompiledBook, now_us: int) -> Glance:
         """Return the firm of which these are the sums, with the limits of the book that was looked under last."""
@@ -151,16 +150,16 @@ def _look_at(account_id: str, one: _Known, limits: LimitSets, book: CompiledBook
     try:
         marks = None if one.held is None else marks_of(one.held, feed)
         if marks is None or one.held is None:
-            one.marks = one.valued = None
+            one.marks = one.summand = None
             one.glance = None if one.held is None else unknown(account_id)
         elif marks != one.marks:
             of = limits.of(book.accounts[account_id])
-            one.valued = value(one.held, marks)
-            part = AccountPart(one.valued, book, feed.now_us, tail=bool(of.of_tail))
+            valued = value(one.held, marks)
+            part = AccountPart(valued, book, feed.now_us, tail=bool(of.of_tail))
             one.glance = glance(account_id, part, of, book.parameters)
-            one.marks = marks
+            one.summand, one.marks = summand(valued, limits.of_firm), marks
     except (ValueError, ArithmeticError) as error:
-        one.marks = one.valued = one.glance = None
+        one.marks = one.summand = one.glance = None
         _leave_out(account_id, error)
 
 

@@ -17,6 +17,7 @@ from riskcore.compiled import CompiledBook
 from riskcore.decimals import ZERO
 from riskcore.firm import FIRM
 from riskcore.held import Valued
+from riskcore.limit_set import LimitSet
 from riskcore.metrics import Subject, Value
 from riskcore.simulate import NO_ORDERS, Exposure, Leg
 from riskcore.tail import Tail
@@ -29,12 +30,33 @@ _money_of: Callable[[AccountState], tuple[Decimal, ...]] = attrgetter(*_MONEY)
 _exposure_of: Callable[[Exposure], tuple[Any, ...]] = attrgetter(*_EXPOSURE)
 
 
+class Summand(Struct, frozen=True):
+    """What is added up of an account. Empty columns: of its symbols no limit of the firm asks for that."""
+
+    state: AccountState
+    exposure: Exposure
+    symbols: Sequence[str]
+    worst: Sequence[Decimal]
+    highs: Sequence[Decimal]
+    lows: Sequence[Decimal]
+
+
+def summand(valued: Valued, limits: LimitSet) -> Summand:
+    """Return what is added up of an account, as far as the firm's limits ask for it."""
+    held, none = valued.held, ()
+    if limits.of_tail:
+        return Summand(held.state, valued.exposure, held.symbols, valued.worst, valued.highs, valued.lows)
+    if limits.of_symbol:
+        return Summand(held.state, valued.exposure, held.symbols, valued.worst, none, none)
+    return Summand(held.state, valued.exposure, none, none, none, none)
+
+
 class FirmSums(Struct, frozen=True, kw_only=True):
     """The sums over some accounts that can be valued, at least one, in currency.
 
     `state` has the sums of their money, and is as old as the oldest; how far their sum fell within minutes is not
     known. `worst` has what they hold of each symbol, each at its worst; `highs` and `lows` what that comes to after all
-    buys and after all sells, where value at risk is limited.
+    buys and after all sells. They are empty where no limit of the firm asks for them.
     """
 
     state: AccountState
@@ -44,17 +66,16 @@ class FirmSums(Struct, frozen=True, kw_only=True):
     lows: dict[str, Decimal]
 
 
-def sum_up(accounts: Sequence[Valued], *, tail: bool) -> FirmSums | None:
-    """Return the sums over accounts, None where there are none; `tail`: with what value at risk needs."""
+def sum_up(accounts: Sequence[Summand]) -> FirmSums | None:
+    """Return the sums over accounts, None where there are none."""
     if not accounts:
         return None
-    states = [each.held.state for each in accounts]
     return FirmSums(
-        state=_state(states),
+        state=_state([each.state for each in accounts]),
         exposure=_exposure(each.exposure for each in accounts),
-        worst=_by_symbol((each.held.symbols, each.worst) for each in accounts),
-        highs=_by_symbol((each.held.symbols, each.highs) for each in accounts if tail),
-        lows=_by_symbol((each.held.symbols, each.lows) for each in accounts if tail),
+        worst=_by_symbol((each.symbols, each.worst) for each in accounts),
+        highs=_by_symbol((each.symbols, each.highs) for each in accounts if each.highs),
+        lows=_by_symbol((each.symbols, each.lows) for each in accounts if each.lows),
     )
 
 

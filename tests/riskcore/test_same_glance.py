@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from riskcore.decimals import EXACT
 from riskcore.firm import FIRM
-from riskcore.firm_sums import FirmPart, FirmSums, sum_up, together
+from riskcore.firm_sums import FirmPart, FirmSums, sum_up, summand, together
 from riskcore.glance import Glance, glance, unknown
 from riskcore.held import Feed, Valued, marks_of, read_held, value
 from riskcore.limit_set import LimitSets
@@ -71,13 +71,13 @@ def quickly(world: World, *, parts: int = 1) -> tuple[list[Glance], Glance]:
 
 
 def _firm(valued: Sequence[Valued], world: World, limits: LimitSets, parts: int) -> Glance:
-    tail = bool(limits.of_firm.of_tail)
-    shares = [sums for part in range(parts) if (sums := sum_up(valued[part::parts], tail=tail)) is not None]
+    accounts = [summand(each, limits.of_firm) for each in valued]
+    shares = [sums for part in range(parts) if (sums := sum_up(accounts[part::parts])) is not None]
     # As they travel from one process to another.
     sums = together(msgspec.json.decode(msgspec.json.encode(shares), type=list[FirmSums]))
     if sums is None:
         return unknown(FIRM)
-    part = FirmPart(sums, world.book, NOW, tail=tail)
+    part = FirmPart(sums, world.book, NOW, tail=bool(limits.of_firm.of_tail))
     return glance(FIRM, part, limits.of_firm, world.book.parameters)
 
 
