@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from emergency.notes import StopNote, decode, encode
+from emergency.words import Trigger
 from riskcore.ports import Load, Stop
 from riskcore.types import TradingState
 from state.ids import new_id
@@ -66,7 +67,7 @@ def _raise_flag(store: Store, asked: StopNote) -> Raised:
 
 
 def _at_least_as_severe(store: Store, stops: Iterable[Stop], asked: StopNote) -> StopNote | None:
-    """Return the stop of the same scope that asks for no less, None where there is none or it is not noted."""
+    """Return the stop of the same scope that does all that is asked, None where there is none or it is not noted."""
     same = [
         stop.id
         for stop in stops
@@ -76,7 +77,16 @@ def _at_least_as_severe(store: Store, stops: Iterable[Stop], asked: StopNote) ->
     if not same:
         return None
     found = [note for note in decode(store.stop_notes(*same)) if isinstance(note, StopNote)]
-    return next((note for note in found if note.unwind or not asked.unwind), None)
+    return next((note for note in found if _does_all(note, asked)), None)
+
+
+def _does_all(note: StopNote, asked: StopNote) -> bool:
+    """Return whether a stop that is severe enough does all that is asked.
+
+    A drill's does not: a program lifts it, without knowing why others have asked for the same meanwhile.
+    """
+    is_drill = note.trigger is Trigger.DRILL and asked.trigger is not Trigger.DRILL
+    return (note.unwind or not asked.unwind) and not is_drill
 
 
 def _is_everywhere(store: Store, flag: Stop) -> bool:

@@ -16,7 +16,7 @@ from audit.models import AuditEvent
 from bus.events import StopEngaged
 from emergency import services, tasks
 from emergency.models import EmergencyStop
-from emergency.words import Status
+from emergency.words import Status, Trigger
 from riskcore.calendar import microseconds
 from riskcore.ports import Stop
 from riskcore.types import Side, TradingState
@@ -225,6 +225,15 @@ class TestAskedAgain:
     def test_less_is_covered_by_more(self, world):
         first = engage(unwind=True)
         assert engage(state=TradingState.REDUCING).stop_id == first.stop_id
+
+    def test_a_drill_is_no_answer_to_anybody_else(self, world):
+        drill = engage(scope="account", scope_id="desk-1", triggered_by="drill", trigger=Trigger.DRILL)
+        real = engage(scope="account", scope_id="desk-1")
+        assert real.new
+        assert not engage(scope="account", scope_id="desk-1", triggered_by="drill", trigger=Trigger.DRILL).new
+        lift(stop_id=drill.stop_id)
+        assert not world.approves()
+        assert not engage(scope="account", scope_id="desk-1").new
 
     @pytest.mark.parametrize(
         ("first", "then"),
