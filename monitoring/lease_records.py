@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from django.db import transaction
 
 from audit.services import record, snapshot
-from emergency.leases import Kept, Lease, OnSilence, swap
+from emergency.leases import Kept, Lease, OnSilence, kept_leases, swap
 from monitoring.models import LeaseRecord
 from monitoring.turns import TooLate, Turn
 from riskcore.calendar import microseconds, moment
@@ -26,25 +26,27 @@ _TURN_US = 5_000_000
 _TOGETHER = 100
 
 
-def keep_records(live: Store, kept: Mapping[str, Kept], now_us: int) -> None:
+def keep_records(live: Store, now_us: int) -> None:
     """Record what is held, forget what was released, and put back what the live state has lost; one process at a time.
 
-    What is put back runs from `now_us` on: its holder could not renew it meanwhile. `kept` is all that the live state
-    has. Raises StateUnavailable and Django's database errors: the next call does the rest.
+    What is put back runs from `now_us` on: its holder could not renew it meanwhile. Raises StateUnavailable and
+    Django's database errors: the next call does the rest.
     """
     turn = Turn(live, TURN, _TURN_US)
     if not turn.begin():
         return
     try:
-        _keep(live, kept, turn, now_us)
+        _keep(live, turn, now_us)
     except TooLate:
         logger.warning("the leases are recorded by another process")
     finally:
         turn.end()
 
 
-def _keep(live: Store, kept: Mapping[str, Kept], turn: Turn, now_us: int) -> None:
+def _keep(live: Store, turn: Turn, now_us: int) -> None:
     rows = {row.holder: row for row in LeaseRecord.objects.all()}
+    # After the rows, which only who has the turn changes: what was seen before may have been released meanwhile.
+    kept = kept_leases(live)
     for holder, row in rows.items():
         seen = kept.get(holder, Kept(holder, None, None))
         if seen.lease is None:

@@ -68,7 +68,7 @@ def look_at_leases(live: Store) -> Outcome:
         turn.end()
     tell_faults(PART, list(_silences(kept.values(), at_us)), moment(at_us))
     try:
-        keep_records(live, kept, at_us)
+        keep_records(live, at_us)
     except (DatabaseError, InterfaceError) as error:
         logger.warning("leases are not recorded for now: %s", error)
     return Outcome.LOOKED

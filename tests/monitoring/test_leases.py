@@ -348,6 +348,22 @@ def test_one_that_was_released_does_not_come_back_with_a_loss(world: World) -> N
     assert world.store.oms_leases() == {}
 
 
+def test_one_that_is_released_while_a_look_waits_for_the_database_stays_so(world: World, monkeypatch) -> None:
+    hold(world)
+    look_at_leases(world.store)
+
+    def meanwhile(*_arguments: Any) -> bool:
+        monkeypatch.setattr(module, "tell_faults", lambda *_: True)
+        release_lease(world.store, "oms-1", actor="key:oms", may_see=lambda _account: True)
+        return look_at_leases(world.store) is Outcome.LOOKED  # another process, which is faster
+
+    monkeypatch.setattr(module, "tell_faults", meanwhile)
+    look_at_leases(world.store)
+    look_at_leases(world.store)
+    assert not LeaseRecord.objects.exists()
+    assert world.store.oms_leases() == {}
+
+
 def lose(world: World) -> None:
     """Lose the live state and restore it."""
     world.lose()
