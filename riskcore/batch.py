@@ -209,7 +209,10 @@ class Batch:
         )
 
     def _ended(self, place: int) -> Reason | None:
-        """Return why the approval of an order no longer holds, None where it does."""
+        """Return why the approval of an order no longer holds, None where it does.
+
+        One that may only reduce is not given again where it would open or flip a position by now.
+        """
         order = self.routed[place].order
         account = self.accounts[order.account_id]
         held = account.held(order, self.loaded.now_us)
@@ -218,7 +221,7 @@ class Batch:
         exchange = home_exchange(order, self.book.accounts.get(order.account_id)) or self.routed[place].exchange
         match trading_state_for(order, exchange, self.control.stops):
             case TradingState.ACTIVE:
-                return None
+                return None if not order.only_reduces or self._still_reduces(place, held) else Reason.NOT_REDUCING
             case TradingState.REDUCING if self._still_reduces(place, held):
                 return None
             case _:

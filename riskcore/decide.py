@@ -19,7 +19,7 @@ from riskcore.reasons import Reason
 from riskcore.types import Breach, Decision, Ledger, Reservation
 
 # Refusals from outside the rules that are not one more message of the account either.
-_LEAVES_NOTHING = (Reason.CONTENTION, Reason.EMERGENCY_STOP_ACTIVE, Reason.RESERVATION_ENDED)
+_LEAVES_NOTHING = (Reason.CONTENTION, Reason.EMERGENCY_STOP_ACTIVE, Reason.NOT_REDUCING, Reason.RESERVATION_ENDED)
 
 # Blocks that say nothing about the order: no sign that its sender has lost its way.
 _OF_THE_MOMENT = (

@@ -40,6 +40,7 @@ class Judgement(Struct, frozen=True, kw_only=True):
 _FORCED = {
     Reason.RESERVATION_ENDED: "the order was approved, but what that reserved has ended; send it as a new order",
     Reason.EMERGENCY_STOP_ACTIVE: "a stop is in force: the earlier approval of this order no longer holds",
+    Reason.NOT_REDUCING: "the order was approved, but by now it would not strictly reduce a position",
     Reason.CONTENTION: "the account was changed by other orders at every attempt; send the order again",
     Reason.BATCH_REJECTED: "another order of the atomic batch was blocked, so none was approved",
 }

@@ -7,6 +7,7 @@ from decimal import Decimal
 from random import Random
 
 import msgspec
+import pytest
 from msgspec.structs import replace
 
 from riskcore.batch import Answered, _best, fingerprint
@@ -227,6 +228,17 @@ def test_a_reducing_order_approved_before_a_stop_in_reducing_is_repeated_into_it
     assert store.ask(opening).reason is Reason.EMERGENCY_STOP_ACTIVE
     store.set_stops(Stop(id="s", state=TradingState.HALTED))
     assert store.ask(closing).reason is Reason.EMERGENCY_STOP_ACTIVE
+
+
+@pytest.mark.parametrize("what", [{"reduce_only": True}, {"stop_id": "s"}])
+def test_an_order_that_may_only_reduce_is_not_repeated_once_it_would_open_a_position(what) -> None:
+    store = DictStore(book(), state(position(2)))
+    closing = order(2, SELL, **what)
+    assert store.ask(closing).approved
+    assert store.ask(closing).replayed
+    store.put_state(state())  # somebody else has closed it
+    again = store.ask(closing)
+    assert (again.approved, again.reason) == (False, Reason.NOT_REDUCING)
 
 
 def test_a_reducing_order_that_is_filled_in_part_is_repeated_into_a_stop_in_reducing() -> None:
