@@ -7,6 +7,7 @@ nothing: what is published while nobody hears is gone.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import threading
@@ -20,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 # As much as NATS carries with deploy/nats.conf: what works here works there.
 MOST_BYTES = 8_000_000
+
+# How long what was sent to a handler before it hears no more may take, in seconds.
+_LAST_WORDS_S = 3.0
 
 # Messages that wait for one subscriber. Whoever does not keep up misses the newest, as a NATS client does.
 MOST_WAITING = 65_536
@@ -107,17 +111,17 @@ class Broker:
         """Hand a message to all who hear it, of each queue to one; say so to its sender where nobody does."""
         # All in one hold of the lock, so that two subscribers see two messages in one order.
         with self._lock:
-            heard = [each for each in self._chosen(message.subject) if each.hand(message)]
+            hearing = [each for each in self._subscribers if each.hears(message.subject)]
+            heard = [each for each in hearing if not each.queue and each.hand(message)]
+            for queue in sorted({each.queue for each in hearing if each.queue}):
+                heard += self._handed_to_one([each for each in hearing if each.queue == queue], message)
         if not heard and message.reply:
             self.publish(LocalMessage(message.reply, b"", headers={STATUS_HEADER: NOBODY}))
 
-    def _chosen(self, subject: str) -> list[_Subscriber]:
-        hearing = [each for each in self._subscribers if each.hears(subject)]
-        chosen = [each for each in hearing if not each.queue]
-        for queue in sorted({each.queue for each in hearing if each.queue}):
-            members = [each for each in hearing if each.queue == queue]
-            chosen.append(members[next(self._turn) % len(members)])
-        return chosen
+    def _handed_to_one(self, members: list[_Subscriber], message: LocalMessage) -> list[_Subscriber]:
+        """Hand a message to the member whose turn it is, or to the next whose loop still runs; return who has it."""
+        turn = next(self._turn) % len(members)
+        return next(([each] for each in (*members[turn:], *members[:turn]) if each.hand(message)), [])
 
 
 # The bus of this process.
@@ -170,11 +174,11 @@ class LocalConnection:
         return self.is_up
 
     async def stop_hearing(self) -> None:
-        heard, self._heard = self._heard, []
-        for each in heard:
+        for each in self._heard:
             self._broker.remove(each)
-        for each in heard:
-            await each.drain()
+        for each in self._heard:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(each.drain(), _LAST_WORDS_S)
 
     async def close(self) -> None:
         heard, self._heard = self._heard, []

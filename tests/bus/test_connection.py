@@ -216,6 +216,44 @@ async def test_inside_the_process_any_thread_may_publish():
     await connection.close()
 
 
+async def test_inside_the_process_whoever_lives_has_what_was_for_one_that_died():
+    broker, heard = Broker(), Heard()
+
+    def die() -> None:
+        async def begin() -> None:
+            dead = LocalConnection(broker)
+            dead.subscribe("work", Heard().hear, queue="workers")
+            dead.start()
+
+        asyncio.run(begin())
+
+    await asyncio.to_thread(die)
+    living = LocalConnection(broker)
+    living.subscribe("work", heard.hear, queue="workers")
+    living.start()
+    for number in range(4):
+        broker.publish(LocalMessage("work", b"%d" % number))
+    assert await heard.until(4) == [b"0", b"1", b"2", b"3"]
+    await living.close()
+
+
+async def test_inside_the_process_a_handler_that_never_returns_does_not_hold_up_the_end(monkeypatch):
+    monkeypatch.setattr("bus.local._LAST_WORDS_S", 0.05)
+    connection = LocalConnection(Broker())
+
+    async def never(_message: Message) -> None:
+        await asyncio.Event().wait()
+
+    connection.subscribe("work", never)
+    connection.start()
+    await connection.publish("work", b"x")
+    before = len(asyncio.all_tasks())
+    await connection.stop_hearing()
+    await connection.close()
+    await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) < before
+
+
 def test_a_loop_that_has_ended_without_a_word_holds_up_nobody():
     broker, heard = Broker(), Heard()
 
