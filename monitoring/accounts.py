@@ -9,7 +9,7 @@ from decimal import Decimal, localcontext
 from msgspec import Struct
 
 from monitoring.garbage import held_back
-from monitoring.metrics import STAGES
+from monitoring.metrics import LEFT_OUT, STAGES
 from monitoring.shards import EVERYTHING, Shard
 from riskcore.compiled import CompiledBook
 from riskcore.decimals import EXACT
@@ -164,4 +164,5 @@ def _look_at(account_id: str, one: _Known, limits: LimitSets, book: CompiledBook
 
 
 def _leave_out(account_id: str, error: Exception) -> None:
-    logger.warning("account %s is left out for now: %s", account_id, error)
+    LEFT_OUT.inc()
+    logger.error("account %s is left out for now, its limits are not watched: %s", account_id, error)

@@ -11,6 +11,9 @@ DURATION = Histogram(
 )
 SKIPPED = Counter("risk_monitor_ticks_skipped_total", "Looks that were due and not made, because one took too long.")
 STAGES = Summary("risk_monitor_stage_seconds", "Time that each part of a look took.", ["stage"])
+LEFT_OUT = Counter(
+    "risk_monitor_left_out_total", "Times that an account could not be looked at: nothing watches its limits."
+)
 PART_AGE = Gauge("risk_monitor_part_age_seconds", "Since another part of the accounts was looked at.", ["part"])
 UNRECORDED = Counter(
     "risk_monitor_unrecorded_total", "Looks that were not recorded, because one before them still was."

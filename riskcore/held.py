@@ -59,16 +59,18 @@ class Held(Struct, frozen=True):
 def read_held(state_json: bytes, ledger_json: bytes | None, expired: Sequence[Reservation]) -> Held | None:
     """Return what an account holds, without its `expired` reservations.
 
-    None where a record cannot be read, or the account was never reported. Raises ValueError where `expired` are not in
+    None where the account was never reported. Raises ValueError where a record cannot be read, or `expired` are not in
     the ledger's sums.
     """
     try:
         state, ledger = _decoder.decode(state_json), decode_ledger(ledger_json)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ValueError(f"its record cannot be read: {error}") from error
     columns = _columns(map(_row_of, state.positions.values()))
-    if not state.received_at_us or not _is_finite(state, columns):
+    if not state.received_at_us:
         return None
+    if not _is_finite(state, columns):
+        raise ValueError("its record has an amount that is no number")
     if expired:
         ledger = release(ledger, expired)
     bare = replace(state, positions={})

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from monitoring.accounts import Accounts, Seen
+from monitoring.metrics import LEFT_OUT
 from riskcore.book import Policy
 from riskcore.compiled import CompiledBook
 from riskcore.glance import Glance
@@ -202,12 +203,15 @@ def test_a_store_that_is_restored_half_way_is_read_again_at_the_next_look(monkey
 
 
 @pytest.mark.parametrize("what", [{"state": b"{}"}, {"ledger": b'"lost"'}])
-def test_an_account_that_cannot_be_read_is_not_seen(what: dict[str, bytes]) -> None:
+def test_an_account_that_cannot_be_read_is_not_seen_and_that_is_said(what: dict[str, bytes], caplog) -> None:
     house = House()
     house.report("A", position(1))
     house.look()
     house.write("A", **what)
+    before = LEFT_OUT._value.get()
     assert house.look() == {}
+    assert LEFT_OUT._value.get() == before + 1
+    assert "account A is left out for now, its limits are not watched" in caplog.text
 
 
 def test_one_whose_reservations_do_not_fit_its_ledger_is_left_out_until_they_do(caplog) -> None:

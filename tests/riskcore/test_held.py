@@ -53,17 +53,20 @@ def test_a_state_with_an_amount_that_is_no_number_cannot_be_read(field: str, amo
     plain = msgspec.to_builtins(state(position(1, mark_price=1, margin=1)), str_keys=True)
     record = plain if field in plain else plain["positions"]["BTCUSDT"]
     record[field] = amount
-    assert read_held(msgspec.json.encode(plain), None, ()) is None
+    with pytest.raises(ValueError, match="no number"):
+        read_held(msgspec.json.encode(plain), None, ())
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"null", b'{"account_id":"\xff"}'])
 def test_what_is_no_state_cannot_be_read(content: bytes) -> None:
-    assert read_held(content, None, ()) is None
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_held(content, None, ())
 
 
 @pytest.mark.parametrize("content", [b'"lost"', b'{"daily_notional":"-1"}'])
 def test_without_its_ledger_an_account_cannot_be_read(content: bytes) -> None:
-    assert read_held(msgspec.json.encode(state()), content, ()) is None
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_held(msgspec.json.encode(state()), content, ())
 
 
 def test_an_account_of_which_only_fills_have_come_was_never_reported() -> None:

@@ -16,7 +16,7 @@ from riskcore.decimals import EXACT
 from riskcore.firm import FIRM
 from riskcore.firm_sums import FirmPart, FirmSums, sum_up, summand, together
 from riskcore.glance import Glance, glance, unknown
-from riskcore.held import Feed, Valued, marks_of, read_held, value
+from riskcore.held import Feed, Held, Valued, marks_of, read_held, value
 from riskcore.limit_set import LimitSets
 from riskcore.limits import describe
 from riskcore.overview import shown_metrics
@@ -56,7 +56,7 @@ def quickly(world: World, *, parts: int = 1) -> tuple[list[Glance], Glance]:
     valued: list[Valued] = []
     with localcontext(EXACT):
         for view in world.views:
-            held = None if view.state is None else read_held(view.state, view.ledger, view.expired)
+            held = _held(view)
             if held is None:
                 continue
             marks = marks_of(held, feed)
@@ -68,6 +68,13 @@ def quickly(world: World, *, parts: int = 1) -> tuple[list[Glance], Glance]:
             part = AccountPart(valued[-1], book, NOW, tail=bool(of.of_tail))
             found.append(glance(view.account_id, part, of, book.parameters))
         return found, _firm(valued, world, limits, parts)
+
+
+def _held(view: AccountView) -> Held | None:
+    try:
+        return None if view.state is None else read_held(view.state, view.ledger, view.expired)
+    except ValueError:  # it cannot be read
+        return None
 
 
 def _firm(valued: Sequence[Valued], world: World, limits: LimitSets, parts: int) -> Glance:
