@@ -1,5 +1,4 @@
-"""The line over a bus, NATS or the process's own: feeds are published, orders asked about by request and reply, and what
-an emergency stop asks is heard.
+"""The line over a bus, NATS or the process's own: feeds are published, orders asked about, and stops seen through.
 
 A bus keeps nothing, and says nothing where nobody listens. So whatever must not be lost is published with a way back:
 an answer comes there where a subject has no listener, and it is told again when it has.
