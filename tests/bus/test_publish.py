@@ -72,10 +72,8 @@ async def test_what_is_published_while_nats_is_away_comes_when_it_is_back(server
     publisher.put("news", b"before")
     await listener.until(bool)
     await asyncio.to_thread(server.kill)
-    before = counted()
     for each in numbers(300):
         publisher.put("news", each)
-    await eventually(lambda: counted() > before, "a failure")
     assert publisher.waiting == 300
     await asyncio.to_thread(server.start)
     came = await listener.until(lambda came: came[-1] == b"299")

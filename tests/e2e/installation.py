@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from devtools import leftovers
 from devtools.ports import PortReservation
 from devtools.processes import kill_family
 from devtools.servers import PostgresServer, RedisServer
@@ -71,18 +72,21 @@ def environment(data: Path, **settings: str) -> dict[str, str]:
 
 @dataclass
 class Program:
-    """A process with its output in a file."""
+    """A process with its output in a file. Where these tests are killed, the next that start a server end it."""
 
     process: subprocess.Popen[bytes]
     log: Path
+    directory: Path
 
     @classmethod
     def start(cls, *command: str, env: dict[str, str], log: Path) -> Program:
+        directory = leftovers.claim("program")
         with log.open("ab") as out:
             process = subprocess.Popen(
                 command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
             )
-        return cls(process, log)
+        leftovers.note_process(directory, process.pid)
+        return cls(process, log, directory)
 
     @property
     def said(self) -> str:
@@ -93,12 +97,14 @@ class Program:
         started = time.monotonic()
         self.process.send_signal(number)
         self.process.wait(seconds)
+        leftovers.remove(self.directory)
         return time.monotonic() - started
 
     def kill(self) -> None:
         """Kill it as a crash would, its children included."""
         if self.process.poll() is None:
             kill_family(self.process)
+        leftovers.remove(self.directory)
 
 
 class Client(httpx.Client):
@@ -261,9 +267,10 @@ def production(data: Path, *, roles: tuple[str, ...] = ROLES, **settings: str) -
         finally:
             for other in made.others:
                 other.kill()
-            if made.program is not None and made.program.process.poll() is None:
+            if made.program is not None:
                 try:
-                    made.program.end(signal.SIGTERM, seconds=20)
+                    if made.program.process.poll() is None:
+                        made.program.end(signal.SIGTERM, seconds=20)
                 finally:
                     made.program.kill()
 
