@@ -30,7 +30,7 @@ _money_of: Callable[[AccountState], tuple[Decimal, ...]] = attrgetter(*_MONEY)
 _exposure_of: Callable[[Exposure], tuple[Any, ...]] = attrgetter(*_EXPOSURE)
 
 
-class Summand(Struct, frozen=True):
+class Summand(Struct, frozen=True, gc=False):
     """What is added up of an account. Empty columns: of its symbols no limit of the firm asks for that."""
 
     state: AccountState

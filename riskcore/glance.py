@@ -24,7 +24,7 @@ from riskcore.picture import Reading
 from riskcore.types import RiskLevel
 
 
-class Glance(Struct, frozen=True):
+class Glance(Struct, frozen=True, gc=False):
     """An account as it stands; `account_id` is empty for the firm.
 
     `whole` None: it cannot be valued, so its `level` is UNKNOWN and its `score` None. `score` is the utilisation of

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain
 from operator import attrgetter, mul
-from sys import intern
 from typing import Any
 
 import msgspec
@@ -24,7 +23,15 @@ from riskcore.ledger import decode_ledger, release
 from riskcore.simulate import NO_ORDERS, Exposure, Leg, make_leg
 from riskcore.types import AccountState, Ledger, OpenOrders, Position, Price, Reservation
 
-_decoder = msgspec.json.Decoder(AccountState)
+
+class _State(AccountState, frozen=True, kw_only=True, gc=False):
+    """A state of which Python need not find out, each second anew, that it is no garbage: it is part of no cycle.
+
+    That goes for all structs here, of which there are some for every account.
+    """
+
+
+_decoder = msgspec.json.Decoder(_State)
 _money_of: Callable[[AccountState], tuple[Decimal, ...]] = attrgetter(
     "equity", "balance", "margin_used", "peak_equity", "daily_start_equity", "weekly_start_equity"
 )
@@ -35,7 +42,7 @@ _row_of: Callable[[Position], _Row] = attrgetter(
 )
 
 
-class Held(Struct, frozen=True):
+class Held(Struct, frozen=True, gc=False):
     """An account's legs, one entry in each column; its state is without positions.
 
     `marks` are those that the state came with, 0 where it had none. `opened` is empty where nothing is open, `working`
@@ -112,17 +119,29 @@ def _held(state: AccountState, columns: Sequence[Sequence[Any]], opened: Sequenc
     costs = tuple(map(mul, quantities, entry_prices))
     return Held(
         state,
-        tuple(map(intern, symbols)),
-        exchanges,
+        _same(symbols),
+        _same(exchanges),
         quantities,
         entry_prices,
         marks,
         opened,
-        [place for place, one in enumerate(opened) if one.buy_count or one.sell_count],
+        tuple([place for place, one in enumerate(opened) if one.buy_count or one.sell_count]),
         costs,
         sum(costs, ZERO),
         len(set(symbols)) < len(symbols),
     )
+
+
+# The columns of text seen last: what an account holds changes seldom, and many accounts hold the same.
+_REMEMBERED = 65_536
+_texts: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+
+def _same(texts: Any) -> tuple[str, ...]:
+    """Return equal texts as the same object, which is kept once."""
+    if len(_texts) >= _REMEMBERED:
+        _texts.clear()
+    return _texts.setdefault(texts, texts)
 
 
 class Feed:
@@ -149,27 +168,27 @@ class Feed:
         self.oldest_us = max(self.ages_us.values(), default=0)
 
 
-def marks_of(held: Held, feed: Feed) -> list[Decimal] | None:
+def marks_of(held: Held, feed: Feed) -> tuple[Decimal, ...] | None:
     """Return the mark of each leg: the fresher of feed and state, however old; None where a leg has neither."""
     state_age_us = age_of(held.state, feed.now_us, feed.parameters)
     prices, ages_us = feed.prices, feed.ages_us
     if state_age_us >= feed.oldest_us:
         try:
-            return list(map(prices.__getitem__, held.symbols))
+            return tuple(map(prices.__getitem__, held.symbols))
         except KeyError:
             pass  # of some there is only the mark of the state
-    marks: list[Decimal] = []
+    found: list[Decimal] = []
     for symbol, own in zip(held.symbols, held.marks, strict=True):
         mark = prices.get(symbol)
         if own > ZERO and (mark is None or state_age_us < ages_us[symbol]):
             mark = own
         if mark is None:
             return None
-        marks.append(mark)
-    return marks
+        found.append(mark)
+    return tuple(found)
 
 
-class Valued(Struct, frozen=True):
+class Valued(Struct, frozen=True, gc=False):
     """An account's legs at their marks, one entry a leg, in currency.
 
     `values` are of what is held; `highs` and `lows` after all buys and after all sells, `worst` of the larger of them.
@@ -199,21 +218,19 @@ class Valued(Struct, frozen=True):
             self.marks,
             self.marks,
         )
-        there = [[column[place] for place in places] for column in columns]
+        there = [tuple([column[place] for place in places]) for column in columns]
         opened = [held.opened[place] for place in places if held.opened]
         return value(_held(held.state, there, opened), there[4])
 
 
 def value(held: Held, marks: Sequence[Decimal]) -> Valued:
     """Return the legs at these marks. `simulate.exposure_of` gives the same sums, one leg after the other."""
-    values = list(map(mul, held.quantities, marks))
-    worst = list(map(abs, values))
-    net = sum(values, ZERO)
+    values = tuple(map(mul, held.quantities, marks))
     if held.working:
-        return _value_with_orders(held, marks, values, worst, net - held.cost)
-    gross = sum(worst, ZERO)
+        return _value_with_orders(held, marks, values)
+    worst, net = tuple(map(abs, values)), sum(values, ZERO)
     exposure = Exposure(
-        gross=gross,
+        gross=sum(worst, ZERO),
         net_high=net,
         net_low=net,
         margin_reserved=ZERO,
@@ -225,10 +242,8 @@ def value(held: Held, marks: Sequence[Decimal]) -> Valued:
     return Valued(held, marks, values, values, values, worst, exposure)
 
 
-def _value_with_orders(
-    held: Held, marks: Sequence[Decimal], values: list[Decimal], worst: list[Decimal], unrealized_pnl: Decimal
-) -> Valued:
-    highs, lows = values.copy(), values.copy()
+def _value_with_orders(held: Held, marks: Sequence[Decimal], values: Sequence[Decimal]) -> Valued:
+    highs, lows, worst = list(values), list(values), list(map(abs, values))
     margin = pending = ZERO
     orders = 0
     for place in held.working:
@@ -242,7 +257,7 @@ def _value_with_orders(
         net_high=sum(highs, ZERO),
         net_low=sum(lows, ZERO),
         margin_reserved=margin,
-        unrealized_pnl=unrealized_pnl,
+        unrealized_pnl=sum(values, ZERO) - held.cost,
         pending_notional=pending,
         open_positions=len(values),
         open_orders=orders,

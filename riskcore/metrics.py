@@ -34,7 +34,7 @@ class OrderFacts(Struct, frozen=True, kw_only=True):
     daily_notional: Decimal
 
 
-class Subject(Struct, frozen=True, kw_only=True):
+class Subject(Struct, frozen=True, kw_only=True, gc=False):
     """What a limit is evaluated on: an account, one of its legs where there is one, an order where there is one.
 
     `beside` is the worst-case value of the leg's symbol on the account's other exchanges, in currency. `tail` is

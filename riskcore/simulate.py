@@ -48,7 +48,7 @@ class Leg(Struct, frozen=True):
         return not exchange or self.exchange in (exchange, "")
 
 
-class Exposure(Struct, frozen=True, kw_only=True):
+class Exposure(Struct, frozen=True, kw_only=True, gc=False):
     """The sums over an account's legs, in currency except the counts."""
 
     gross: Decimal

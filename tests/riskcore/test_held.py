@@ -82,7 +82,7 @@ def test_the_columns_have_a_leg_for_each_position_and_its_cost() -> None:
     found = held(position(2, exchange="ONE", mark_price=7), position(-3, "ETHUSDT", entry_price=10))
     assert (found.symbols, found.exchanges, found.quantities) == (("BTCUSDT", "ETHUSDT"), ("ONE", ""), (D(2), D(-3)))
     assert (found.entry_prices, found.marks) == ((D(50_000), D(10)), (D(7), D(0)))
-    assert (found.costs, found.repeats, found.working) == ((D(100_000), D(-30)), False, [])
+    assert (found.costs, found.repeats, found.working) == ((D(100_000), D(-30)), False, ())
     assert found.state.positions == {}
 
 
@@ -93,17 +93,25 @@ def test_a_position_of_nothing_is_no_leg() -> None:
 
 def test_a_position_of_nothing_with_an_open_order_is_a_leg() -> None:
     found = held(position(0), position(0, "ETHUSDT"), ledger=holding(reservation(1)))
-    assert (found.symbols, found.working) == (("BTCUSDT",), [0])
+    assert (found.symbols, found.working) == (("BTCUSDT",), (0,))
 
 
 def test_an_open_order_without_a_position_is_a_leg_behind_the_others() -> None:
     found = held(position(1, "ETHUSDT"), ledger=holding(reservation(1, exchange="ONE")))
-    assert (found.symbols, found.exchanges, found.working) == (("ETHUSDT", "BTCUSDT"), ("", "ONE"), [1])
+    assert (found.symbols, found.exchanges, found.working) == (("ETHUSDT", "BTCUSDT"), ("", "ONE"), (1,))
 
 
 def test_what_is_over_is_not_open_any_more() -> None:
     over = reservation(1)
-    assert held(position(1), ledger=holding(over), expired=(over,)).working == []
+    assert held(position(1), ledger=holding(over), expired=(over,)).working == ()
+
+
+def test_equal_columns_of_text_are_kept_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = held(position(1), position(1, "ETHUSDT"))
+    assert held(position(2), position(3, "ETHUSDT")).symbols is before.symbols
+    monkeypatch.setattr("riskcore.held._REMEMBERED", 0)
+    after = held(position(2), position(3, "ETHUSDT"))
+    assert after.symbols == before.symbols
 
 
 def test_a_symbol_on_two_exchanges_repeats() -> None:
@@ -116,15 +124,15 @@ def test_a_symbol_on_two_exchanges_repeats() -> None:
 def test_the_fresher_of_feed_and_state_is_the_mark() -> None:
     older, newer = Price(D(1), NOW - SECOND), Price(D(2), NOW + SECOND)
     both = held(position(1, mark_price=9), position(1, "ETHUSDT", mark_price=8))
-    assert marks_of(both, feed(BTCUSDT=older, ETHUSDT=newer)) == [D(9), D(2)]
-    assert marks_of(both, feed(BTCUSDT=newer, ETHUSDT=newer)) == [D(2), D(2)]
+    assert marks_of(both, feed(BTCUSDT=older, ETHUSDT=newer)) == (D(9), D(2))
+    assert marks_of(both, feed(BTCUSDT=newer, ETHUSDT=newer)) == (D(2), D(2))
 
 
 def test_without_a_price_the_mark_is_that_of_the_state_however_old() -> None:
     old = held(position(1, mark_price=9), received_at_us=NOW - 10**12)
-    assert marks_of(old, feed()) == [D(9)]
-    assert marks_of(old, feed(ETHUSDT=Price(D(1), NOW))) == [D(9)]
-    assert marks_of(old, feed(BTCUSDT=Price(D(0), NOW))) == [D(9)]
+    assert marks_of(old, feed()) == (D(9),)
+    assert marks_of(old, feed(ETHUSDT=Price(D(1), NOW))) == (D(9),)
+    assert marks_of(old, feed(BTCUSDT=Price(D(0), NOW))) == (D(9),)
 
 
 def test_without_either_the_account_cannot_be_valued() -> None:
@@ -133,7 +141,7 @@ def test_without_either_the_account_cannot_be_valued() -> None:
 
 
 def test_an_account_that_holds_nothing_needs_no_price() -> None:
-    assert marks_of(held(), feed()) == []
+    assert marks_of(held(), feed()) == ()
 
 
 # --------------------------------------------------------------------------------------------------- value
