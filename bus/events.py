@@ -44,14 +44,17 @@ class AccountFigures(Struct, frozen=True, kw_only=True):
 
 
 class MetricsTick(Event, frozen=True, kw_only=True):
-    """What the monitor saw, of some accounts: one look is told in `parts` messages, of which this is the `part`-th."""
+    """What the monitor saw, of some accounts: one look is told in `parts` messages, of which this is the `part`-th.
+
+    `accounts` are AccountFigures in JSON: most of them were told before.
+    """
 
     subject: ClassVar[str] = "risk.metrics"
 
     at: datetime
     part: int
     parts: int
-    accounts: tuple[AccountFigures, ...]
+    accounts: tuple[msgspec.Raw, ...]
 
 
 class StopEngaged(Event, frozen=True, kw_only=True, tag_field="event", tag="stop_engaged"):

@@ -7,6 +7,7 @@ import time
 from datetime import timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 from django.db import OperationalError
 from msgspec.structs import replace
@@ -305,7 +306,23 @@ def test_what_was_seen_is_told_on_nats_some_accounts_in_a_message(world: World, 
     monkeypatch.setattr("django.conf.settings.NATS_URL", "nats://127.0.0.1:1")
     assert monitor.tick() is Outcome.LOOKED
     assert [(one.part, one.parts, len(one.accounts)) for one in told] == [(1, 2, 4), (2, 2, 2)]
-    firm, first = told[0].accounts[:2]
-    assert (firm.account_id, firm.metrics["gross_exposure"]) == ("", Decimal(0))
-    assert (first.account_id, first.risk_level, first.risk_score) == ("desk-1", "INFO", Decimal(0))
-    assert told[0].payload().startswith(b'{"at":"')
+    message = msgspec.json.decode(told[0].payload())
+    firm, first = message["accounts"][:2]
+    assert (firm["account_id"], firm["metrics"]["gross_exposure"]) == ("", "0")
+    assert (first["account_id"], first["risk_level"], first["risk_score"]) == ("desk-1", "INFO", "0.00")
+    assert list(message) == ["at", "part", "parts", "accounts"]
+
+
+def test_what_has_changed_since_is_told_as_it_is_now(world: World, monitor: Monitor, monkeypatch) -> None:
+    told: list[MetricsTick] = []
+    monkeypatch.setattr("monitoring.telling.bus.publish", told.append)
+    monkeypatch.setattr("django.conf.settings.NATS_URL", "nats://127.0.0.1:1")
+    monitor.tick()
+    world.feed(long(quantity="2"), account_id="desk-2")
+    monitor.tick()
+    figures = [
+        {one["account_id"]: one["metrics"]["gross_exposure"] for one in msgspec.json.decode(each.payload())["accounts"]}
+        for each in told
+    ]
+    assert figures[0] == {**dict.fromkeys(ACCOUNTS, "0"), "": "0"}
+    assert figures[1] == {**dict.fromkeys(ACCOUNTS, "0"), "": "100000", "desk-2": "100000"}
