@@ -116,7 +116,7 @@ def _hold_symbols(part: Part, line: Line, exchange: str, tally: _Tally) -> None:
         for place in places:
             subject = part.subject(place)
             tally.hold(line, line.value(subject), subject, part.symbols[place], exchange or part.exchanges[place])
-    if not exchange:
+    if not exchange and (line.symbols is not None or not places):
         _hold_without_leg(part, line, tally)
 
 
@@ -135,8 +135,6 @@ def _worst_holds(part: Part, line: Line, places: Sequence[int], tally: _Tally) -
 def _hold_without_leg(part: Part, line: Line, tally: _Tally) -> None:
     """Hold limits against symbols that they name and of which there is nothing, or where there is nothing at all."""
     whole = part.whole
-    missing = (
-        [""] if line.symbols is None and not part.symbols else sorted((line.symbols or set()).difference(part.symbols))
-    )
+    missing = [""] if line.symbols is None else sorted(line.symbols.difference(part.symbols))
     for symbol in missing:
         tally.hold(line, line.value(whole), whole, symbol, "")

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from riskcore.book import Parameters
 from riskcore.case import age_of, age_us
@@ -35,19 +35,17 @@ _decoder = msgspec.json.Decoder(_State)
 _money_of: Callable[[AccountState], tuple[Decimal, ...]] = attrgetter(
     "equity", "balance", "margin_used", "peak_equity", "daily_start_equity", "weekly_start_equity"
 )
-# Symbol, exchange, quantity, entry price, mark and margin.
-_Row = tuple[str, str, Decimal, Decimal, Decimal, Decimal]
-_row_of: Callable[[Position], _Row] = attrgetter(
-    "symbol", "exchange", "quantity", "entry_price", "mark_price", "margin"
-)
+# The fields of a position, in its order: symbol, quantity, entry price, mark, margin, exchange.
+_Row = tuple[str, Decimal, Decimal, Decimal, Decimal, str]
+_row_of: Callable[[Position], _Row] = astuple
 
 
 class Held(Struct, frozen=True, gc=False):
     """An account's legs, one entry in each column; its state is without positions.
 
     `marks` are those that the state came with, 0 where it had none. `opened` is empty where nothing is open, `working`
-    has the places of the legs with open orders. `costs` are quantity x entry price, in currency, and `cost` is their
-    sum. `repeats`: a symbol is on several legs.
+    has the places of the legs with open orders. `cost` is the sum of quantity x entry price, in currency. `repeats`: a
+    symbol is on several legs.
     """
 
     state: AccountState
@@ -58,7 +56,6 @@ class Held(Struct, frozen=True, gc=False):
     marks: Sequence[Decimal]
     opened: Sequence[OpenOrders]
     working: Sequence[int]
-    costs: Sequence[Decimal]
     cost: Decimal
     repeats: bool
 
@@ -83,9 +80,9 @@ def read_held(state_json: bytes, ledger_json: bytes | None, expired: Sequence[Re
     bare = replace(state, positions={})
     if ledger.open:
         return _held(bare, *_with_orders(state, ledger))
-    quantities = columns[2]
+    quantities = columns[1]
     if not all(quantities):  # nothing is held of some: a price of theirs is not needed
-        columns = _columns(row for row in map(_row_of, state.positions.values()) if row[2])
+        columns = _columns(row for row in map(_row_of, state.positions.values()) if row[1])
     return _held(bare, columns)
 
 
@@ -95,7 +92,7 @@ def _columns(rows: Iterable[_Row]) -> Sequence[Sequence[Any]]:
 
 def _is_finite(state: AccountState, columns: Sequence[Sequence[Any]]) -> bool:
     """Return whether all amounts of a state are numbers: no NaN, no infinity."""
-    amounts = (*_money_of(state), state.drawdown_rapid or ZERO), *columns[2:]
+    amounts = (*_money_of(state), state.drawdown_rapid or ZERO), *columns[1:5]
     return all(map(Decimal.is_finite, chain(*amounts)))
 
 
@@ -109,14 +106,13 @@ def _with_orders(state: AccountState, ledger: Ledger) -> tuple[Sequence[Sequence
             open_orders.append(opened or NO_ORDERS)
     for key, opened in ledger.open.items():
         if key not in state.positions:
-            rows.append((opened.symbol, opened.exchange, ZERO, ZERO, ZERO, ZERO))
+            rows.append((opened.symbol, ZERO, ZERO, ZERO, ZERO, opened.exchange))
             open_orders.append(opened)
     return _columns(rows), open_orders
 
 
 def _held(state: AccountState, columns: Sequence[Sequence[Any]], opened: Sequence[OpenOrders] = ()) -> Held:
-    symbols, exchanges, quantities, entry_prices, marks, _margins = columns
-    costs = tuple(map(mul, quantities, entry_prices))
+    symbols, quantities, entry_prices, marks, _margins, exchanges = columns
     return Held(
         state,
         _same(symbols),
@@ -126,8 +122,7 @@ def _held(state: AccountState, columns: Sequence[Sequence[Any]], opened: Sequenc
         marks,
         opened,
         tuple([place for place, one in enumerate(opened) if one.buy_count or one.sell_count]),
-        costs,
-        sum(costs, ZERO),
+        sum(map(mul, quantities, entry_prices), ZERO),
         len(set(symbols)) < len(symbols),
     )
 
@@ -211,16 +206,12 @@ class Valued(Struct, frozen=True, gc=False):
         held = self.held
         places = [place for place, one in enumerate(held.exchanges) if one in (exchange, "")]
         columns: Sequence[Sequence[Any]] = (
-            held.symbols,
-            held.exchanges,
-            held.quantities,
-            held.entry_prices,
-            self.marks,
-            self.marks,
+            *(held.symbols, held.quantities, held.entry_prices, self.marks),
+            *(self.marks, held.exchanges),  # nobody asks for margins any more
         )
         there = [tuple([column[place] for place in places]) for column in columns]
         opened = [held.opened[place] for place in places if held.opened]
-        return value(_held(held.state, there, opened), there[4])
+        return value(_held(held.state, there, opened), there[3])
 
 
 def value(held: Held, marks: Sequence[Decimal]) -> Valued:

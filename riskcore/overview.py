@@ -228,8 +228,10 @@ def shown_metrics(subject: Subject | None, *, tail: bool) -> dict[str, Decimal |
     """Return an account's metrics as they are shown, empty where it cannot be valued; `tail`: with value at risk."""
     if subject is None:
         return {}
-    values = {metric: metric.value(subject) for metric in (_WITH_TAIL if tail else _OF_ACCOUNT)}
-    return {metric.name: None if value is None else metric.show(value) for metric, value in values.items()}
+    return {
+        metric.name: None if (value := metric.value(subject)) is None else metric.show(value)
+        for metric in (_WITH_TAIL if tail else _OF_ACCOUNT)
+    }
 
 
 def _value_at_risk(picture: Picture) -> ValueAtRisk | None:
