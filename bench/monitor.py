@@ -23,7 +23,7 @@ from bench.many_accounts import POSITIONS, ManyAccounts
 from bench.stages import Stage, time_us
 from riskcore.compiled import CompiledBook
 from riskcore.decimals import EXACT
-from riskcore.firm_sums import sum_up, summand
+from riskcore.firm_sums import Adder, summand
 from riskcore.glance import Glance, glance
 from riskcore.held import Feed, marks_of, read_held, value
 from riskcore.limit_set import LimitSets
@@ -115,14 +115,14 @@ def _stages_of(store: Store, book: CompiledBook) -> Iterator[Stage]:
             return glance(account.id, part, limits, parameters)
 
         seen = look()
-        summed = summand(valued, LimitSets(book).of_firm)
+        adder, summed = Adder(), summand(valued, LimitSets(book).of_firm)
         figures = shown_metrics(seen.whole, tail=False)
         steps: dict[str, Callable[[], object]] = {
             "read its record": lambda: read_held(state, record.ledger, record.expired),
             "its marks": lambda: marks_of(held, feed),
             "its exposure at these marks": lambda: value(held, marks),
             "its limits, level and score": look,
-            "add it to the firm": lambda: sum_up([summed]),
+            "add it to the firm": lambda: adder.add(summed),
             "its metrics as they are told": lambda: shown_metrics(seen.whole, tail=False),
             "encode them": lambda: msgspec.json.encode(figures),
         }

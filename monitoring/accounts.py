@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal, localcontext
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from monitoring.garbage import held_back
 from monitoring.metrics import LEFT_OUT, STAGES
 from monitoring.shards import EVERYTHING, Shard
+from monitoring.telling import figures_of
 from riskcore.compiled import CompiledBook
 from riskcore.decimals import EXACT
 from riskcore.firm import FIRM
-from riskcore.firm_sums import FirmPart, FirmSums, Summand, sum_up, summand
+from riskcore.firm_sums import Adder, FirmPart, FirmSums, Summand, summand
 from riskcore.glance import Glance, glance, unknown
 from riskcore.held import Feed, Held, marks_of, read_held, value
 from riskcore.limit_set import LimitSets
@@ -28,28 +29,82 @@ logger = logging.getLogger(__name__)
 
 
 class Seen(Struct, frozen=True):
-    """The accounts that have a state, as of `now_us`, and the sums over those of them that can be valued."""
+    """The accounts that have a state, as of `now_us`, and the sums over those of them that can be valued.
+
+    `figures` is what is to be told of them, empty where nothing is.
+    """
 
     now_us: int
     accounts: tuple[Glance, ...]
     sums: FirmSums | None
+    figures: tuple[Raw, ...] = ()
 
 
 class _Known:
     """One account: what it holds, and how it stood when it was last looked at.
 
     `held` None: it has no state, or none that can be worked with. `summand` None: it cannot be valued. `glance` None:
-    it is left out. `marks` None: it is to be worked out again, whatever its prices are.
+    it is left out. `figures` None: they are not told. `marks` None: it is to be worked out again, whatever they are.
     """
 
-    __slots__ = ("edition", "glance", "held", "marks", "summand")
+    __slots__ = ("edition", "figures", "glance", "held", "marks", "summand")
 
     def __init__(self) -> None:
         self.edition = UNKNOWN
         self.held: Held | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget how it stood."""
         self.marks: Sequence[Decimal] | None = None
         self.summand: Summand | None = None
         self.glance: Glance | None = None
+        self.figures: Raw | None = None
+
+
+class _Look:
+    """One look at accounts: what all of them are held against, and what they come to.
+
+    `tells`: what is told of them is worked out, too.
+    """
+
+    __slots__ = ("adder", "book", "feed", "limits", "tells")
+
+    def __init__(self, book: CompiledBook, limits: LimitSets, feed: Feed, *, tells: bool) -> None:
+        self.book, self.limits, self.feed, self.tells = book, limits, feed, tells
+        self.adder = Adder()
+
+    def at(self, account_id: str, one: _Known) -> None:
+        """Work out how an account stands, and add it: as it stood if neither its record nor its prices have changed."""
+        try:
+            self._stand(account_id, one)
+            if one.summand is not None:
+                self.adder.add(one.summand)
+            if self.tells and one.figures is None and one.glance is not None:
+                one.figures = figures_of(one.glance)
+        except (ValueError, ArithmeticError) as error:
+            one.forget()
+            leave_out(account_id, error)
+
+    def _stand(self, account_id: str, one: _Known) -> None:
+        marks = None if one.held is None else marks_of(one.held, self.feed)
+        if one.held is None:
+            one.forget()
+        elif marks is None:
+            one.forget()
+            one.glance = unknown(account_id)
+        elif marks != one.marks:
+            limits, book = self.limits.of(self.book.accounts[account_id]), self.book
+            valued = value(one.held, marks)
+            part = AccountPart(valued, book, self.feed.now_us, tail=bool(limits.of_tail))
+            one.glance = glance(account_id, part, limits, book.parameters)
+            one.summand, one.marks, one.figures = summand(valued, self.limits.of_firm), marks, None
+
+
+def leave_out(account_id: str, error: Exception) -> None:
+    """Say that an account is not looked at for now."""
+    LEFT_OUT.inc()
+    logger.error("account %s is left out for now, its limits are not watched: %s", account_id, error)
 
 
 class Accounts:
@@ -70,28 +125,27 @@ class Accounts:
         self._under: tuple[CompiledBook, bool] | None = None
         self._limits: LimitSets | None = None
 
-    def look(self, book: CompiledBook) -> Seen:
-        """Return the accounts of the book as they stand. Raises StateUnavailable.
+    def look(self, book: CompiledBook, *, tells: bool = False) -> Seen:
+        """Return the accounts of the book as they stand; `tells`: with what is told of them. Raises StateUnavailable.
 
         One whose record cannot be worked with is left out.
         """
         with localcontext(EXACT), held_back():
             prices, now_us = self._store.all_prices(), self._store.load(Load(accounts=())).now_us
             limits, feed = self._limits_under(book, now_us), Feed(prices, now_us, book.parameters)
-            known = self._known
+            look, known, changed = _Look(book, limits, feed, tells=tells), self._known, set()
             with STAGES.labels("changed").time():
                 # Worked out as they come: what was just read is at hand, and the store goes on meanwhile.
-                changed = set()
                 for account_id in self._read(known):
                     changed.add(account_id)
-                    _look_at(account_id, known[account_id], limits, book, feed)
-            with STAGES.labels("prices").time():
+                    look.at(account_id, known[account_id])
+            with STAGES.labels("others").time():
                 for account_id, one in known.items():
                     if account_id not in changed:
-                        _look_at(account_id, one, limits, book, feed)
-            with STAGES.labels("sums").time():
-                found = tuple([one.glance for one in known.values() if one.glance is not None])
-                return Seen(now_us, found, sum_up([one.summand for one in known.values() if one.summand is not None]))
+                        look.at(account_id, one)
+            found = tuple([one.glance for one in known.values() if one.glance is not None])
+            figures = tuple([one.figures for one in known.values() if one.figures is not None]) if tells else ()
+            return Seen(now_us, found, look.adder.sums(), figures)
 
     def firm(self, sums: FirmSums | None, book: CompiledBook, now_us: int) -> Glance:
         """Return the firm of which these are the sums, with the limits of the book that was looked under last."""
@@ -135,34 +189,11 @@ class Accounts:
             self._generation = generations.pop()
 
 
-def _take(record: AccountRecord, expired: Iterable[Reservation], one: _Known) -> None:
+def _take(record: AccountRecord, expired: Sequence[Reservation], one: _Known) -> None:
     """Take what an account holds from its record."""
     one.edition, one.held, one.marks = UNKNOWN, None, None
     try:
-        one.held = None if record.state is None else read_held(record.state, record.ledger, tuple(expired))
+        one.held = None if record.state is None else read_held(record.state, record.ledger, expired)
         one.edition = record.edition
     except (ValueError, ArithmeticError) as error:
-        _leave_out(record.account_id, error)
-
-
-def _look_at(account_id: str, one: _Known, limits: LimitSets, book: CompiledBook, feed: Feed) -> None:
-    """Work out how an account stands: as it stood if neither its record nor one of its prices has changed."""
-    try:
-        marks = None if one.held is None else marks_of(one.held, feed)
-        if marks is None or one.held is None:
-            one.marks = one.summand = None
-            one.glance = None if one.held is None else unknown(account_id)
-        elif marks != one.marks:
-            of = limits.of(book.accounts[account_id])
-            valued = value(one.held, marks)
-            part = AccountPart(valued, book, feed.now_us, tail=bool(of.of_tail))
-            one.glance = glance(account_id, part, of, book.parameters)
-            one.summand, one.marks = summand(valued, limits.of_firm), marks
-    except (ValueError, ArithmeticError) as error:
-        one.marks = one.summand = one.glance = None
-        _leave_out(account_id, error)
-
-
-def _leave_out(account_id: str, error: Exception) -> None:
-    LEFT_OUT.inc()
-    logger.error("account %s is left out for now, its limits are not watched: %s", account_id, error)
+        leave_out(record.account_id, error)

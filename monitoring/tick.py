@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Iterable
 from datetime import timedelta
+from decimal import localcontext
 from enum import StrEnum
 
 from django.conf import settings
@@ -30,10 +31,11 @@ from monitoring.look import Look, is_of_firm
 from monitoring.metrics import DURATION, SKIPPED, STAGES
 from monitoring.recording import Recorder
 from monitoring.shards import EVERYTHING, MissingPart, Part, Shard, last_said_us, say, sums_of_all
-from monitoring.telling import Teller
+from monitoring.telling import figures_of, tell
 from riskcore.book import PolicyType
 from riskcore.calendar import moment
 from riskcore.compiled import CompiledBook
+from riskcore.decimals import EXACT
 from riskcore.glance import Glance
 from riskcore.ports import Load, Stop, StopScope
 from riskcore.signal import tier_of
@@ -91,7 +93,7 @@ class Monitor:
         self._store, self._books, self._holder, self._shard = store, books, holder, shard
         self._interval_s = interval.total_seconds()
         self._running = threading.Lock()
-        self._accounts, self._teller = Accounts(store, shard), Teller()
+        self._accounts = Accounts(store, shard)
         self._recorder = Recorder(self._interval_s * _LEASE_INTERVALS)
         self._seldom = Seldom(logger)
 
@@ -126,7 +128,7 @@ class Monitor:
         if control is None:
             return Outcome.RECOVERING
         book = in_force(control.book_version, self._store, self._books)
-        found = self._accounts.look(book)
+        found = self._accounts.look(book, tells=bool(settings.NATS_URL))
         part = Part(book.version, found.sums)
         if self._shard.of > 1 and not say(self._store, self._shard, part, token):
             return Outcome.TOO_LATE
@@ -143,9 +145,9 @@ class Monitor:
             return Outcome.TOO_LATE
         with STAGES.labels("record").time():
             self._recorder.record(seen, observations)
-        if settings.NATS_URL:
-            with STAGES.labels("tell").time():
-                self._teller.tell(seen)
+        if found.figures:
+            with STAGES.labels("tell").time(), localcontext(EXACT):
+                tell(seen.at, (*([] if firm is None else [figures_of(firm)]), *found.figures))
         return Outcome.LOOKED
 
     def _firm(self, part: Part, book: CompiledBook, now_us: int) -> Glance | None:

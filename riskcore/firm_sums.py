@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from operator import attrgetter
+from operator import add, attrgetter
 from typing import Any, NoReturn
 
 from msgspec import Struct
@@ -66,57 +66,52 @@ class FirmSums(Struct, frozen=True, kw_only=True):
     lows: dict[str, Decimal]
 
 
-def sum_up(accounts: Sequence[Summand]) -> FirmSums | None:
-    """Return the sums over accounts, None where there are none."""
-    if not accounts:
-        return None
-    return FirmSums(
-        state=_state([each.state for each in accounts]),
-        exposure=_exposure(each.exposure for each in accounts),
-        worst=_by_symbol((each.symbols, each.worst) for each in accounts),
-        highs=_by_symbol((each.symbols, each.highs) for each in accounts if each.highs),
-        lows=_by_symbol((each.symbols, each.lows) for each in accounts if each.lows),
-    )
+class Adder:
+    """Adds accounts up, one after the other."""
+
+    def __init__(self) -> None:
+        self._oldest_us: int | None = None
+        self._money: list[Any] = [0] * len(_MONEY)
+        self._exposure: list[Any] = [0] * len(_EXPOSURE)
+        self._worst, self._highs, self._lows = (defaultdict[str, Decimal](Decimal) for _ in range(3))
+
+    def add(self, one: Summand) -> None:
+        """Add an account."""
+        state = one.state
+        if self._oldest_us is None or state.received_at_us < self._oldest_us:
+            self._oldest_us = state.received_at_us
+        self._money = list(map(add, self._money, _money_of(state)))
+        self._exposure = list(map(add, self._exposure, _exposure_of(one.exposure)))
+        for sums, amounts in ((self._worst, one.worst), (self._highs, one.highs), (self._lows, one.lows)):
+            if amounts:
+                for symbol, amount in zip(one.symbols, amounts, strict=True):
+                    sums[symbol] += amount
+
+    def sums(self) -> FirmSums | None:
+        """Return the sums over all that were added, None where there were none."""
+        if self._oldest_us is None:
+            return None
+        state = AccountState(
+            account_id=FIRM,
+            **dict(zip(_MONEY, self._money, strict=True)),
+            positions={},
+            received_at_us=self._oldest_us,
+            drawdown_rapid=None,
+        )
+        exposure = Exposure(**dict(zip(_EXPOSURE, self._exposure, strict=True)))
+        return FirmSums(
+            state=state, exposure=exposure, worst=dict(self._worst), highs=dict(self._highs), lows=dict(self._lows)
+        )
 
 
-def together(parts: Sequence[FirmSums]) -> FirmSums | None:
+def together(parts: Iterable[FirmSums]) -> FirmSums | None:
     """Return the sums over the accounts of parts that have none in common, None where there are none."""
-    if not parts:
-        return None
-    return FirmSums(
-        state=_state([part.state for part in parts]),
-        exposure=_exposure(part.exposure for part in parts),
-        worst=_by_symbol((part.worst, part.worst.values()) for part in parts),
-        highs=_by_symbol((part.highs, part.highs.values()) for part in parts),
-        lows=_by_symbol((part.lows, part.lows.values()) for part in parts),
-    )
-
-
-def _state(states: Sequence[AccountState]) -> AccountState:
-    return AccountState(
-        account_id=FIRM,
-        **dict(zip(_MONEY, _columns_of(map(_money_of, states)), strict=True)),
-        positions={},
-        received_at_us=min(one.received_at_us for one in states),
-        drawdown_rapid=None,
-    )
-
-
-def _exposure(exposures: Iterable[Exposure]) -> Exposure:
-    return Exposure(**dict(zip(_EXPOSURE, _columns_of(map(_exposure_of, exposures)), strict=True)))
-
-
-def _columns_of(rows: Iterable[tuple[Any, ...]]) -> list[Any]:
-    """Add up each column."""
-    return list(map(sum, zip(*rows, strict=True)))
-
-
-def _by_symbol(columns: Iterable[tuple[Iterable[str], Iterable[Decimal]]]) -> dict[str, Decimal]:
-    found: dict[str, Decimal] = defaultdict(Decimal)
-    for symbols, amounts in columns:
-        for symbol, amount in zip(symbols, amounts, strict=True):
-            found[symbol] += amount
-    return dict(found)
+    adder = Adder()
+    for part in parts:
+        symbols = tuple(part.worst)
+        highs, lows = ([column[symbol] for symbol in symbols if column] for column in (part.highs, part.lows))
+        adder.add(Summand(part.state, part.exposure, symbols, list(part.worst.values()), highs, lows))
+    return adder.sums()
 
 
 class FirmPart:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from operator import sub
+from operator import mul, sub
 from typing import Protocol
 
 from riskcore.compiled import CompiledBook
@@ -90,7 +90,8 @@ class AccountPart:
 
     def _losses(self) -> list[Decimal]:
         """Return what each leg has lost as a fraction of its entry value, as `metrics.position_loss` does."""
-        costs = self._valued.held.costs
+        held = self._valued.held
+        costs = list(map(mul, held.quantities, held.entry_prices))
         lost = map(sub, costs, self._valued.values)
         return [loss / abs(cost) if loss > ZERO and cost else ZERO for loss, cost in zip(lost, costs, strict=True)]
 

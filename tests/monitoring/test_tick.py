@@ -206,9 +206,9 @@ def test_one_that_froze_while_looking_says_nothing_any_more(world: World, monito
     look = Accounts.look
     fall(world, "desk-1", 740_000)
 
-    def frozen(*arguments):
+    def frozen(*arguments, **named):
         """Look, then sleep for so long that another has looked meanwhile."""
-        seen = look(*arguments)
+        seen = look(*arguments, **named)
         later = world.store.hold_lease(EVERYTHING.lease, "one", 1)
         assert later
         while world.store.hold_lease(EVERYTHING.lease, "other", MINUTE_US) is None:
@@ -241,10 +241,10 @@ def test_a_tick_that_is_due_while_one_runs_is_left_out_and_counted(world: World,
 
     look = Accounts.look
 
-    def slow(*arguments):
+    def slow(*arguments, **named):
         begun.set()
         assert go_on.wait(10)
-        return look(*arguments)
+        return look(*arguments, **named)
 
     monkeypatch.setattr("monitoring.accounts.Accounts.look", slow)
     thread = threading.Thread(target=monitor.tick)

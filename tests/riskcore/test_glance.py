@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal, localcontext
 from typing import Any
 
@@ -12,11 +13,11 @@ import pytest
 from riskcore.book import Account, Returns, Scope
 from riskcore.compiled import CompiledBook
 from riskcore.decimals import EXACT
-from riskcore.firm_sums import FirmPart, sum_up, summand, together
+from riskcore.firm_sums import Adder, FirmPart, FirmSums, summand, together
 from riskcore.glance import Glance, glance, unknown
 from riskcore.held import Feed, Valued, marks_of, read_held, value
 from riskcore.ledger import encode_ledger
-from riskcore.limit_set import LimitSets
+from riskcore.limit_set import LimitSet, LimitSets
 from riskcore.metrics import METRICS, Kind, concentration, position_loss, position_value
 from riskcore.part import AccountPart
 from riskcore.types import Ledger, Position, RiskLevel
@@ -57,11 +58,19 @@ def look(*positions: Position, under: CompiledBook, of: Account | None = None, *
         return glance("A", part, limits, under.parameters)
 
 
+def sum_up(accounts: Iterable[Valued], limits: LimitSet) -> FirmSums:
+    adder = Adder()
+    for each in accounts:
+        adder.add(summand(each, limits))
+    sums = adder.sums()
+    assert sums is not None
+    return sums
+
+
 def look_at_firm(*accounts: Valued, under: CompiledBook) -> Glance:
     limits = LimitSets(under).of_firm
     with localcontext(EXACT):
-        sums = sum_up([summand(each, limits) for each in accounts])
-        assert sums is not None
+        sums = sum_up(accounts, limits)
         return glance("", FirmPart(sums, under, NOW, tail=bool(limits.of_tail)), limits, under.parameters)
 
 
@@ -333,31 +342,27 @@ def test_the_firm_has_value_at_risk_where_a_limit_asks_for_it() -> None:
 
 
 def test_of_no_accounts_there_are_no_sums() -> None:
-    assert sum_up([]) is None
+    assert Adder().sums() is None
     assert together([]) is None
 
 
 def test_parts_of_the_firm_add_up_to_it() -> None:
     under = compiled(policy("position_value", "<=", 1), policy("var_99", "<=", 1))
     limits = LimitSets(under).of_firm
-    accounts = [
-        summand(valued(position(number), position(number, "ETHUSDT"), under=under), limits) for number in (1, -2, 3)
-    ]
+    accounts = [valued(position(number), position(number, "ETHUSDT"), under=under) for number in (1, -2, 3)]
     with localcontext(EXACT):
-        parts = [sums for one in accounts if (sums := sum_up([one])) is not None]
-        assert together(parts) == sum_up(accounts)
+        assert together(sum_up([one], limits) for one in accounts) == sum_up(accounts, limits)
 
 
 @pytest.mark.parametrize(("metric", "asked"), [("leverage", set()), ("position_value", {"worst"})])
 def test_of_symbols_is_added_up_what_a_limit_asks_for(metric: str, asked: set[str]) -> None:
     under = compiled(policy(metric, "<=", 1))
-    sums = sum_up([summand(valued(position(1), under=under), LimitSets(under).of_firm)])
+    sums = sum_up([valued(position(1), under=under)], LimitSets(under).of_firm)
     assert {name for name in ("worst", "highs", "lows") if getattr(sums, name)} == asked
 
 
 def test_the_firm_is_on_no_exchange() -> None:
     under = compiled()
-    sums = sum_up([summand(valued(position(1), under=under), LimitSets(under).of_firm)])
-    assert sums is not None
+    sums = sum_up([valued(position(1), under=under)], LimitSets(under).of_firm)
     with pytest.raises(ValueError, match="global scope"):
         FirmPart(sums, under, NOW, tail=False).on("ONE", tail=False)

@@ -82,7 +82,7 @@ def test_the_columns_have_a_leg_for_each_position_and_its_cost() -> None:
     found = held(position(2, exchange="ONE", mark_price=7), position(-3, "ETHUSDT", entry_price=10))
     assert (found.symbols, found.exchanges, found.quantities) == (("BTCUSDT", "ETHUSDT"), ("ONE", ""), (D(2), D(-3)))
     assert (found.entry_prices, found.marks) == ((D(50_000), D(10)), (D(7), D(0)))
-    assert (found.costs, found.repeats, found.working) == ((D(100_000), D(-30)), False, ())
+    assert (found.cost, found.repeats, found.working) == (D(99_970), False, ())
     assert found.state.positions == {}
 
 

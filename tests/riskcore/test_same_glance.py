@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from riskcore.decimals import EXACT
 from riskcore.firm import FIRM
-from riskcore.firm_sums import FirmPart, FirmSums, sum_up, summand, together
+from riskcore.firm_sums import Adder, FirmPart, FirmSums, summand, together
 from riskcore.glance import Glance, glance, unknown
 from riskcore.held import Feed, Held, Valued, marks_of, read_held, value
 from riskcore.limit_set import LimitSets
@@ -78,14 +78,19 @@ def _held(view: AccountView) -> Held | None:
 
 
 def _firm(valued: Sequence[Valued], world: World, limits: LimitSets, parts: int) -> Glance:
-    accounts = [summand(each, limits.of_firm) for each in valued]
-    shares = [sums for part in range(parts) if (sums := sum_up(accounts[part::parts])) is not None]
+    shares = []
+    for part in range(parts):
+        adder = Adder()
+        for each in valued[part::parts]:
+            adder.add(summand(each, limits.of_firm))
+        shares.append(adder.sums())
     # As they travel from one process to another.
-    sums = together(msgspec.json.decode(msgspec.json.encode(shares), type=list[FirmSums]))
+    said = msgspec.json.decode(msgspec.json.encode(shares), type=list[FirmSums | None])
+    sums = together(each for each in said if each is not None)
     if sums is None:
         return unknown(FIRM)
-    part = FirmPart(sums, world.book, NOW, tail=bool(limits.of_firm.of_tail))
-    return glance(FIRM, part, limits.of_firm, world.book.parameters)
+    firm = FirmPart(sums, world.book, NOW, tail=bool(limits.of_firm.of_tail))
+    return glance(FIRM, firm, limits.of_firm, world.book.parameters)
 
 
 def said(of: Glance) -> dict[str, Any]:
