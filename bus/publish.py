@@ -181,6 +181,12 @@ def publish(event: Event) -> None:
         logger.exception("%s was not published", event.subject)
 
 
+def waiting() -> int:
+    """Return how many messages of this process NATS does not have yet."""
+    known = _publisher
+    return 0 if known is None else known.waiting
+
+
 def close_publisher() -> None:
     """Send what is left and end the thread of this process; the next event begins another."""
     global _publisher

@@ -18,3 +18,6 @@ PART_AGE = Gauge("risk_monitor_part_age_seconds", "Since another part of the acc
 UNRECORDED = Counter(
     "risk_monitor_unrecorded_total", "Looks that were not recorded, because one before them still was."
 )
+UNTOLD = Counter(
+    "risk_monitor_untold_total", "Looks that were not told of, because one before them still waited for NATS."
+)

@@ -153,6 +153,17 @@ async def test_closing_sends_what_is_left(server, listener):
     assert await listener.until(lambda came: len(came) >= 500) == numbers(500)
 
 
+def test_how_many_of_the_process_wait_is_known(settings):
+    settings.NATS_URL = "nats://127.0.0.1:1"
+    assert bus.waiting() == 0
+    try:
+        bus.publish(BOOK)
+        assert bus.waiting() == 1
+    finally:
+        bus.close_publisher()
+    assert bus.waiting() == 0
+
+
 def test_closing_while_nats_is_away_waits_for_nothing(server):
     server.stop()
     publisher = Publisher(server.url)

@@ -16,7 +16,7 @@ from bus.events import MetricsTick
 from emergency.models import EmergencyStop
 from feeds.books import BOOKS
 from monitoring.accounts import Accounts
-from monitoring.metrics import SKIPPED
+from monitoring.metrics import SKIPPED, UNTOLD
 from monitoring.shards import EVERYTHING
 from monitoring.tick import Monitor, Outcome
 from riskcore.ports import Load, Loaded
@@ -311,6 +311,17 @@ def test_what_was_seen_is_told_on_nats_some_accounts_in_a_message(world: World, 
     assert (firm["account_id"], firm["metrics"]["gross_exposure"]) == ("", "0")
     assert (first["account_id"], first["risk_level"], first["risk_score"]) == ("desk-1", "INFO", "0.00")
     assert list(message) == ["at", "part", "parts", "accounts"]
+
+
+def test_while_nats_is_away_what_was_seen_does_not_pile_up(world: World, monitor: Monitor, monkeypatch) -> None:
+    told: list[MetricsTick] = []
+    monkeypatch.setattr("monitoring.telling.bus.publish", told.append)
+    monkeypatch.setattr("monitoring.telling.bus.waiting", lambda: 101)
+    monkeypatch.setattr("django.conf.settings.NATS_URL", "nats://127.0.0.1:1")
+    before = UNTOLD._value.get()
+    assert monitor.tick() is Outcome.LOOKED
+    assert told == []
+    assert UNTOLD._value.get() == before + 1
 
 
 def test_what_has_changed_since_is_told_as_it_is_now(world: World, monitor: Monitor, monkeypatch) -> None:
