@@ -60,7 +60,8 @@ def test_a_limit_that_is_tightened_blocks_the_next_order(page, installation):
 
     def ask() -> httpx.Response:
         feed(client)  # a slow machine may take longer than a report stays fresh
-        return client.check(next(ids), account_id="desk-1")
+        answer: httpx.Response = client.check(next(ids), account_id="desk-1")
+        return answer
 
     until_approved(ask, what="the door")
 
