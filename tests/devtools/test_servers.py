@@ -140,6 +140,14 @@ class TestPostgres:
             PostgresServer()
 
 
+def until_written(client: redis.Redis) -> None:
+    """Wait until Redis has handed all that it has answered to the operating system."""
+    end = time.monotonic() + 10
+    while client.info("persistence")["aof_buffer_length"]:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 class TestRedis:
     def test_url_leads_to_the_server(self, redis_server: RedisServer) -> None:
         with redis.Redis.from_url(redis_server.url) as client:
@@ -171,6 +179,8 @@ class TestRedis:
         processes = family(redis_server)
         with redis_server.connect() as client:
             client.set("note", "kept")
+            # While the disk is still busy with the flush before, Redis answers first and writes within two seconds.
+            until_written(client)
             redis_server.kill()
             assert not any(process.alive for process in processes)
             with pytest.raises(redis.ConnectionError):
