@@ -23,7 +23,7 @@ class Acting(Struct, frozen=True):
     name
         As the audit log has it.
     permissions
-        Django's names, as `policies.approve_change`. None: everything (the configuration, the machine's own command line).
+        Django's names, as `policies.approve_change`. None: everything (the configuration, the command line).
     accounts
         The accounts that it is for. Empty: all.
     """
