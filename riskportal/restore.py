@@ -20,9 +20,9 @@ reservation that the books or the last approvals allow. Reservations whose relea
 out by themselves. The turnover that was lost stays lost, and an order_id whose answer was lost is decided
 anew; both are bounded by the same second.
 
-Not noticed is a live state that comes back *older* instead of empty: a Redis restored from a backup by hand,
-or one that lost the last second of its append-only file in a power cut (`appendfsync always` prevents that).
-Empty it instead, and this restores it.
+A Redis that was started anew may come back *older* than it was (state.redis_restart): it is taken for one that lost
+its journal, unless it writes before it answers (`appendfsync always`). What it still has stays, and what the database
+has beyond that is put back.
 """
 
 from __future__ import annotations
@@ -245,7 +245,7 @@ def _hold_s(recovery: Recovery, journal: str, now: datetime, newest: Book) -> fl
     if recovery.lost_journal != journal:
         recovery.lost_journal, recovery.lost_at_us = journal, now_us
         recovery.save()
-        logger.error("the live state was lost with its journal: the last decisions may be missing")
+        logger.error("the live state was lost, and so may be the last decisions: approvals are held back")
     left_us = recovery.lost_at_us + _hold_us(newest) - now_us
     return max(0.0, left_us / 1e6)
 

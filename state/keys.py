@@ -6,6 +6,7 @@ touch them on Redis Cluster. What follows the prefix:
 | key | type | holds | lives |
 |---|---|---|---|
 | `control` | hash | `generation`, `epoch`, `book` (version), `stops` (JSON), `lanes` (count) | until flushed |
+|           |      | `server`: the `run_id` of the Redis process that it was restored in | likewise |
 |           |      | `claim`: for how many lanes it is being restored, `COUNT:NAME` | until restored |
 | `signal` | string | fencing token, line feed, `["LEVEL",action,at_us]`: what the monitor made of the firm | for ever |
 | `firm-parts` | hash | name -> token, time (us) and sums (JSON) of a part, one a line; first lane only | for ever |

@@ -27,6 +27,7 @@ from state.redis_codec import (
 from state.redis_connections import RedisConnections
 from state.redis_control import RedisControl
 from state.redis_pipeline import RedisPipeline
+from state.redis_restart import recognise, recognise_async
 from state.redis_scripts import (
     COMMIT,
     FORGET,
@@ -275,6 +276,8 @@ class RedisStore:
         except Refused as error:
             if not str(error).startswith("NOSCRIPT"):
                 raise
+        # All lanes first: they may be in one Redis, which then knows the script for each of them.
+        recognise(execute, self._prefixes)
         return execute("EVAL", script.text, 1, prefix, *arguments, harmless=harmless)
 
     def _keep_book(self, version: int, content: bytes) -> None:
@@ -353,4 +356,5 @@ class AsyncRedisStore:
         except Refused as error:
             if not str(error).startswith("NOSCRIPT"):
                 raise
+        await recognise_async(pipeline.execute, self._prefixes)
         return await pipeline.execute("EVAL", script.text, 1, prefix, *arguments)

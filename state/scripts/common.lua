@@ -8,6 +8,11 @@ local function now_text()
   return time[1] .. string.format('%06d', time[2])
 end
 
+-- The name of the process that this server is: another one after every start.
+local function server_process()
+  return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+end
+
 local function answer_key(account, order)
   return lane .. ANSWER .. #account .. ':' .. account .. ':' .. order
 end

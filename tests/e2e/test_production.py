@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import json
 import subprocess
 import sys
@@ -178,6 +179,24 @@ def test_a_redis_that_comes_back_empty_is_restored_before_the_first_approval(sys
     answers = until_restored(system)
     assert answers
     assert {(answer.status_code, answer.json()["approved"]) for answer in answers} == {(503, False)}
+    wait_for(lambda: feed(system.wsgi), what="the first report")
+    until_approved(lambda: ask(system.asgi), what="asgi")
+    found = system.wsgi.get("/risk/reservations", params={"account_id": "desk"}).json()["results"]
+    assert held["id"] in [one["id"] for one in found]
+    assert ask(system.asgi, order_id, reservation_ttl="600").json()["reservation"] == held
+
+
+def test_a_redis_that_comes_back_older_is_restored_before_the_first_approval(system, tmp_path):
+    ask(system.asgi)
+    shutil.copytree(system.redis.data, tmp_path / "before")
+    order_id = next(_ids)
+    held = ask(system.wsgi, order_id, reservation_ttl="600").json()["reservation"]
+    wait_for(lambda: is_recorded(system, order_id), what="the decision")
+    system.redis.kill()
+    shutil.rmtree(system.redis.data)
+    shutil.copytree(tmp_path / "before", system.redis.data)
+    system.redis.start()
+    assert {(answer.status_code, answer.json()["approved"]) for answer in until_restored(system)} <= {(503, False)}
     wait_for(lambda: feed(system.wsgi), what="the first report")
     until_approved(lambda: ask(system.asgi), what="asgi")
     found = system.wsgi.get("/risk/reservations", params={"account_id": "desk"}).json()["results"]

@@ -14,7 +14,8 @@ from devtools.servers import RedisServer
 
 @pytest.fixture(scope="session")
 def own_redis() -> Iterator[RedisServer]:
-    with RedisServer() as server:
+    # Written before it is answered: what these tests acknowledge is there after a crash, however busy the disk is.
+    with RedisServer(settings={"appendfsync": "always"}) as server:
         yield server
 
 
