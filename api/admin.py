@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 
-from api.keys import KeyChange, NoSuchKey, do_create_key, do_revoke_key, do_rotate_key
+from api.keys import MANAGE, KeyChange, NoSuchKey, do_create_key, do_revoke_key, do_rotate_key
 from api.models import ApiKey
 from audit.unfold import ModelAdmin, TextareaWidget, TextInputWidget, display
 from policies.fields import NameListField
@@ -96,10 +96,13 @@ class ApiKeyAdmin(ModelAdmin):
         form.actor = request.user.get_username()
         return form
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(MANAGE)
+
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        if obj is not None and obj.revoked_at is not None:
-            return False
-        return super().has_change_permission(request, obj)
+        """Return whether this person may change the key: one that was revoked stays as it is."""
+        revoked = obj is not None and obj.revoked_at is not None
+        return not revoked and request.user.has_perm(MANAGE)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

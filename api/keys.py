@@ -25,6 +25,8 @@ from state.wiring import store
 
 logger = logging.getLogger(__name__)
 
+MANAGE = "api.manage_keys"
+
 _ID_BYTES = 6
 _SECRET_BYTES = 32
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
 from django.db import models
@@ -49,6 +50,14 @@ class ApiKey(models.Model):
     digest = models.CharField(max_length=64, editable=False, help_text="SHA-256 of the secret, in hexadecimal.")
     permissions = NameListField(blank=False, help_text=f"Of {', '.join(Permission)}, separated by commas.")
     accounts = NameListField(help_text="The accounts it is for, separated by commas; empty: all.")
+    holder = models.ForeignKey(
+        User,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="api_keys",
+        help_text="The person who uses it, and nobody else: it may never do more than they may. Empty: a machine.",
+    )
     per_second = models.PositiveIntegerField(
         verbose_name="requests per second",
         null=True,
@@ -63,7 +72,12 @@ class ApiKey(models.Model):
     revoked_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
-        default_permissions = ("add", "change", "view")
+        default_permissions = ("view",)
+        permissions = (
+            ("manage_keys", "Can make API keys, give them a new secret and revoke them"),
+            ("check_orders", "Can ask whether orders may go, and take leases"),
+            ("report_state", "Can report accounts' states and prices"),
+        )
         verbose_name = "API key"
         ordering = ("-created_at", "id")
         constraints = [

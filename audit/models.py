@@ -1,7 +1,11 @@
-"""The evidence: the chained log of changes, every decision, and how far the journal has been drained."""
+"""The evidence: the chained log of changes, every decision, and how far the journal has been drained.
+
+And what people may that Django has no table for: the accounts that they are for, and what roles were given.
+"""
 
 from __future__ import annotations
 
+from django.contrib.auth.models import User
 from django.db import models
 from django.db.models import Q
 
@@ -116,6 +120,7 @@ class ReservationEnd(AppendOnly):
     ended_at = models.DateTimeField()
 
     class Meta(AppendOnly.Meta):
+        permissions = (("release_reservation", "Can end reservations before their time"),)
         ordering = ("-ended_at", "-decision_id")
         indexes = [models.Index(fields=("account_id", "ended_at"), name="audit_reservation_account")]
 
@@ -155,3 +160,32 @@ class JournalReject(AppendOnly):
 
     def __str__(self) -> str:
         return f"{self.entry_id} of lane {self.lane}: {self.error}"
+
+
+class AccountGrant(models.Model):
+    """An account that a person is for. One who has none is for all accounts."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="account_grants")
+    account_id = models.CharField(max_length=64)
+
+    class Meta:
+        default_permissions = ()
+        ordering = ("account_id",)
+        constraints = [models.UniqueConstraint(fields=("user", "account_id"), name="audit_account_grant_once")]
+
+    def __str__(self) -> str:
+        return self.account_id
+
+
+class RoleGrant(models.Model):
+    """A permission that a role was given once, and is not given again: what people take from it stays taken."""
+
+    role = models.CharField(max_length=64)
+    permission = models.CharField(max_length=150)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=("role", "permission"), name="audit_role_grant_once")]
+
+    def __str__(self) -> str:
+        return f"{self.role}: {self.permission}"

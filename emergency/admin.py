@@ -165,12 +165,12 @@ class EmergencyStopAdmin(ReadOnlyAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return whether this person may stop trading."""
-        return bool(request.user.has_perm("emergency.add_emergencystop"))
+        return request.user.has_perm("emergency.engage_stop")
 
     def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         """Return whether this person may re-enable trading, and there is something to re-enable."""
         lifted = isinstance(obj, EmergencyStop) and not obj.in_force
-        return not lifted and bool(request.user.has_perm("emergency.change_emergencystop"))
+        return not lifted and request.user.has_perm("emergency.lift_stop")
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = ChangeForm if change else EngageForm

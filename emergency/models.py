@@ -59,7 +59,11 @@ class EmergencyStop(models.Model):
     objects = AppendOnlyManager()
 
     class Meta:
-        default_permissions = ("add", "change", "view")
+        default_permissions = ("view",)
+        permissions = (
+            ("engage_stop", "Can stop trading, and have the OMS asked again for what is left"),
+            ("lift_stop", "Can re-enable trading, give up what a stop asks of the OMS, and end leases"),
+        )
         verbose_name = "emergency stop"
         ordering = ("-engaged_at", "-id")
         indexes = [

@@ -82,7 +82,7 @@ class TestToStop:
         assert world.up() == [engaged.stop_id]
 
     def test_it_needs_permission(self, world):
-        client = browser("viktor", "view_emergencystop", "change_emergencystop")
+        client = browser("viktor", "view_emergencystop", "lift_stop")
         assert client.post(reverse(ADD), NEW).status_code == 403
         assert world.up() == []
 
@@ -119,7 +119,7 @@ class TestToReEnable:
 
     def test_it_needs_permission(self, world):
         engaged = engage()
-        client = browser("viktor", "view_emergencystop", "add_emergencystop")
+        client = browser("viktor", "view_emergencystop", "engage_stop")
         assert client.post(page(engaged.stop_id), LIFT).status_code == 403
         assert not world.approves()
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from audit.drain import drain
 from audit.models import AuditEvent, OrderDecision
+from audit.roles import ROLES, ensure_roles
 from policies.book import add_book, lock_books
 from policies.models import Account, Book
 from riskcore.book import content_hash, encode_book
@@ -26,15 +27,17 @@ def test_bootstrap_makes_the_first_book_once(capsys):
     call_command("bootstrap")
     assert Book.objects.count() == 1
     assert capsys.readouterr().out.splitlines() == [
+        f"Made or extended the roles {', '.join(role.name for role in ROLES)}.",
         "Made the default policies and profiles: book 1.",
         "Book 1 is the newest; nothing to do.",
     ]
 
 
 def test_bootstrap_publishes_a_book_that_is_not_live(live, capsys):
+    ensure_roles()
     live.publish_book(1, b"{}")
     call_command("bootstrap", "--json")
-    assert json.loads(capsys.readouterr().out) == {"book": 1, "made": False, "published": True}
+    assert json.loads(capsys.readouterr().out) == {"book": 1, "made": False, "published": True, "roles": []}
     assert live_book(live).version == 1
 
 
