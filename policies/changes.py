@@ -1,12 +1,13 @@
-"""How every change is made: one transaction with the row, its audit event and the new book, then publishing.
+"""How rows are changed: one transaction with the rows, their audit events and the one new book, then publishing.
 
-Only `policies.services` uses this.
+Only `policies.services` and `policies.requests` use this.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
 from django.core.exceptions import ValidationError
@@ -36,21 +37,34 @@ class Change(Generic[Row]):
     live: bool | None = None
 
     def __str__(self) -> str:
-        if self.live:
-            return f"Book {self.book.version} is live: the next order is checked against it."
-        return (
-            f"The change is saved in book {self.book.version}, but the live state cannot be reached: "
-            "it will be live when that is back."
-        )
+        return said_of(self.book, live=bool(self.live))
+
+
+@dataclass
+class Written(Generic[Row]):
+    """A row that was written and is in no book yet. `before` is what it was; None: it is new."""
+
+    row: Row
+    before: dict[str, object] | None
+    action: str
+
+
+def said_of(book: Book, *, live: bool) -> str:
+    """Return what a person is told whose change made this book."""
+    if live:
+        return f"Book {book.version} is live: the next order is checked against it."
+    return (
+        f"The change is saved in book {book.version}, but the live state cannot be reached: "
+        "it will be live when that is back."
+    )
 
 
 @transaction.atomic
 def create(row: Row, *, actor: str, reason: str, action: str) -> Change[Row]:
     """Add a row. Raises ValidationError by field, also where its name is taken."""
-    _check_who_and_why(actor, reason)
+    check_who_and_why(actor, reason)
     lock_books()
-    _check_values(row)
-    return _finish(row, None, actor=actor, reason=reason, action=action)
+    return _finish(write_new(row, actor=actor, reason=reason, action=action, at=timezone.now()), actor, reason)
 
 
 @transaction.atomic
@@ -68,17 +82,56 @@ def change(
 
     Raises NotFound, StaleEdit, NothingToChange, and ValidationError by field.
     """
-    _check_who_and_why(actor, reason)
+    check_who_and_why(actor, reason)
     lock_books()
     row = find(model, key)
     check_version(row, expected_version)
+    written = write_change(row, fields, actor=actor, reason=reason, action=action, at=timezone.now())
+    return _finish(written, actor, reason)
+
+
+def write_new(row: Row, *, actor: str, reason: str, action: str, at: datetime) -> Written[Row]:
+    """Write a new row, under the lock of the books. Raises ValidationError by field."""
+    _check_values(row)
+    _save(row, actor, reason, at)
+    return Written(row, None, action)
+
+
+def write_change(
+    row: Row, fields: Mapping[str, Any], *, actor: str, reason: str, action: str, at: datetime
+) -> Written[Row]:
+    """Write fields of a row, under the lock of the books. Raises NothingToChange, and ValidationError by field."""
     before = snapshot(row)
     assign(row, fields)
     _check_values(row)
     if snapshot(row) == before:
-        raise NothingToChange(f"{_what(row).capitalize()} {row}")
+        raise NothingToChange(f"{what(row).capitalize()} {row}")
     row.version += 1
-    return _finish(row, before, actor=actor, reason=reason, action=action)
+    _save(row, actor, reason, at)
+    return Written(row, before, action)
+
+
+def finish(
+    written: Sequence[Written[Any]], *, actor: str, reason: str, at: datetime, request: int | None = None
+) -> tuple[Book, list[AuditEvent]]:
+    """Make the book that the rows now make, and the event of each row written. `request` is what they were asked by."""
+    book = add_book(actor=actor, reason=reason, at=at)
+    asked: dict[str, object] = {} if request is None else {"request": request}
+    events = [
+        record(
+            actor=actor,
+            action=each.action,
+            object_type=str(each.row._meta.model_name),
+            object_id=each.row.pk,
+            object_label=str(each.row),
+            reason=reason,
+            before=each.before,
+            after={**snapshot(each.row), "book": as_evidence(book), **asked},
+            at=at,
+        )
+        for each in written
+    ]
+    return book, events
 
 
 def find(model: type[Row], key: object) -> Row:
@@ -96,7 +149,7 @@ def assign(row: Managed, fields: Mapping[str, Any]) -> None:
     """Set the fields; a foreign key takes the key of the other row. Raises ValidationError for others."""
     unknown = sorted(set(fields) - set(row.CHANGEABLE))
     if unknown:
-        raise ValidationError({name: f"This is not a field of a {_what(row)} that can be set." for name in unknown})
+        raise ValidationError({name: f"This is not a field of {_a(what(row))} that can be set." for name in unknown})
     for name, value in fields.items():
         field = cast("models.Field[Any, Any]", row._meta.get_field(name))
         setattr(row, field.attname, value.pk if isinstance(value, models.Model) else value)
@@ -109,7 +162,7 @@ def check_version(row: Managed, expected_version: int) -> None:
     seen = row.history.filter(version=expected_version).first()
     last = row.history.filter(version=row.version).latest()
     raise StaleEdit(
-        f"{_what(row).capitalize()} {row}",
+        f"{what(row).capitalize()} {row}",
         current_version=row.version,
         changes=[] if seen is None else differences(seen.instance, row),
         actor=last.history_user,
@@ -120,32 +173,36 @@ def check_version(row: Managed, expected_version: int) -> None:
 
 def differences(before: models.Model, after: models.Model) -> list[FieldChange]:
     """Return the fields in which two versions of a row differ, their number apart."""
-    old, new = snapshot(before), snapshot(after)
-    fields = [each for each in after._meta.concrete_fields if each.name != "version"]
+    return changed_fields(type(after), snapshot(before), snapshot(after))
+
+
+def changed_fields(
+    model: type[models.Model], old: Mapping[str, object], new: Mapping[str, object]
+) -> list[FieldChange]:
+    """Return the fields in which two snapshots of a row differ, its number apart."""
     return [
         FieldChange(str(each.verbose_name), _shown(old[each.attname]), _shown(new[each.attname]))
-        for each in fields
-        if old[each.attname] != new[each.attname]
+        for each in model._meta.concrete_fields
+        if each.name != "version" and old[each.attname] != new[each.attname]
     ]
 
 
-def _finish(row: Row, before: dict[str, object] | None, *, actor: str, reason: str, action: str) -> Change[Row]:
-    at = timezone.now()
-    row._history_user, row._change_reason, row._history_date = actor, reason, at
-    row.save()
-    book = add_book(actor=actor, reason=reason, at=at)
-    event = record(
-        actor=actor,
-        action=action,
-        object_type=str(row._meta.model_name),
-        object_id=row.pk,
-        object_label=str(row),
-        reason=reason,
-        before=before,
-        after={**snapshot(row), "book": as_evidence(book)},
-        at=at,
-    )
-    made = Change(row, event, book)
+def check_who_and_why(actor: str, reason: str) -> None:
+    """Raise ValidationError where nobody makes a change, or for no reason."""
+    if not actor.strip():
+        raise ValidationError({"actor": "Say who makes this change."})
+    if not reason.strip():
+        raise ValidationError({"reason": "Say why this is changed."})
+
+
+def what(row: Managed) -> str:
+    """Return what people call a row of this kind."""
+    return str(row._meta.verbose_name)
+
+
+def _finish(written: Written[Row], actor: str, reason: str) -> Change[Row]:
+    book, (event,) = finish([written], actor=actor, reason=reason, at=written.row._history_date)
+    made = Change(written.row, event, book)
     transaction.on_commit(lambda: _go_live(made))
     return made
 
@@ -154,11 +211,9 @@ def _go_live(made: Change[Row]) -> None:
     made.live = publish(made.book)
 
 
-def _check_who_and_why(actor: str, reason: str) -> None:
-    if not actor.strip():
-        raise ValidationError({"actor": "Say who makes this change."})
-    if not reason.strip():
-        raise ValidationError({"reason": "Say why this is changed."})
+def _save(row: Managed, actor: str, reason: str, at: datetime) -> None:
+    row._history_user, row._change_reason, row._history_date = actor, reason, at
+    row.save()
 
 
 def _check_values(row: Managed) -> None:
@@ -167,8 +222,8 @@ def _check_values(row: Managed) -> None:
     row.full_clean()
 
 
-def _what(row: Managed) -> str:
-    return str(row._meta.verbose_name)
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def _shown(value: object) -> str:

@@ -51,3 +51,32 @@ class NotFound(PolicyError):
 
     def __init__(self, what: str, key: object) -> None:
         super().__init__(f"There is no {what} {key}.")
+
+
+class WrongState(PolicyError):
+    """A request is not in a state in which this can be done with it."""
+
+
+class StaleRequest(PolicyError):
+    """A request was edited since the person saw it: what they say is of another version."""
+
+    def __init__(self, number: int, *, current_version: int, actor: str) -> None:
+        self.current_version = current_version
+        super().__init__(
+            f"Request {number} was edited meanwhile by {actor}: look at what it says now and decide again."
+        )
+
+
+class OwnRequest(PolicyError):
+    """Somebody approves or rejects what they wrote or edited."""
+
+    def __init__(self) -> None:
+        super().__init__("You wrote this: somebody else has to approve it.")
+
+
+class NeedsApproval(PolicyError):
+    """A request may not be published before somebody else has approved it. `missing` says how many have to."""
+
+    def __init__(self, text: str, *, missing: int) -> None:
+        self.missing = missing
+        super().__init__(text)

@@ -17,9 +17,6 @@ from decimal import Decimal
 from typing import TypedDict, Unpack
 from uuid import UUID
 
-from django.core.exceptions import ValidationError
-from django.utils import timezone
-
 from policies import changes
 from policies.changes import Change
 from policies.models import Account, CapitalProfile, Instrument, Policy, RestrictedSymbol
@@ -199,8 +196,6 @@ def do_restrict_symbol(
     An empty side means both, an empty account every account; `close_only` lets orders through that strictly
     reduce a position. Of several restrictions that cover an order each one blocks it.
     """
-    if until is not None and until <= timezone.now():
-        raise ValidationError({"until": "This moment has passed: the restriction would have no effect."})
     restriction = RestrictedSymbol(
         symbol=symbol,
         side=side.upper(),

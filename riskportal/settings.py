@@ -148,6 +148,10 @@ RISK_ALERT_EMAIL_TO = env.names("RISK_ALERT_EMAIL_TO")
 # After how long what a stop has not done yet is asked of the OMS no more, until a person says so.
 RISK_UNWIND_TIMEOUT = env.duration("RISK_UNWIND_TIMEOUT", "5m", least="1s", most="1d")
 
+# How many other people have to approve a change request that only tightens limits, and one that loosens them.
+RISK_TIGHTENING_APPROVALS = env.whole("RISK_TIGHTENING_APPROVALS", 0, least=0, most=5)
+RISK_LOOSENING_APPROVALS = env.whole("RISK_LOOSENING_APPROVALS", 1, least=0, most=5)
+
 # Whether trading may only be re-enabled by somebody other than who stopped it.
 RISK_REENABLE_BY_OTHERS = env.flag("RISK_REENABLE_BY_OTHERS", default=True)
 

@@ -2,18 +2,25 @@
 
 from policies.models.base import Managed
 from policies.models.book import Book, BookLock, BookReturns
+from policies.models.change_request import APPROVE_LIMITS, CHANGE_LIMITS, ChangeRequest, RequestStep, State, Step
 from policies.models.policy import Policy
 from policies.models.profile import Account, CapitalProfile
 from policies.models.symbol import Instrument, RestrictedSymbol
 
 __all__ = [
+    "APPROVE_LIMITS",
+    "CHANGE_LIMITS",
     "Account",
     "Book",
     "BookLock",
     "BookReturns",
     "CapitalProfile",
+    "ChangeRequest",
     "Instrument",
     "Managed",
     "Policy",
+    "RequestStep",
     "RestrictedSymbol",
+    "State",
+    "Step",
 ]

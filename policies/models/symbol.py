@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 
 from policies.fields import BoundedDecimalField, NameListField
 from policies.models.base import Managed, history
@@ -67,6 +68,11 @@ class RestrictedSymbol(Managed):
             one_of("side", Side, "restricted_side_known", blank=True),
             models.CheckConstraint(condition=~Q(symbol=""), name="restricted_symbol_given"),
         ]
+
+    def clean(self) -> None:
+        """Check that a new restriction is not over already. Raises ValidationError by field."""
+        if self._state.adding and self.until is not None and self.until <= timezone.now():
+            raise ValidationError({"until": "This moment has passed: the restriction would have no effect."})
 
     def __str__(self) -> str:
         what = f"{self.side} of {self.symbol}" if self.side else self.symbol
