@@ -166,11 +166,14 @@ def _moved(
 def count_message(window: RateWindow | None, now_us: int, window_s: int) -> RateWindow:
     """Return the window with one more message at `now_us`, slices that have left it dropped.
 
-    A window of another length than `window_s` (the limit was changed) starts anew.
+    What is in a window of another length than `window_s` (the limit was changed) counts as sent now: who asks too often
+    is not let off by the change.
     """
     slice_us = window_s * 1_000_000 // SLICES
-    if window is None or window.slice_us != slice_us:
+    if window is None:
         return RateWindow(slice_us, now_us // slice_us, (1,))
+    if window.slice_us != slice_us:
+        return RateWindow(slice_us, now_us // slice_us, (messages_in(window, now_us) + 1,))
     # A clock that steps back counts into the newest slice: a message is never forgotten.
     newest = max(now_us // slice_us, _last_slice(window))
     first = max(window.first_slice, newest - SLICES)

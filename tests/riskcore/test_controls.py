@@ -90,10 +90,11 @@ def test_a_clock_that_steps_back_forgets_no_message() -> None:
     assert send(desk(rate("order_rate", 2)), 100, 50, 100) == [None, None, LIMITED]
 
 
-def test_a_rate_counts_from_anew_when_its_window_is_changed() -> None:
-    store = desk(rate("order_rate", 1, 10))
+@pytest.mark.parametrize("window_s", [5, 20], ids=["shorter", "longer"])
+def test_a_rate_forgets_no_message_when_its_window_is_changed(window_s) -> None:
+    store = desk(rate("order_rate", 2, 10))
     send(store, 0)
-    store.publish(book(rate("order_rate", 1, 20), version=2))
+    store.publish(book(rate("order_rate", 2, window_s), version=2))
     assert send(store, 1, 2) == [None, LIMITED]
 
 
