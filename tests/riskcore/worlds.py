@@ -42,7 +42,7 @@ LOTS = {"AAA": Decimal("0.001"), "BBB": Decimal("0.1"), "CCC": FINEST}
 LIMITED = tuple(name for name, metric in METRICS.items() if metric.kind not in (Kind.COUNTED, Kind.TAIL))
 
 # Thresholds around what the accounts below reach, so that limits hold, break and stand exactly at their bound.
-_THRESHOLDS = {
+THRESHOLDS = {
     "gross_exposure": (500, 1000, 2000, 4000),
     "net_exposure": (-1000, 0, 500, 1000),
     "leverage": ("0.5", 1, 2),
@@ -135,7 +135,7 @@ class Scene:
         random, made = self.random, []
         for place in range(random.choice((0, 1, 1, 2, 3, 5))):
             metric = random.choice(LIMITED)
-            threshold = random.choice(_THRESHOLDS.get(metric, (0, "0.05", "0.1")))
+            threshold = random.choice(THRESHOLDS.get(metric, (0, "0.05", "0.1")))
             usual = "<=" if METRICS[metric].larger_is_riskier else ">="
             op = usual if random.random() < 0.7 else random.choice(("<=", "<", ">=", ">", "==", "!="))
             kind = random.choice((PolicyType.HARD, PolicyType.HARD, PolicyType.EMERGENCY, PolicyType.SOFT))
