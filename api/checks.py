@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from api import errors, metrics
 from api.errors import PROBLEM_TYPE, Problem
+from api.grants import CHECK_ORDERS
 from api.ids import new_decision_id
 from api.keyring import KeyRecord
 from api.metrics import Result
@@ -28,7 +29,6 @@ from state.store import AsyncStore, StateUnavailable, Store
 
 logger = logging.getLogger(__name__)
 
-PERMISSION = "check"
 JSON_TYPE = "application/json"
 
 _encoder = msgspec.json.Encoder()
@@ -118,8 +118,8 @@ async def check_order_async(
 
 
 def _wanted_order(key: KeyRecord, body: bytes) -> Order:
-    if not key.may(PERMISSION):
-        raise errors.not_allowed(PERMISSION)
+    if not key.may(CHECK_ORDERS):
+        raise errors.not_allowed(CHECK_ORDERS)
     order = read_order(body)
     if not key.may_see(order.account_id):
         raise errors.not_this_account(order.account_id)
@@ -153,8 +153,8 @@ def check_batch(
 
 
 def _wanted_batch(key: KeyRecord, body: bytes) -> BatchRequest:
-    if not key.may(PERMISSION):
-        raise errors.not_allowed(PERMISSION)
+    if not key.may(CHECK_ORDERS):
+        raise errors.not_allowed(CHECK_ORDERS)
     batch = read_batch(body)
     for order in batch.orders if key.accounts else ():
         if not key.may_see(order.account_id):

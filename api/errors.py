@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from api.grants import words_for
+from audit.acting import NotAllowed, NotTheirAccount
 from feeds.malformed import FieldError, Malformed
 
 PROBLEM_TYPE = "application/problem+json"
@@ -82,14 +84,23 @@ def wrong_key() -> Problem:
     return Problem(401, "wrong_key", "the API key is not known, has expired or was revoked")
 
 
-def not_allowed(permission: str) -> Problem:
-    """Return the problem of a key without a permission."""
-    return Problem(403, "not_allowed", f"the API key does not have the permission {permission}")
+def not_allowed(*permissions: str) -> Problem:
+    """Return the problem of a caller who has none of these permissions, of which one is needed."""
+    words = dict.fromkeys(word for permission in permissions for word in words_for(permission))
+    of_key = f" (of an API key: {' or '.join(words)})" if words else ""
+    return Problem(403, "not_allowed", f"this takes the permission {' or '.join(permissions)}{of_key}")
+
+
+def refused(error: NotAllowed) -> Problem:
+    """Return the problem of what a service does not let the caller do."""
+    if error.permission:
+        return not_allowed(error.permission)
+    return Problem(403, "not_this_account" if isinstance(error, NotTheirAccount) else "not_allowed", str(error))
 
 
 def not_this_account(account_id: str) -> Problem:
-    """Return the problem of a key that is for other accounts."""
-    return Problem(403, "not_this_account", f"the API key is not for account {account_id}")
+    """Return the problem of a caller who is for other accounts."""
+    return Problem(403, "not_this_account", f"the caller is not for account {account_id}")
 
 
 def not_found(what: str) -> Problem:

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from api.errors import Problem, keys_unknown, no_key, recovering, too_many, wrong_key
 from api.throttle import RateLimits
+from audit.acting import Acting, with_key
 from state.store import StateUnavailable
 
 # Seconds: when the copy is read again, when it is not good any more, and the pause after a failed reading.
@@ -26,15 +27,15 @@ REFRESH_S = 0.5
 LIFE_S = 1.0
 PAUSE_S = 0.1
 
-_EVERYTHING = "admin"
 _NOBODY = hashlib.sha256(b"").hexdigest()
 
 
 class KeyRecord(Struct, frozen=True, kw_only=True):
     """A good API key as doors know it.
 
-    `digest` is the SHA-256 (hex) of its secret. `permissions` are those of api.models, `accounts` those
-    it is for; none named: all. `expires_at_us` 0: never. `per_second` is how often it may ask, 0: as often as it likes.
+    `digest` is the SHA-256 (hex) of its secret. `permissions` are Django's names (api.grants), `accounts` those it is
+    for; none named: all. `holder` is the person who uses it, empty: a machine. `expires_at_us` 0: never.
+    `per_second` is how often it may ask, 0: as often as it likes.
     """
 
     id: str
@@ -42,13 +43,19 @@ class KeyRecord(Struct, frozen=True, kw_only=True):
     digest: str
     permissions: frozenset[str]
     accounts: frozenset[str] = frozenset()
+    holder: str = ""
     expires_at_us: int = 0
     per_second: int = 0
 
     @property
     def actor(self) -> str:
         """Return how the key is named in the audit log."""
-        return f"key:{self.name}"
+        return with_key(self.holder, self.name)
+
+    @property
+    def acting(self) -> Acting:
+        """Return who acts, as services ask for it."""
+        return Acting(self.actor, self.permissions, self.accounts, self.holder)
 
     @property
     def is_authenticated(self) -> bool:
@@ -57,7 +64,7 @@ class KeyRecord(Struct, frozen=True, kw_only=True):
 
     def may(self, permission: str) -> bool:
         """Return whether the key has a permission."""
-        return permission in self.permissions or _EVERYTHING in self.permissions
+        return permission in self.permissions
 
     def may_see(self, account_id: str) -> bool:
         """Return whether the key is for an account."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -12,29 +11,11 @@ from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import Q
 
+from api.grants import Word
 from policies.fields import NameListField
 from policies.validation import validate_id
 
 MOST_PER_SECOND = 1_000_000
-
-
-class Permission(StrEnum):
-    """What a key may do. `admin` may do everything."""
-
-    CHECK = "check"
-    FEED = "feed"
-    READ = "read"
-    OPERATE = "operate"
-    ADMIN = "admin"
-
-
-MEANINGS = {
-    Permission.CHECK: "ask whether orders may go, and release their reservations",
-    Permission.FEED: "report accounts' states and prices",
-    Permission.READ: "read metrics, limits, decisions and reservations",
-    Permission.OPERATE: "stop trading and re-enable it, restrict symbols and lift restrictions, act on alerts",
-    Permission.ADMIN: "everything",
-}
 
 
 class ApiKey(models.Model):
@@ -48,7 +29,7 @@ class ApiKey(models.Model):
         help_text="Who uses it; the audit log calls it key:NAME. A name is used once.",
     )
     digest = models.CharField(max_length=64, editable=False, help_text="SHA-256 of the secret, in hexadecimal.")
-    permissions = NameListField(blank=False, help_text=f"Of {', '.join(Permission)}, separated by commas.")
+    permissions = NameListField(blank=False, help_text=f"Of {', '.join(Word)}, separated by commas.")
     accounts = NameListField(help_text="The accounts it is for, separated by commas; empty: all.")
     holder = models.ForeignKey(
         User,
@@ -91,10 +72,10 @@ class ApiKey(models.Model):
 
     def clean(self) -> None:
         """Check the permissions. Raises ValidationError by field."""
-        unknown = sorted(set(self.permissions or ()) - set(Permission))
+        unknown = sorted(set(self.permissions or ()) - set(Word))
         if unknown:
             raise ValidationError(
-                {"permissions": f"There is no permission {', '.join(unknown)}; there are {', '.join(Permission)}."}
+                {"permissions": f"There is no permission {', '.join(unknown)}; there are {', '.join(Word)}."}
             )
 
     def status(self, now: datetime) -> str:

@@ -10,8 +10,10 @@ from pathlib import Path
 from django.contrib.auth.models import User
 from msgspec import Struct
 
+from api.grants import Word
 from api.keys import do_create_key, do_rotate_key
-from api.models import ApiKey, Permission
+from api.models import ApiKey
+from audit.acting import system
 from audit.people import do_create_superuser
 
 USER = "officer"
@@ -20,8 +22,8 @@ ACTOR = "manage.py up"
 
 _REASON = "An embedded installation was started"
 _KEYS = {
-    "embedded-user": (Permission.CHECK, Permission.FEED, Permission.READ, Permission.OPERATE),
-    "embedded-simulator": (Permission.CHECK, Permission.FEED, Permission.READ),
+    "embedded-user": (Word.CHECK, Word.FEED, Word.READ, Word.OPERATE),
+    "embedded-simulator": (Word.CHECK, Word.FEED, Word.READ),
 }
 
 
@@ -61,11 +63,11 @@ def _ensure_key(name: str, text: str) -> str:
     """Return a key that is good: the one kept, or one with a new secret."""
     row = ApiKey.objects.filter(name=name).first()
     if row is None:
-        return do_create_key(actor=ACTOR, reason=_REASON, name=name, permissions=_KEYS[name]).text
+        return do_create_key(acting=system(ACTOR), reason=_REASON, name=name, permissions=_KEYS[name]).text
     secret = text.rpartition("_")[2]
     if row.revoked_at is not None or hashlib.sha256(secret.encode()).hexdigest() == row.digest:
         return text
-    return do_rotate_key(actor=ACTOR, reason=f"{FILE} was lost", key_id=row.id).text
+    return do_rotate_key(acting=system(ACTOR), reason=f"{FILE} was lost", key_id=row.id).text
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -14,12 +14,14 @@ from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from audit.acting import Acting, NotAllowed
 from audit.admin import ReadOnlyAdmin
+from audit.rights import acting_of
 from audit.unfold import InfinitePaginator, TextareaWidget, display
 from riskcore.decimals import tidy
 from violations.errors import AlertError
 from violations.models import NOTE_LENGTH, Alert, BreakerTrip, Violation
-from violations.services import do_acknowledge_alert, do_silence_alert
+from violations.services import HANDLE, do_acknowledge_alert, do_silence_alert
 
 _LEVELS = {"warning": "warning", "critical": "danger", "emergency": "danger"}
 _STATES = {"firing": "danger", "acknowledged": "warning", "silenced": "info", "resolved": "success"}
@@ -44,7 +46,7 @@ def number(row: Any, name: str) -> str:
 class HandleForm(forms.ModelForm):  # type: ignore[type-arg]
     """Acknowledges or silences the alert while it is validated, so that a refusal is shown on the form."""
 
-    actor: ClassVar[str]
+    acting: ClassVar[Acting]
 
     act = forms.ChoiceField(
         label="What to do",
@@ -67,11 +69,11 @@ class HandleForm(forms.ModelForm):  # type: ignore[type-arg]
         act, note = self.cleaned_data["act"], self.cleaned_data["note"]
         try:
             if act == _ACKNOWLEDGE:
-                do_acknowledge_alert(actor=self.actor, alert_id=self.instance.pk, note=note)
+                do_acknowledge_alert(acting=self.acting, alert_id=self.instance.pk, note=note)
             else:
                 until = timezone.now() + _SILENCES[act][1]
-                do_silence_alert(actor=self.actor, alert_id=self.instance.pk, until=until, reason=note)
-        except AlertError as error:
+                do_silence_alert(acting=self.acting, alert_id=self.instance.pk, until=until, reason=note)
+        except (AlertError, NotAllowed) as error:
             self.add_error(None, str(error))
         except ValidationError as error:
             self.add_error("note", error.messages)
@@ -101,12 +103,12 @@ class AlertAdmin(ReadOnlyAdmin):
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         made: Any = super().get_form(request, obj, change, **{**kwargs, "fields": ()})
-        made.actor = request.user.get_username()
+        made.acting = acting_of(request.user)
         return made
 
     def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         """Return whether this person may act on the alert; there is nothing else to change."""
-        return request.user.has_perm("violations.handle_alert")
+        return request.user.has_perm(HANDLE)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """The form has done it already."""

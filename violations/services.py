@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
+from audit.acting import Acting
 from audit.services import record, snapshot
 from emergency.forced import lifted_in_spite
 from riskcore.book import PolicyType
@@ -21,6 +22,7 @@ from violations.metrics import DEDUPLICATED, PUBLISHED, TRIPS, VIOLATIONS
 from violations.models import NOTE_LENGTH, Alert, AlertState, BreakerTrip, Delivery, Kind, Violation
 from violations.observations import Observation
 
+HANDLE = "violations.handle_alert"
 LONGEST_SILENCE = timedelta(days=30)
 
 
@@ -140,65 +142,68 @@ def tell(seen: Observed, sent: Sequence[Delivery]) -> None:
 
 # ------------------------------------------------------------------------------------------------- people
 @transaction.atomic
-def do_acknowledge_alert(*, actor: str, alert_id: UUID | str, note: str) -> Alert:
+def do_acknowledge_alert(*, acting: Acting, alert_id: UUID | str, note: str) -> Alert:
     """Say that somebody has taken an alert on; it is not published again until its limit has held in between.
 
-    One that is resolved stays so. Raises NoSuchAlert, AlreadyAcknowledged, and ValidationError by field.
+    One that is resolved stays so. Raises NotAllowed, NoSuchAlert, AlreadyAcknowledged, and ValidationError by field.
     """
-    _check_text(actor, "note", note)
-    alert = _locked(alert_id)
+    acting.demand(HANDLE)
+    _check_text("note", note)
+    alert = _locked(acting, alert_id)
     if alert.acknowledged_at is not None:
         raise AlreadyAcknowledged(alert.acknowledged_by, alert.acknowledged_at)
     before = snapshot(alert)
-    alert.acknowledged_by, alert.acknowledged_at, alert.note = actor, timezone.now(), note
+    alert.acknowledged_by, alert.acknowledged_at, alert.note = acting.name, timezone.now(), note
     if alert.state == AlertState.FIRING:
         alert.state = AlertState.ACKNOWLEDGED
-    return _finish(alert, before, actor=actor, reason=note, action="alert.acknowledge")
+    return _finish(alert, before, acting=acting, reason=note, action="alert.acknowledge")
 
 
 @transaction.atomic
-def do_silence_alert(*, actor: str, alert_id: UUID | str, until: datetime, reason: str) -> Alert:
+def do_silence_alert(*, acting: Acting, alert_id: UUID | str, until: datetime, reason: str) -> Alert:
     """Have an alert not published until a moment (timezone-aware, at most 30 days ahead), also where it comes back.
 
-    A later silence takes the place of the one before. Raises NoSuchAlert, and ValidationError by field.
+    A later silence takes the place of the one before. Raises NotAllowed, NoSuchAlert, and ValidationError by field.
     """
-    _check_text(actor, "reason", reason)
+    acting.demand(HANDLE)
+    _check_text("reason", reason)
     now = timezone.now()
     if until <= now:
         raise ValidationError({"until": "This moment has passed: say until when the alert is to be silent."})
     if until > now + LONGEST_SILENCE:
         raise ValidationError({"until": f"At most {LONGEST_SILENCE.days} days ahead: nothing is silenced for good."})
-    alert = _locked(alert_id)
+    alert = _locked(acting, alert_id)
     before = snapshot(alert)
-    alert.silenced_by, alert.silenced_at, alert.silenced_until, alert.silence_reason = actor, now, until, reason
+    alert.silenced_by, alert.silenced_at = acting.name, now
+    alert.silenced_until, alert.silence_reason = until, reason
     if alert.state != AlertState.RESOLVED:
         alert.state = AlertState.SILENCED
-    return _finish(alert, before, actor=actor, reason=reason, action="alert.silence")
+    return _finish(alert, before, acting=acting, reason=reason, action="alert.silence")
 
 
-def _check_text(actor: str, name: str, text: str) -> None:
-    if not actor.strip():
-        raise ValidationError({"actor": "Say who does this."})
+def _check_text(name: str, text: str) -> None:
     if not text.strip():
         raise ValidationError({name: "Say why: it is kept in the audit log, with your name."})
     if len(text) > NOTE_LENGTH:
         raise ValidationError({name: f"At most {NOTE_LENGTH} characters; these are {len(text)}."})
 
 
-def _locked(alert_id: UUID | str) -> Alert:
+def _locked(acting: Acting, alert_id: UUID | str) -> Alert:
+    """Return an alert, locked. Raises NoSuchAlert, and NotTheirAccount where it is not the business of who acts."""
     try:
         found = Alert.objects.select_for_update().filter(pk=alert_id).first()
     except ValidationError:  # it is no UUID
         found = None
     if found is None:
         raise NoSuchAlert(alert_id)
+    acting.demand_account(found.account_id, "this alert")
     return found
 
 
-def _finish(alert: Alert, before: dict[str, object], *, actor: str, reason: str, action: str) -> Alert:
+def _finish(alert: Alert, before: dict[str, object], *, acting: Acting, reason: str, action: str) -> Alert:
     alert.save()
     record(
-        actor=actor,
+        actor=acting.name,
         action=action,
         object_type="alert",
         object_id=alert.pk,

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from api import errors
 from api.desk import desk
 from api.errors import Problem
+from api.grants import CHECK_ORDERS, RELEASE, VIEW_ACCOUNT
 from api.reading import holders, in_force_now, overviews
 from api.rest.base import RiskView, caller, demand_account
 from api.rest.queries import identifier, make_cursor, note, read_cursor, read_part, read_query, whole
@@ -32,7 +33,7 @@ _PAGE = {"account_id": identifier, "cursor": read_cursor(1), "limit": whole(1, 5
 class MetricsView(RiskView):
     """All figures of one account."""
 
-    needs = {"GET": ("read",)}
+    needs = {"GET": (VIEW_ACCOUNT,)}
 
     def get(self, request: Request, account_id: str) -> Response:
         """Return the account's metrics, positions and binding limit, worked out now."""
@@ -49,7 +50,7 @@ class MetricsView(RiskView):
 class LimitsView(RiskView):
     """Every limit of accounts."""
 
-    needs = {"GET": ("read",)}
+    needs = {"GET": (VIEW_ACCOUNT,)}
 
     def get(self, request: Request) -> Response:
         """Return the limits of one account, or of all, with value, utilisation and headroom, worked out now."""
@@ -72,7 +73,7 @@ def _with_limits(account: AccountOverview) -> dict[str, Any]:
 class ReservationsView(RiskView):
     """Open order exposure that approvals hold."""
 
-    needs = {"GET": ("read", "check")}
+    needs = {"GET": (VIEW_ACCOUNT, CHECK_ORDERS)}
 
     def get(self, request: Request) -> Response:
         """Return the reservations of one account, or of all, that have not run out."""
@@ -86,7 +87,7 @@ class ReservationsView(RiskView):
 class ReservationView(RiskView):
     """The reservation of one order."""
 
-    needs = {"DELETE": ("check", "operate")}
+    needs = {"DELETE": (CHECK_ORDERS, RELEASE)}
 
     def delete(self, request: Request, order_id: str) -> Response:
         """End a reservation before its time: the order was filled, cancelled or rejected.

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
-from django.http import Http404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api import errors
 from api.errors import Problem
-from api.rest.base import RiskView, caller, demand_account, demand_all_accounts
+from api.grants import HANDLE_ALERT, VIEW_ALERT, VIEW_VIOLATION
+from api.rest.base import RiskView, caller
 from api.rest.bodies import json_body
 from api.rest.lists import answer_page, one_of
 from api.rest.queries import flag, identifier, read_part, read_query, uuid
@@ -31,7 +32,7 @@ _MOST_BYTES = 16 * 1024
 class AlertsView(RiskView):
     """Alerts, the newest first."""
 
-    needs = {"GET": ("read",)}
+    needs = {"GET": (VIEW_ALERT,)}
 
     def get(self, request: Request) -> Response:
         """Return the alerts that every filter lets through."""
@@ -42,21 +43,14 @@ class AlertsView(RiskView):
 class _AlertView(RiskView):
     """One alert, to be acted on by whoever may, for its account."""
 
-    needs = {"POST": ("operate",)}
+    needs = {"POST": (HANDLE_ALERT,)}
 
-    def act(self, request: Request, alert_id: str, do: Callable[[Alert], Alert]) -> Response:
+    def act(self, request: Request, alert_id: str, do: Callable[[UUID], Alert]) -> Response:
         read_query(request, {})
-        alert = Alert.objects.filter(pk=read_part("id", alert_id, uuid)).first()
-        if alert is None:
-            raise errors.not_found(f"there is no alert {alert_id}")
-        if alert.account_id:
-            demand_account(request, alert.account_id)
-        else:
-            demand_all_accounts(request, "alerts of the firm")
         try:
-            return Response(shown_alert(do(alert)))
-        except NoSuchAlert:
-            raise Http404 from None
+            return Response(shown_alert(do(read_part("id", alert_id, uuid))))
+        except NoSuchAlert as error:
+            raise errors.not_found(str(error)) from None
         except AlertError as error:
             raise Problem(409, "conflict", str(error)) from None
 
@@ -67,9 +61,9 @@ class AcknowledgeView(_AlertView):
     def post(self, request: Request, alert_id: str) -> Response:
         """Acknowledge an alert: it is not published again until its limit has held in between."""
         asked = read_object(json_body(request._request, _MOST_BYTES), {"note": _words}, ("note",))
-        actor = caller(request).actor
+        who = caller(request).acting
         return self.act(
-            request, alert_id, lambda alert: do_acknowledge_alert(actor=actor, alert_id=alert.pk, note=asked["note"])
+            request, alert_id, lambda key: do_acknowledge_alert(acting=who, alert_id=key, note=asked["note"])
         )
 
 
@@ -80,14 +74,14 @@ class SilenceView(_AlertView):
         """Silence an alert until a moment: nobody is told of it until then, also where it comes back."""
         fields: Mapping[str, Parser] = {"until": values.instant, "reason": _words}
         asked = read_object(json_body(request._request, _MOST_BYTES), fields, tuple(fields))
-        actor = caller(request).actor
-        return self.act(request, alert_id, lambda alert: do_silence_alert(actor=actor, alert_id=alert.pk, **asked))
+        who = caller(request).acting
+        return self.act(request, alert_id, lambda key: do_silence_alert(acting=who, alert_id=key, **asked))
 
 
 class ViolationsView(RiskView):
     """Violations, the newest first."""
 
-    needs = {"GET": ("read",)}
+    needs = {"GET": (VIEW_VIOLATION,)}
 
     def get(self, request: Request) -> Response:
         """Return the violations that every filter lets through; `open`: those that are not over, or are."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import msgspec
-from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
@@ -22,6 +21,8 @@ from rest_framework.views import APIView
 from api import checks, errors
 from api.desk import desk
 from api.errors import Problem
+from audit.acting import Acting, NotAllowed
+from audit.rights import acting_of
 from feeds.malformed import FieldError, Malformed
 from state.store import StateUnavailable
 
@@ -32,12 +33,17 @@ class Caller(Protocol):
     """Whoever asks: an API key, or a person signed in to the admin."""
 
     @property
+    def acting(self) -> Acting:
+        """Return who acts, as services ask for it."""
+        ...
+
+    @property
     def actor(self) -> str:
         """Return the name for the audit log."""
         ...
 
     def may(self, permission: str) -> bool:
-        """Return whether the caller has a permission."""
+        """Return whether the caller has a permission, by Django's name."""
         ...
 
     @property
@@ -51,17 +57,12 @@ class Caller(Protocol):
 
 
 class Person:
-    """Somebody signed in to the admin: they may read everything here, and change it there."""
+    """Somebody signed in to the admin: they may here what they may there."""
 
-    def __init__(self, user: AbstractBaseUser) -> None:
-        self.actor = user.get_username()
-        self.accounts: frozenset[str] = frozenset()
-
-    def may(self, permission: str) -> bool:
-        return permission == "read"
-
-    def may_see(self, account_id: str) -> bool:
-        return True
+    def __init__(self, acting: Acting) -> None:
+        self.acting = acting
+        self.actor, self.accounts = acting.name, acting.accounts
+        self.may, self.may_see = acting.may, acting.may_see
 
 
 class KeyAuthentication(BaseAuthentication):
@@ -81,14 +82,14 @@ class KeyAuthentication(BaseAuthentication):
 
 
 class StaffAuthentication(SessionAuthentication):
-    """Lets people read who are signed in to the admin."""
+    """Lets people in who are signed in to the admin."""
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         user = getattr(request._request, "user", None)
         if user is None or not user.is_active or not user.is_staff:
             return None
         self.enforce_csrf(request)
-        return user, Person(user)
+        return user, Person(acting_of(user))
 
 
 class HasPermission(BasePermission):
@@ -102,7 +103,7 @@ class HasPermission(BasePermission):
         if needed is None:
             raise exceptions.MethodNotAllowed(method)
         if not any(map(caller(request).may, needed)):
-            raise errors.not_allowed(" or ".join(needed))
+            raise errors.not_allowed(*needed)
         return True
 
 
@@ -123,7 +124,7 @@ class JsonBytes(BaseRenderer):
 
 
 class RiskView(APIView):
-    """A door. `needs` names the permissions of which one is needed, for each method it has."""
+    """A door. `needs` names the permissions (Django's) of which one is needed, for each method it has."""
 
     needs: Mapping[str, tuple[str, ...]] = {}
     schema = AutoSchema()
@@ -181,7 +182,7 @@ def demand_account(request: Request, account_id: str) -> None:
 def demand_all_accounts(request: Request, what: str) -> None:
     """Raise Problem 403 where the caller is for some accounts only: what concerns all is not theirs."""
     if caller(request).accounts:
-        raise Problem(403, "not_this_account", f"the API key is for some accounts only, but {what} concern all")
+        raise Problem(403, "not_this_account", f"the caller is for some accounts only, but {what} concern all")
 
 
 def _problem_of(error: Exception) -> Problem | None:
@@ -190,6 +191,8 @@ def _problem_of(error: Exception) -> Problem | None:
             return error
         case Malformed():
             return errors.malformed(error)
+        case NotAllowed():
+            return errors.refused(error)
         case StateUnavailable():
             return errors.state_unavailable()
         case OperationalError() | InterfaceError():

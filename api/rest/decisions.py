@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api import errors
+from api.grants import VIEW_DECISION
 from api.rest.base import RiskView, caller, demand_account
 from api.rest.lists import page_of
 from api.rest.queries import (
@@ -57,7 +58,7 @@ _LIST = {
 class DecisionsView(RiskView):
     """Decisions, the newest first."""
 
-    needs = {"GET": ("read",)}
+    needs = {"GET": (VIEW_DECISION,)}
 
     def get(self, request: Request) -> Response:
         """Return the decisions that every filter lets through, `since` included and `until` not."""
@@ -74,7 +75,7 @@ class DecisionsView(RiskView):
 class DecisionView(RiskView):
     """One decision."""
 
-    needs = {"GET": ("read",)}
+    needs = {"GET": (VIEW_DECISION,)}
 
     def get(self, request: Request, decision_id: str) -> Response:
         """Return a decision with its inputs, its answer, and the early end of its reservation if there was one."""

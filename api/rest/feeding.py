@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from api import errors
 from api.desk import desk
 from api.errors import Problem
+from api.grants import REPORT_STATE
 from api.rest.base import RiskView, demand_account, demand_all_accounts
 from api.rest.bodies import json_body
 from api.rest.queries import identifier, read_part
@@ -22,7 +23,7 @@ from riskcore.intake import NotApplied
 class StateView(RiskView):
     """The state of an account, as its custodian reports it."""
 
-    needs = {"PUT": ("feed",)}
+    needs = {"PUT": (REPORT_STATE,)}
 
     def put(self, request: Request, account_id: str) -> Response:
         """Report an account's state. One that is older than what is known changes nothing."""
@@ -45,7 +46,7 @@ class StateView(RiskView):
 class PricesView(RiskView):
     """Prices, as a market data feed reports them."""
 
-    needs = {"PUT": ("feed",)}
+    needs = {"PUT": (REPORT_STATE,)}
 
     def put(self, request: Request) -> Response:
         """Report the last prices of symbols. One that is older than what is known changes nothing."""

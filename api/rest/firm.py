@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from api import errors
 from api.desk import desk
 from api.firm import firm
+from api.grants import VIEW_ACCOUNT
 from api.reading import in_force_now, overviews
 from api.rest.base import RiskView, demand_account, demand_all_accounts
 from api.rest.queries import identifier, read_query
@@ -21,7 +22,7 @@ from state.store import Store
 class GlobalView(RiskView):
     """The risk signal of the firm."""
 
-    needs = {"GET": ("read",)}
+    needs = {"GET": (VIEW_ACCOUNT,)}
 
     def get(self, request: Request) -> Response:
         """Return risk level, score, what is wrong and what is recommended, not more than a second old."""
@@ -34,7 +35,7 @@ class GlobalView(RiskView):
 class PortfolioView(RiskView):
     """Exposure, positions, margin and value at risk."""
 
-    needs = {"GET": ("read",)}
+    needs = {"GET": (VIEW_ACCOUNT,)}
 
     def get(self, request: Request) -> Response:
         """Return the portfolio of one account, worked out now, or that of the firm, not more than a second old."""

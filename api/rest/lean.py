@@ -12,9 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api import checks
-from api.checks import PERMISSION, Reply
+from api.checks import Reply
 from api.desk import desk
 from api.errors import Problem
+from api.grants import CHECK_ORDERS
 from api.keyring import KeyRecord
 from api.rest.base import KeyAuthentication, RiskView, respond
 from api.rest.bodies import json_body
@@ -32,7 +33,7 @@ def key_of(request: Request) -> KeyRecord:
 
 
 class _CheckView(RiskView):
-    needs = {"POST": (PERMISSION,)}
+    needs = {"POST": (CHECK_ORDERS,)}
     http_method_names = ("post",)
     authentication_classes = (KeyAuthentication,)
     batch = False

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from api import errors
 from api.desk import desk
 from api.errors import Problem
+from api.grants import CHECK_ORDERS, ENGAGE_STOP, LIFT_STOP, VIEW_ACCOUNT
 from api.reading import in_force_now
 from api.rest.base import Caller, RiskView, caller, demand_account
 from api.rest.bodies import json_body
@@ -52,7 +53,7 @@ _FIELDS: dict[str, Parser] = {
 class LeasesView(RiskView):
     """The leases that OMSs hold."""
 
-    needs = {"GET": ("read", "check", "operate"), "POST": ("check",)}
+    needs = {"GET": (VIEW_ACCOUNT, CHECK_ORDERS, ENGAGE_STOP), "POST": (CHECK_ORDERS,)}
 
     def get(self, request: Request) -> Response:
         """Return the leases of accounts that the caller is for, each with its age; the database is not needed."""
@@ -92,7 +93,7 @@ class LeasesView(RiskView):
 class LeaseView(RiskView):
     """The lease of one OMS."""
 
-    needs = {"DELETE": ("check", "operate")}
+    needs = {"DELETE": (CHECK_ORDERS, LIFT_STOP)}
 
     def delete(self, request: Request, holder: str) -> Response:
         """Release a lease: from now on the silence of its holder alarms nobody."""

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from api import errors
 from api.desk import desk
 from api.errors import Problem
+from api.grants import CHECK_ORDERS, ENGAGE_STOP, LIFT_STOP, VIEW_STOP
 from api.rest.base import Caller, RiskView, caller, demand_account, demand_all_accounts
 from api.rest.bodies import json_body
 from api.rest.lists import page_of
@@ -93,7 +94,7 @@ _PATIENCE_FIELDS: dict[str, Parser] = {
 class StopView(RiskView):
     """The stops in force."""
 
-    needs = {"GET": ("read", "check", "operate"), "POST": ("operate",)}
+    needs = {"GET": (VIEW_STOP, CHECK_ORDERS, ENGAGE_STOP), "POST": (ENGAGE_STOP,)}
 
     def get(self, request: Request) -> Response:
         """Return the stops that checks go by at this moment; the database is not needed for that."""
@@ -130,7 +131,7 @@ class StopView(RiskView):
 class ReEnableView(RiskView):
     """The end of a stop."""
 
-    needs = {"POST": ("operate",)}
+    needs = {"POST": (LIFT_STOP,)}
 
     def post(self, request: Request) -> Response:
         """Lift a stop, or all of a scope."""
@@ -168,7 +169,7 @@ class ReEnableView(RiskView):
 class _PatienceView(RiskView):
     """Whether the OMS is asked on for what is left of a stop."""
 
-    needs = {"POST": ("operate",)}
+    needs = {"POST": (LIFT_STOP,)}
     say: Callable[..., EmergencyStop]
 
     def _post(self, request: Request) -> Response:
@@ -196,6 +197,7 @@ class GiveUpView(_PatienceView):
 class GoOnView(_PatienceView):
     """Another try."""
 
+    needs = {"POST": (ENGAGE_STOP,)}
     say = staticmethod(do_go_on)
 
     def post(self, request: Request) -> Response:
@@ -206,7 +208,7 @@ class GoOnView(_PatienceView):
 class StopHistoryView(RiskView):
     """Stops, the newest first."""
 
-    needs = {"GET": ("read",)}
+    needs = {"GET": (VIEW_STOP,)}
 
     def get(self, request: Request) -> Response:
         """Return the stops that every filter lets through, each with its timeline; `since` included, `until` not."""

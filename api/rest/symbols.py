@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from api import errors
 from api.desk import desk
 from api.errors import Problem
+from api.grants import CHANGE_LIMITS, CHECK_ORDERS, VIEW_RESTRICTION
 from api.reading import in_force_now
 from api.rest import queries
 from api.rest.base import RiskView, caller, demand_account, demand_all_accounts
@@ -28,7 +29,7 @@ from riskcore.calendar import moment
 class SymbolsView(RiskView):
     """The restricted symbols."""
 
-    needs = {"GET": ("read", "check")}
+    needs = {"GET": (VIEW_RESTRICTION, CHECK_ORDERS)}
 
     def get(self, request: Request) -> Response:
         """Return the restrictions that checks go by at this moment."""
@@ -45,7 +46,7 @@ class SymbolsView(RiskView):
 class BlockView(RiskView):
     """The restrictions of one symbol."""
 
-    needs = {"POST": ("operate",), "DELETE": ("operate",)}
+    needs = {"POST": (CHANGE_LIMITS,), "DELETE": (CHANGE_LIMITS,)}
 
     def post(self, request: Request, symbol: str) -> Response:
         """Restrict a symbol: for one account or all, one side or both, wholly or to closing orders."""

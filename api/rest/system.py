@@ -18,6 +18,7 @@ from rest_framework.response import Response
 
 from api.desk import desk
 from api.errors import Problem
+from api.grants import VIEW_ACCOUNT
 from api.reading import in_force_now, monitor_age_s
 from api.rest.base import RiskView
 from api.rest.queries import read_query
@@ -73,7 +74,7 @@ class ReadyView(RiskView):
 class StatsView(RiskView):
     """What was done so far."""
 
-    needs = {"GET": ("read",)}
+    needs = {"GET": (VIEW_ACCOUNT,)}
 
     def get(self, request: Request) -> Response:
         """Return counts over all processes, the state of accounts, and how long checks take."""

@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from api.keys import do_create_key
 from api.models import ApiKey
+from audit.acting import system
 from audit.models import AuditEvent
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -25,7 +26,7 @@ def client(store) -> Client:
 
 @pytest.fixture
 def key(client) -> ApiKey:
-    return do_create_key(actor="alice", reason="a new OMS", name="oms", permissions=("check",)).row
+    return do_create_key(acting=system("alice"), reason="a new OMS", name="oms", permissions=("check",)).row
 
 
 def add(client: Client, **what: str):

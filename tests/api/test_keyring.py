@@ -177,5 +177,5 @@ def test_an_expired_key_is_out_though_it_is_published(clock):
 
 
 def test_admin_may_do_everything():
-    assert record("k", "admin").may("operate")
-    assert not record("k", "read").may("operate")
+    assert record("k", "admin").may("emergency.lift_stop")
+    assert not record("k", "read").may("emergency.lift_stop")

@@ -8,11 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.contrib.staticfiles import finders
 from django.test import Client
 
 from audit.drain import drain
+from audit.models import AccountGrant
 from policies.book import latest
 from policies.defaults import ensure_defaults
 from policies.models import RestrictedSymbol
@@ -417,12 +418,39 @@ def test_a_key_for_some_accounts_restricts_for_those_only(api, store):
 
 
 # ------------------------------------------------------------------------------------------------ people
-def test_somebody_signed_in_to_the_admin_may_read(trading):
-    trading.client.force_login(User.objects.create_user("olga", is_staff=True))
+def signed_in(trading: Api, *codenames: str, accounts: tuple[str, ...] = ()) -> None:
+    olga = User.objects.create_user("olga", is_staff=True)
+    olga.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    AccountGrant.objects.bulk_create(AccountGrant(user=olga, account_id=each) for each in accounts)
+    trading.client.force_login(olga)
+
+
+def test_somebody_signed_in_reads_nothing_without_a_permission(trading):
+    signed_in(trading)
+
+    for path in ("metrics/A", "limits", "portfolio", "global", "reservations", "decisions", "symbols", "alerts"):
+        answer = trading("GET", f"/risk/{path}", headers={})
+        assert answer.status_code == 403
+        assert ".view_" in answer.json()["detail"]
+
+
+def test_somebody_signed_in_who_may_look_looks_and_changes_nothing(trading):
+    signed_in(trading, "view_account")
 
     assert trading("GET", "/risk/metrics/A", headers={}).status_code == 200
     assert trading("PUT", "/risk/prices", PRICES, headers={}).status_code == 403
+    assert trading("POST", "/risk/symbol/BTCUSDT/block", {"reason": "x"}, headers={}).status_code == 403
     assert trading("POST", "/risk/check", {}, headers={}).status_code == 401
+
+
+def test_somebody_for_one_account_sees_that_one(trading):
+    signed_in(trading, "view_account", accounts=("A",))
+
+    assert trading("GET", "/risk/metrics/A", headers={}).status_code == 200
+    assert trading("GET", "/risk/metrics/B", headers={}).status_code == 403
+    assert trading("GET", "/risk/global", headers={}).status_code == 403
+    found = trading("GET", "/risk/limits", headers={}).json()["results"]
+    assert [each["account_id"] for each in found] == ["A"]
 
 
 def test_somebody_else_may_not(trading):

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from api import desk as desk_module
 from api.asgi_door import CheckDoor
+from api.grants import granted
 from api.keyring import KeyRecord, encode_records
 from api.rest.lean import LeanHandler
 from feeds.apply import apply_report
@@ -36,12 +37,12 @@ def bearer(key_id: str = "oms", secret: str = SECRET) -> dict[str, str]:
     return {"Authorization": f"Bearer {key_text(key_id, secret)}"}
 
 
-def record(key_id: str = "oms", *permissions: str, **what: Any) -> KeyRecord:
+def record(key_id: str = "oms", *words: str, **what: Any) -> KeyRecord:
     return KeyRecord(
         id=key_id,
         name=key_id,
         digest=hashlib.sha256(SECRET.encode()).hexdigest(),
-        permissions=frozenset(permissions or ("check", "feed", "read", "operate")),
+        permissions=granted(words or ("check", "feed", "read", "operate"), None),
         **what,
     )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import Group, Permission
 
-from audit import roles
+from audit import role_groups
 from audit.models import AuditEvent, RoleGrant
-from audit.roles import ROLES, Role, ensure_roles
+from audit.role_groups import ensure_roles
+from audit.roles import ROLES, Role
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +26,7 @@ def permission(name: str) -> Permission:
 def with_new(monkeypatch: pytest.MonkeyPatch, role: str, name: str) -> None:
     """Have a new version give a role one permission more."""
     grown = tuple(Role(r.name, r.meaning, (*r.permissions, name)) if r.name == role else r for r in ROLES)
-    monkeypatch.setattr(roles, "ROLES", grown)
+    monkeypatch.setattr(role_groups, "ROLES", grown)
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)

@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from api import desk, survey
@@ -59,6 +59,13 @@ def _is_as_documented(method: str, path: str, answer: Any) -> None:
     kind = answer.headers["Content-Type"]
     schema = said["responses"][str(answer.status_code)]["content"][kind]["schema"]
     jsonschema.Draft202012Validator({**schema, "components": spec["components"]}).validate(answer.json())
+
+
+def sign_in(api: Api, name: str, *codenames: str) -> None:
+    """Have the client of `api` signed in as somebody with these permissions."""
+    user = User.objects.create_user(name, is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    api.client.force_login(user)
 
 
 @pytest.fixture
@@ -149,11 +156,18 @@ class TestStop:
         assert api("POST", STOP, BODY, key=False).status_code == 401
         assert world.up() == []
 
-    def test_who_is_signed_in_may_only_look(self, world, api):
-        user = User.objects.create_user("sue", password="x", is_staff=True, is_superuser=True)
-        api.client.force_login(user)
-        assert api("POST", STOP, BODY, key=False).status_code == 403
-        assert api("GET", STOP, key=False).status_code == 200
+    @pytest.mark.parametrize("codename", ["view_emergencystop", "lift_stop"])
+    def test_who_is_signed_in_without_the_permission_stops_nothing_and_is_told_which(self, world, api, codename):
+        sign_in(api, "sue", codename)
+        answer = api("POST", STOP, BODY, key=False)
+        assert answer.status_code == 403
+        assert "emergency.engage_stop" in answer.json()["detail"]
+        assert world.up() == []
+
+    def test_who_is_signed_in_and_may_stops(self, world, api):
+        sign_in(api, "sue", "engage_stop")
+        assert api("POST", STOP, BODY, key=False).status_code == 201
+        assert api("GET", STOP, key=False).json()["active"]
 
     def test_a_key_for_one_account_stops_that_one(self, world, api):
         of_desk = Api("desk")

@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from audit.drain import drain
 from audit.models import AuditEvent, OrderDecision
-from audit.roles import ROLES, ensure_roles
+from audit.role_groups import ensure_roles
+from audit.roles import ROLES
 from policies.book import add_book, lock_books
 from policies.models import Account, Book
 from riskcore.book import content_hash, encode_book

@@ -10,6 +10,7 @@ import pytest
 from django.db import connection, connections
 
 from api.keys import do_create_key, publish_keys, published_records
+from audit.acting import system
 from audit.drain import drain
 from audit.models import OrderDecision
 from feeds.apply import keep_baselines
@@ -31,7 +32,7 @@ def recover(world: World) -> Report:
 
 class TestFirstStart:
     def test_it_is_alive_at_once_with_the_newest_book_and_the_keys(self, empty):
-        do_create_key(actor="test", reason="test", name="oms", permissions=["check"])
+        do_create_key(acting=system("test"), reason="test", name="oms", permissions=["check"])
         report = recover(empty)
         control = empty.store.control()
         assert control is not None

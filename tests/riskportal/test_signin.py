@@ -11,6 +11,7 @@ from django.contrib.auth import authenticate, get_user_model
 from api.desk import Desk
 from api.keys import do_revoke_key
 from api.models import ApiKey
+from audit.acting import system
 from audit.models import AuditEvent
 from riskportal.signin import FILE, USER, SignIn, ensure_sign_in
 from state.wiring import store
@@ -65,6 +66,6 @@ def test_a_password_that_was_changed_stays(made, tmp_path):
 
 
 def test_a_key_that_was_revoked_stays_revoked(made, tmp_path):
-    do_revoke_key(actor="test", reason="test", key_id=made.user_key.split("_")[1])
+    do_revoke_key(acting=system("test"), reason="test", key_id=made.user_key.split("_")[1])
     ensure_sign_in(tmp_path)
     assert ApiKey.objects.get(name="embedded-user").revoked_at is not None

@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from audit.acting import acting
 from violations.models import Alert, AlertState, Violation
 from violations.observations import Observation
-from violations.services import Observed, observe
+from violations.services import HANDLE, Observed, observe
 
 # A while ago, so that nothing of it is in the future, or so old that nobody is told any more.
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+ALICE, BOB = acting("alice", [HANDLE]), acting("bob", [HANDLE])
 MARKUP = "<script>alert(1)</script> <!channel> & *x*"
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from tests.violations.subjects import at, broken, look, only_alert, states
+from tests.violations.subjects import ALICE, at, broken, look, only_alert, states
 from violations.models import Alert
 from violations.services import do_acknowledge_alert, do_silence_alert
 
@@ -18,13 +18,13 @@ WINDOW = 300.0
 
 
 def acknowledge() -> None:
-    do_acknowledge_alert(actor="alice", alert_id=only_alert().pk, note="on it")
+    do_acknowledge_alert(acting=ALICE, alert_id=only_alert().pk, note="on it")
 
 
 def silence(monkeypatch, until: float) -> None:
     """Silence the only alert, at the test's own time."""
     monkeypatch.setattr("violations.services.timezone.now", lambda: at(0))
-    do_silence_alert(actor="alice", alert_id=only_alert().pk, until=at(until), reason="known")
+    do_silence_alert(acting=ALICE, alert_id=only_alert().pk, until=at(until), reason="known")
 
 
 def test_the_window_is_five_minutes_by_default():

@@ -11,14 +11,14 @@ from uuid import uuid4
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 from django.conf import settings
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from api.rest.documentation import document
-from audit.models import AuditEvent
+from audit.models import AccountGrant, AuditEvent
 from state.store import Store
 from state.wiring import forget_stores
 from state.wiring import store as wired_store
@@ -90,12 +90,48 @@ def test_a_key_that_may_only_read_acts_on_nothing(what, alert, api, store):
     assert only_alert().state == "firing"
 
 
-def test_a_person_who_is_signed_in_reads_and_acts_in_the_admin(alert):
-    client = Client()
-    client.force_login(User.objects.create(username="olga", is_staff=True, is_superuser=True))
-    assert client.get("/risk/alerts").status_code == 200
-    answer = client.post(act("acknowledge"), {"note": "on it"}, content_type="application/json")
+def person(*codenames: str, accounts: tuple[str, ...] = (), **what: Any) -> Client:
+    """Return a browser of somebody with these permissions, whose posts bear the token."""
+    user = User.objects.create(username="olga", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    AccountGrant.objects.bulk_create(AccountGrant(user=user, account_id=each) for each in accounts)
+    client = Client(**what)
+    client.force_login(user)
+    return client
+
+
+def acknowledge(client: Client, **what: Any) -> Any:
+    return client.post(act("acknowledge"), {"note": "on it"}, content_type="application/json", **what)
+
+
+@pytest.mark.parametrize(("path", "permission"), [("alerts", "view_alert"), ("violations", "view_violation")])
+def test_a_person_reads_what_their_role_lets_them(path, permission, alert):
+    client = person(permission)
+    assert client.get(f"/risk/{path}").status_code == 200
+    other = client.get("/risk/violations" if path == "alerts" else "/risk/alerts")
+    assert (other.status_code, other.json()["code"]) == (403, "not_allowed")
+
+
+def test_a_person_without_the_permission_acts_on_nothing_and_is_told_which(alert):
+    answer = acknowledge(person("view_alert"))
     assert answer.status_code == 403
+    assert "violations.handle_alert" in answer.json()["detail"]
+    assert only_alert().state == "firing"
+
+
+def test_a_person_acts_on_alerts_of_their_accounts_only(alert):
+    assert acknowledge(person("handle_alert", accounts=("B",))).json()["code"] == "not_this_account"
+    assert only_alert().state == "firing"
+
+
+def test_another_site_acts_in_nobodys_name(alert):
+    assert acknowledge(person("handle_alert", enforce_csrf_checks=True)).status_code == 403
+    assert only_alert().state == "firing"
+
+
+def test_a_person_with_the_permission_acts_on_an_alert(alert):
+    assert acknowledge(person("handle_alert")).status_code == 200
+    assert only_alert().acknowledged_by == AuditEvent.objects.get().actor == "olga"
 
 
 def test_a_key_for_one_account_neither_sees_nor_handles_the_others(api, store):

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from tests.violations.subjects import at, broken, look
+from tests.violations.subjects import ALICE, at, broken, look
 from violations.models import Alert, Delivery, Violation
 from violations.retention import Trimmed, trim
 from violations.services import do_silence_alert
@@ -45,5 +45,5 @@ def test_what_is_over_for_longer_goes_with_what_was_sent_of_it(rows):
 def test_a_silence_outlives_its_alert(rows):
     alert = Alert.objects.get(policy_id="p-1")
     until = timezone.now() + timedelta(days=20)
-    do_silence_alert(actor="alice", alert_id=alert.pk, until=until, reason="known")
+    do_silence_alert(acting=ALICE, alert_id=alert.pk, until=until, reason="known")
     assert trim(LATER, days=9).alerts == 0

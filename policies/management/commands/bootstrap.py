@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from django.core.management.base import BaseCommand, CommandError
 
-from audit.roles import ensure_roles
+from audit.role_groups import ensure_roles
 from policies.book import ensure_published, latest
 from policies.defaults import ensure_defaults
 from state.store import StateUnavailable

@@ -1,0 +1,68 @@
+"""What API keys may: the words that they are made with, and the permissions that each word stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from audit.acting import Acting
+from audit.roles import READING
+
+CHECK_ORDERS = "api.check_orders"
+REPORT_STATE = "api.report_state"
+RELEASE = "audit.release_reservation"
+CHANGE_LIMITS = "policies.change_limits"
+VIEW_ACCOUNT = "policies.view_account"
+VIEW_RESTRICTION = "policies.view_restrictedsymbol"
+VIEW_DECISION = "audit.view_orderdecision"
+VIEW_ALERT = "violations.view_alert"
+VIEW_VIOLATION = "violations.view_violation"
+ENGAGE_STOP = "emergency.engage_stop"
+LIFT_STOP = "emergency.lift_stop"
+VIEW_STOP = "emergency.view_emergencystop"
+HANDLE_ALERT = "violations.handle_alert"
+
+
+class Word(StrEnum):
+    """What a key may. `admin` may do everything that doors offer."""
+
+    CHECK = "check"
+    FEED = "feed"
+    READ = "read"
+    OPERATE = "operate"
+    ADMIN = "admin"
+
+
+MEANINGS = {
+    Word.CHECK: "ask whether orders may go, and release their reservations",
+    Word.FEED: "report accounts' states and prices",
+    Word.READ: "read metrics, limits, decisions and reservations",
+    Word.OPERATE: "stop trading and re-enable it, restrict symbols and ask for changes of limits, act on alerts",
+    Word.ADMIN: "everything",
+}
+
+_OPERATE = frozenset({ENGAGE_STOP, LIFT_STOP, HANDLE_ALERT, RELEASE, CHANGE_LIMITS})
+
+# A second pair of eyes belongs to somebody: a key that nobody holds by name has none.
+FOR_PEOPLE = frozenset({"policies.approve_limits"})
+
+STANDS_FOR = {
+    Word.CHECK: frozenset({CHECK_ORDERS}),
+    Word.FEED: frozenset({REPORT_STATE}),
+    Word.READ: frozenset(READING),
+    Word.OPERATE: _OPERATE,
+    Word.ADMIN: frozenset({CHECK_ORDERS, REPORT_STATE, *READING, *_OPERATE, *FOR_PEOPLE}),
+}
+
+
+def granted(words: Iterable[str], holder: Acting | None) -> frozenset[str]:
+    """Return the permissions of a key: of what its words stand for as much as its holder may. None: a machine."""
+    meant = frozenset[str]().union(*(STANDS_FOR[Word(word)] for word in words))
+    if holder is None:
+        return meant - FOR_PEOPLE
+    return meant if holder.permissions is None else meant & holder.permissions
+
+
+def words_for(permission: str) -> list[str]:
+    """Return the words of a key that stand for a permission."""
+    return [word.value for word, meant in STANDS_FOR.items() if permission in meant]
