@@ -125,7 +125,7 @@ def test_a_stale_form_is_refused_and_shows_what_changed_meanwhile(live, officer)
     response = officer.post(url, form)
     assert "changed meanwhile by alice" in problems(response)
     assert "threshold 10 → 9" in problems(response)
-    assert "at or below 9 (hard)" in response.content.decode()
+    assert "at or below 9 - hard" in response.content.decode()
     assert policy().threshold == 9
     assert Book.objects.count() == 2
 
@@ -259,7 +259,7 @@ def test_a_book_shows_what_it_changed_and_its_limits(defaults, viewer):
     made = limit()
     page = viewer.get(address(made.book)).content.decode()
     assert "Max Order Notional (policies)" in page
-    assert "Order notional of every order stays at or below 1,000 (hard)" in page
+    assert "Order notional of every order stays at or below 1,000 - hard" in page
 
 
 def test_a_book_whose_content_was_changed_says_so(defaults, viewer):

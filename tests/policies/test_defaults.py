@@ -17,19 +17,19 @@ from tests.policies.subjects import limit
 
 def test_the_first_policies_are_those_of_the_contract(defaults):
     assert {policy.name: sentence(policy) for policy in Policy.objects.all()} == {
-        "Max Account Leverage": "Leverage of every account stays at or below 10 (hard)",
-        "Min Margin Ratio": "Margin ratio of every account stays at or above 1 (hard)",
-        "Daily Drawdown Warning": "Daily drawdown of every account stays at or below 10 % (soft)",
-        "Max Drawdown": "Drawdown from the peak of every account stays at or below 20 % (hard)",
-        "Emergency Drawdown Stop": "Drawdown from the peak of every account stays at or below 25 % (emergency)",
-        "Max Gross Exposure": "Gross exposure of every account stays at or below 1,000,000 (hard)",
-        "Max Open Positions": "Open positions of every account stays at or below 100 (hard)",
-        "Order Price Collar": "Price deviation of every order stays at or below 5 % (hard)",
-        "Portfolio Loss Breaker": "Daily loss of every account stays at or below 10 % (emergency)",
-        "Position Loss Breaker": "Position loss in every symbol stays at or below 30 % (emergency)",
-        "Rapid Drawdown Breaker": "Rapid drawdown of every account stays at or below 5 % (emergency)",
-        "Max BTCUSDT Position": "Position value in BTCUSDT stays at or below 500,000 (hard)",
-        "Max ETHUSDT Position": "Position value in ETHUSDT stays at or below 300,000 (hard)",
+        "Max Account Leverage": "Leverage of every account stays at or below 10 - hard",
+        "Min Margin Ratio": "Margin ratio of every account stays at or above 1 - hard",
+        "Daily Drawdown Warning": "Daily drawdown of every account stays at or below 10 % - soft",
+        "Max Drawdown": "Drawdown from the peak of every account stays at or below 20 % - hard",
+        "Emergency Drawdown Stop": "Drawdown from the peak of every account stays at or below 25 % - emergency",
+        "Max Gross Exposure": "Gross exposure of every account stays at or below 1,000,000 - hard",
+        "Max Open Positions": "Open positions of every account stay at or below 100 - hard",
+        "Order Price Collar": "Price deviation of every order stays at or below 5 % - hard",
+        "Portfolio Loss Breaker": "Daily loss of every account stays at or below 10 % - emergency",
+        "Position Loss Breaker": "Position loss in every symbol stays at or below 30 % - emergency",
+        "Rapid Drawdown Breaker": "Rapid drawdown of every account stays at or below 5 % - emergency",
+        "Max BTCUSDT Position": "Position value in BTCUSDT stays at or below 500,000 - hard",
+        "Max ETHUSDT Position": "Position value in ETHUSDT stays at or below 300,000 - hard",
     }
 
 

@@ -17,27 +17,27 @@ from riskcore.metrics import METRICS
     [
         (
             {"metric": "leverage", "threshold": "10.00000000"},
-            "Leverage of every account stays at or below 10 (hard)",
+            "Leverage of every account stays at or below 10 - hard",
         ),
         (
             {"metric": "margin_ratio", "operator": ">=", "threshold": "1.5", "type": "soft"},
-            "Margin ratio of every account stays at or above 1.5 (soft)",
+            "Margin ratio of every account stays at or above 1.5 - soft",
         ),
         (
             {"metric": "position_value", "threshold": "1234567.5", "scope": "symbol", "scope_ids": ["BTCUSDT"]},
-            "Position value in BTCUSDT stays at or below 1,234,567.5 (hard)",
+            "Position value in BTCUSDT stays at or below 1,234,567.5 - hard",
         ),
         (
             {"metric": "order_rate", "threshold": "50", "window_s": 10, "scope": "account", "scope_ids": ["a", "b"]},
-            "Order rate of accounts a and b stays at or below 50 within 10 s (hard)",
+            "Order rate of accounts a and b stays at or below 50 within 10 s - hard",
         ),
         (
             {"metric": "price_deviation", "operator": "<", "threshold": "0.025", "on_breach": "scale_down"},
-            "Price deviation of every order stays below 2.5 %, else scaled down (hard)",
+            "Price deviation of every order stays below 2.5 %, else a smaller order is offered - hard",
         ),
         (
             {"metric": "order_notional", "threshold": "9", "scope": "profile", "scope_ids": ["micro"]},
-            "Order notional under profile micro stays at or below 9 (hard)",
+            "Order notional of every order under profile micro stays at or below 9 - hard",
         ),
         (
             {
@@ -47,15 +47,43 @@ from riskcore.metrics import METRICS
                 "scope": "strategy",
                 "scope_ids": [*"abcde"],
             },
-            "Daily P&L under strategies a, b, c and 2 others stays above -5,000 (hard)",
+            "Daily P&L of every account stays above -5,000 for orders of strategies a, b, c and 2 others - hard",
         ),
         (
             {"metric": "order_quantity", "threshold": "1", "scope": "symbol", "scope_ids": ["A", "B", "C"]},
-            "Order quantity in symbols A, B and C stays at or below 1 (hard)",
+            "Order quantity of every order in A, B and C stays at or below 1 - hard",
+        ),
+        (
+            {"metric": "open_orders", "operator": "!=", "threshold": "3", "scope": "profile", "scope_ids": ["low"]},
+            "Open orders of every account with profile low are never 3 - hard",
+        ),
+        (
+            {"metric": "concentration", "threshold": "0.5", "scope": "account", "scope_ids": ["a"]},
+            "Concentration in every symbol of account a stays at or below 50 % - hard",
+        ),
+        (
+            {"metric": "leverage", "threshold": "3", "scope": "symbol", "scope_ids": ["A", "B"]},
+            "Leverage of every account stays at or below 3 for orders in A and B - hard",
+        ),
+        (
+            {"metric": "leverage", "threshold": "3", "scope": "exchange", "scope_ids": ["ONE"]},
+            "Leverage of every account on exchange ONE stays at or below 3 - hard",
+        ),
+        (
+            {"metric": "position_value", "threshold": "3", "scope": "strategy", "scope_ids": ["s"]},
+            "Position value in every symbol stays at or below 3 for orders of strategy s - hard",
+        ),
+        (
+            {"metric": "order_rate", "threshold": "3", "window_s": 1, "scope": "strategy", "scope_ids": ["s"]},
+            "Order rate of strategy s stays at or below 3 within 1 s - hard",
+        ),
+        (
+            {"metric": "order_quantity", "threshold": "3", "scope": "strategy", "scope_ids": ["s"]},
+            "Order quantity of every order of strategy s stays at or below 3 - hard",
         ),
         (
             {"metric": "gone", "operator": "!=", "threshold": "0"},
-            "gone of every account is never 0 (hard)",
+            "gone of every account is never 0 - hard",
         ),
     ],
 )
@@ -71,4 +99,4 @@ def test_a_limit_on_any_metric_can_be_said(metric: str):
 
 def test_value_at_risk_is_of_the_account():
     limit = Policy(metric="var_99", operator="<=", threshold=Decimal("0.05"))
-    assert sentence(limit) == "99 % value at risk of every account stays at or below 5 % (hard)"
+    assert sentence(limit) == "99 % value at risk of every account stays at or below 5 % - hard"
