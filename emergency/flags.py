@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import time
+from collections.abc import Collection, Iterator, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,7 +13,7 @@ from emergency.words import Trigger
 from riskcore.ports import Load, Stop
 from riskcore.types import TradingState
 from state.ids import new_id
-from state.store import StateUnavailable, StopsMoved, Store
+from state.store import StateUnavailable, Store
 from state.trading_state import change_stops
 
 _ATTEMPTS = 50
@@ -21,10 +22,14 @@ _SEVERITY = {TradingState.REDUCING: 1, TradingState.HALTED: 2}
 
 
 class Raised(Struct, frozen=True):
-    """A stop in force. `new` False: it was in force before, and is at least as severe as what was asked."""
+    """A stop in force since `at_us` at the latest, on the live state's clock.
+
+    `new` False: it was in force before, and is at least as severe as what was asked.
+    """
 
     note: StopNote
     new: bool
+    at_us: int
 
 
 def now_us(store: Store) -> int:
@@ -38,61 +43,57 @@ def raise_flag(store: Store, asked: StopNote) -> Raised:
     `asked` has no id and no time yet. After a failure nobody knows which lanes have the stop: it is tried again, and
     its id keeps it from being two.
     """
+    begun_ns = time.perf_counter_ns()
+    # By this machine's clock, so that the flag is up without asking for the time first.
+    asked_at_us = time.time_ns() // 1000
+    asked = replace(asked, id=new_id(asked_at_us), asked_at_us=asked_at_us)
     failure: StateUnavailable | None = None
     for _ in range(_FAILURES):
         try:
-            if not asked.id:
-                at_us = now_us(store)
-                asked = replace(asked, id=new_id(at_us), asked_at_us=at_us)
-            return _raise_flag(store, asked)
+            return _raise_flag(store, asked, begun_ns)
         except StateUnavailable as error:
             failure = error
     raise StateUnavailable(f"the stop is not known to be in force: {failure}") from failure
 
 
-def _raise_flag(store: Store, asked: StopNote) -> Raised:
+def _raise_flag(store: Store, asked: StopNote, begun_ns: int) -> Raised:
+    unless, ignoring = _as_severe(asked.flag), list[str]()
     for _ in range(_ATTEMPTS):
-        epoch, stops = store.stops()
-        known = _at_least_as_severe(store, stops, asked)
-        if known is not None and _is_everywhere(store, known.flag):
-            return Raised(known, known.id == asked.id)
-        wanted = stops if known is not None else (*stops, asked.flag)
-        notes = {} if known is not None else {asked.name: encode(asked)}
-        try:
-            store.set_stops(wanted, expected_epoch=epoch, notes=notes)
-        except StopsMoved:
-            continue
-        return Raised(known or asked, known is None or known.id == asked.id)
+        found = store.raise_stop(asked.flag, encode(asked), unless=unless, ignoring=ignoring)
+        if any(stop.id == asked.id for stop in found.stops):
+            took_us = (time.perf_counter_ns() - begun_ns) // 1000
+            note = replace(asked, asked_at_us=found.at_us - took_us, engaged_at_us=found.at_us)
+            return Raised(note, new=True, at_us=found.at_us)
+        same = [stop.id for stop in found.stops if replace(stop, id=asked.id) in unless and stop.id not in ignoring]
+        known = next((note for note in _noted(store, same) if not _is_drill_for(note, asked)), None)
+        if known is not None:
+            return Raised(known, new=False, at_us=found.at_us)
+        ignoring += same  # a drill's, or nobody can say what it is
     raise StateUnavailable("the stops kept changing")
 
 
-def _at_least_as_severe(store: Store, stops: Iterable[Stop], asked: StopNote) -> StopNote | None:
-    """Return the stop of the same scope that does all that is asked, None where there is none or it is not noted."""
-    same = [
-        stop.id
-        for stop in stops
-        if (stop.scope, stop.scope_id) == (asked.scope, asked.scope_id)
-        and _SEVERITY[stop.state] >= _SEVERITY[asked.state]
-    ]
-    if not same:
-        return None
-    found = [note for note in decode(store.stop_notes(*same)) if isinstance(note, StopNote)]
-    return next((note for note in found if _does_all(note, asked)), None)
+def _as_severe(flag: Stop) -> tuple[Stop, ...]:
+    """Return the flags that do all that one does in its scope, whatever their id."""
+    return tuple(
+        replace(flag, state=state, unwind=unwind)
+        for state, severity in _SEVERITY.items()
+        for unwind in (False, True)
+        if severity >= _SEVERITY[flag.state] and unwind >= flag.unwind
+    )
 
 
-def _does_all(note: StopNote, asked: StopNote) -> bool:
-    """Return whether a stop that is severe enough does all that is asked.
+def _noted(store: Store, ids: Sequence[str]) -> Iterator[StopNote]:
+    """Yield what is noted of stops."""
+    found = store.stop_notes(*ids) if ids else {}
+    return (note for note in decode(found) if isinstance(note, StopNote))
 
-    A drill's does not: a program lifts it, without knowing why others have asked for the same meanwhile.
+
+def _is_drill_for(note: StopNote, asked: StopNote) -> bool:
+    """Return whether a stop is a drill's and the one asked for is not.
+
+    A program lifts it, without knowing why others have asked for the same meanwhile.
     """
-    is_drill = note.trigger is Trigger.DRILL and asked.trigger is not Trigger.DRILL
-    return (note.unwind or not asked.unwind) and not is_drill
-
-
-def _is_everywhere(store: Store, flag: Stop) -> bool:
-    """Return whether every lane has the flag: a control is what all of them agree on."""
-    control = store.control()
-    return control is not None and flag in control.stops
+    return note.trigger is Trigger.DRILL and asked.trigger is not Trigger.DRILL
 
 
 def lower_flags(store: Store, ids: Collection[str]) -> None:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from msgspec.structs import replace
-
 from bus.publish import publish
 from emergency import metrics
-from emergency.flags import Raised, now_us, raise_flag
+from emergency.flags import Raised, raise_flag
 from emergency.leases import Lease
 from emergency.notes import Note, StopNote, accounts_notes, encode
 from emergency.records import asked_again, engaged_event
@@ -33,10 +31,9 @@ def reduce_accounts(live: Store, lease: Lease, accounts: Iterable[str]) -> None:
     Raises StateUnavailable: some may be stopped, and it may be called again for all.
     """
     raised = [raise_flag(live, _asked(lease, account_id)) for account_id in accounts]
-    at_us = now_us(live)
     notes: list[Note] = []
     for each in raised:
-        notes += _engaged(live, replace(each.note, engaged_at_us=at_us)) if each.new else [_again(each, lease, at_us)]
+        notes += _engaged(live, each.note) if each.new else [_again(each, lease)]
     live.put_stop_notes({note.name: encode(note) for note in notes})
 
 
@@ -63,9 +60,9 @@ def _engaged(live: Store, note: StopNote) -> list[Note]:
     return [note, *accounts_notes(note.id, take_snapshot(live, note.scope, note.scope_id))]
 
 
-def _again(raised: Raised, lease: Lease, at_us: int) -> Note:
+def _again(raised: Raised, lease: Lease) -> Note:
     reason = f"silent for longer than {_seconds(lease)} s"
-    return asked_again(raised.note.id, at_us, triggered_by=_by(lease), trigger=Trigger.LEASE, reason=reason)
+    return asked_again(raised.note.id, raised.at_us, triggered_by=_by(lease), trigger=Trigger.LEASE, reason=reason)
 
 
 def _by(lease: Lease) -> str:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from bus.publish import publish
 from emergency import metrics
-from emergency.flags import Raised, now_us, raise_flag
+from emergency.flags import Raised, raise_flag
 from emergency.lifting import Lifted, do_re_enable
 from emergency.models import STOPPING
 from emergency.notes import AccountThen, Note, StopNote, accounts_notes, encode
@@ -113,10 +113,6 @@ def _recorded_new(live: Store, note: StopNote) -> Engaged:
         "emergency stop %s: %s %s %s by %s: %s",
         *(note.id, note.state, note.scope, note.scope_id, note.triggered_by, note.reason),
     )
-    try:
-        note = replace(note, engaged_at_us=now_us(live))
-    except StateUnavailable:
-        logger.warning("the moment from which stop %s was in force is not known to the microsecond", note.id)
     publish(engaged_event(note))
     unwind_soon()
     accounts = take_snapshot(live, note.scope, note.scope_id)
@@ -133,11 +129,10 @@ def _recorded_new(live: Store, note: StopNote) -> Engaged:
 
 def _recorded_again(live: Store, raised: Raised, asked: StopNote) -> Engaged:
     """Add to the timeline of a stop in force that it was asked for again; whoever called it first may have failed."""
-    at_us = now_us(live)
-    note = raised.note if raised.note.engaged_at_us else replace(raised.note, engaged_at_us=at_us)
+    note = raised.note if raised.note.engaged_at_us else replace(raised.note, engaged_at_us=raised.at_us)
     step = asked_again(
         note.id,
-        at_us,
+        raised.at_us,
         triggered_by=asked.triggered_by,
         trigger=asked.trigger,
         reason=asked.reason,

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from riskcore.ports import (
     AccountQuery,
     AccountView,
@@ -28,7 +30,7 @@ from state.memory_bars import MemoryBars
 from state.memory_keeping import Journal, MemoryJournal, NoStopKeeper, StopKeeper
 from state.memory_leases import MemoryLeases
 from state.requests import exact_price, lane_of_commit, lane_of_load
-from state.store import ANSWER_LIFE_S, StopsMoved
+from state.store import ANSWER_LIFE_S, StopsInForce, StopsMoved
 
 _COMMITTED = Committed()
 
@@ -130,11 +132,25 @@ class MemoryStore:
             self._recall()
             if expected_epoch is not None and expected_epoch != self._epoch:
                 raise StopsMoved(f"the epoch is {self._epoch}, not {expected_epoch}")
-            self._epoch = max(self._epoch + 1, self._clock())
-            self._stops = tuple(stops)
-            self._notes.update(notes or {})
-            self._keeper.save(self._stops, self._notes)
+            self._put_stops(tuple(stops), notes or {})
             return self._epoch
+
+    def _put_stops(self, stops: tuple[Stop, ...], notes: Mapping[str, bytes]) -> None:
+        self._epoch = max(self._epoch + 1, self._clock())
+        self._stops = stops
+        self._notes.update(notes)
+        self._keeper.save(self._stops, self._notes)
+
+    def raise_stop(
+        self, stop: Stop, note: bytes, *, unless: Sequence[Stop] = (), ignoring: Sequence[str] = ()
+    ) -> StopsInForce:
+        with self._lock:
+            self._recall()
+            enough = {replace(each, id="") for each in unless}
+            same = (each for each in self._stops if replace(each, id="") in enough and each.id not in ignoring)
+            if not any(each.id == stop.id for each in self._stops) and next(same, None) is None:
+                self._put_stops((*self._stops, stop), {stop.id: note})
+            return StopsInForce(self._stops, self._clock())
 
     def stop_notes(self, *names: str) -> dict[str, bytes]:
         with self._lock:

@@ -244,6 +244,16 @@ def encode_stops(stops: Iterable[Stop]) -> bytes:
     return _json.encode(tuple(stops))
 
 
+def encode_stop(stop: Stop) -> bytes:
+    """Return one stop as it stands among others."""
+    return _json.encode(stop)
+
+
+def encode_ids(ids: Iterable[str]) -> bytes:
+    """Return ids as scripts read them."""
+    return _json.encode(tuple(ids))
+
+
 def decode_stops(text: bytes | None) -> tuple[Stop, ...] | None:
     """Return the stops that the control keeps, None where there are none to be read."""
     try:

@@ -64,7 +64,7 @@ class RedisConnections:
             raise StateUnavailable(f"Redis cannot be reached: {error}") from error
 
     def read_all(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
-        """Return Redis' replies to several commands that only read, in one trip, in their order.
+        """Return Redis' replies to several commands that are harmless to repeat, in one trip, in their order.
 
         Commands of others may come in between. Raises Refused with the first error that Redis answered,
         StateUnavailable where there is no answer in time.

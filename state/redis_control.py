@@ -14,10 +14,13 @@ from typing import Any, TypeAlias
 
 from riskcore.ports import Control, Stop
 from state import keys
-from state.redis_codec import decode_control, decode_stops, encode_stops
-from state.redis_scripts import FOLLOW_STOPS, PUBLISH, RESTORE, SET_STOPS, Script
+from state.redis_codec import decode_control, decode_stops, encode_ids, encode_stop, encode_stops
+from state.redis_scripts import FOLLOW_STOPS, IS_USED, PUBLISH, RAISE_STOP, RESTORE, SET_STOPS, Script
 from state.redis_wire import Argument, Refused
-from state.store import StateUnavailable, StopsMoved
+from state.store import StateUnavailable, StopsInForce, StopsMoved
+
+# A script, the lane that it is for, and its arguments.
+Run: TypeAlias = tuple[Script, int, Sequence[Argument]]
 
 # What a lane's control holds: generation, epoch, book, stops, lanes.
 Fields: TypeAlias = list[bytes | None]
@@ -39,6 +42,8 @@ class RedisControl:
         Sends one command to Redis and returns its reply.
     run
         Runs a script in a lane with some arguments and returns its reply.
+    run_all
+        Runs scripts that may be repeated, all of them in one trip, and returns their replies.
     in_use
         Returns how many lanes there are in Redis: more than `lanes` where others were restored for more.
     """
@@ -48,11 +53,13 @@ class RedisControl:
         lanes: int,
         execute: Callable[..., Any],
         run: Callable[[Script, int, Sequence[Argument]], Any],
+        run_all: Callable[[Sequence[Run]], list[Any]],
         in_use: Callable[[], int],
     ) -> None:
         self._lanes = range(lanes)
         self._execute = execute
         self._run = run
+        self._run_all = run_all
         self._in_use = in_use
 
     def read(self) -> Control | None:
@@ -76,14 +83,19 @@ class RedisControl:
         written, epoch = self._lead_stops(text, expected, 0, notes)
         if not written:
             raise StopsMoved(f"the epoch is {epoch}, not {expected}")
-        # A lane may be ahead because somebody else has set newer stops, which then lead already. Otherwise
-        # the first lane lost its memory and its clock is behind: no lane may keep what it had before.
-        while (highest := self._follow_stops(text, epoch)) > epoch and self.stops()[0] == epoch:
-            written, number = self._lead_stops(text, str(epoch), highest + 1)
-            if not written:
-                break
-            epoch = number
+        epoch, _ = self._spread(text, epoch, self._in_use())
         return epoch
+
+    def raise_stop(self, stop: Stop, note: bytes, unless: Sequence[Stop], ignoring: Sequence[str]) -> StopsInForce:
+        """Put a stop in force in every lane, unless one will do that is: a trip, two where there are lanes."""
+        lanes = len(self._lanes)
+        arguments = (encode_stop(stop), stop.id, note, encode_stops(unless), encode_ids(ignoring))
+        (epoch, text, at_us), more = self._run_all([(RAISE_STOP, 0, arguments), (IS_USED, lanes, ())])
+        _, everywhere_us = self._spread(text, int(epoch), self._in_use() if more else lanes)
+        stops = decode_stops(text)
+        if stops is None:
+            raise StateUnavailable("the live state holds stops that cannot be read")
+        return StopsInForce(stops, max(int(at_us), everywhere_us))
 
     def _lead_stops(
         self, text: bytes, expected: str, least: int, notes: Mapping[str, bytes] | None = None
@@ -92,13 +104,24 @@ class RedisControl:
         written, epoch = self._run(SET_STOPS, 0, (text, expected, least, *pairs))
         return bool(written), int(epoch)
 
-    def _follow_stops(self, text: bytes, epoch: int) -> int:
-        """Set the stops in the other lanes and return the highest epoch that any lane then has.
+    def _spread(self, text: bytes, epoch: int, lanes: int) -> tuple[int, int]:
+        """Set the stops of the first lane in all others; return their epoch, and when the last had them, in us.
 
-        A stop must reach those of another number too. A lane that is added from now on takes it from the first.
+        A stop must reach lanes of another number too. A lane that is added from now on takes it from the first.
         """
-        others = range(1, self._in_use())
-        return max([epoch, *(int(self._run(FOLLOW_STOPS, lane, (text, epoch))) for lane in others)])
+        at_us = 0
+        while True:
+            replies = self._run_all([(FOLLOW_STOPS, lane, (text, epoch)) for lane in range(1, lanes)])
+            highest = max([epoch, *(int(number) for number, _ in replies)])
+            at_us = max([at_us, *(int(moment) for _, moment in replies)])
+            # A lane may be ahead because somebody else has set newer stops, which then lead already. Otherwise
+            # the first lane lost its memory and its clock is behind: no lane may keep what it had before.
+            if highest == epoch or self.stops()[0] != epoch:
+                return epoch, at_us
+            written, number = self._lead_stops(text, str(epoch), highest + 1)
+            if not written:
+                return epoch, at_us
+            epoch = number
 
     def publish(self, version: int) -> int:
         """Make a book current in every lane, if it is newer, and return the version that now is."""

@@ -25,13 +25,14 @@ from state.redis_codec import (
     encode_price,
 )
 from state.redis_connections import RedisConnections
-from state.redis_control import RedisControl
+from state.redis_control import RedisControl, Run
 from state.redis_pipeline import RedisPipeline
 from state.redis_restart import recognise, recognise_async
 from state.redis_scripts import (
     COMMIT,
     FORGET,
     HOLD_LEASE,
+    IS_USED,
     JOURNAL_LIFE,
     KEEP_BOOK,
     LOAD,
@@ -44,6 +45,7 @@ from state.redis_scripts import (
 )
 from state.redis_wire import BULK_TIMEOUT_S, TIMEOUT_S, Argument, Refused, pack
 from state.requests import lane_of_commit, lane_of_load
+from state.store import StopsInForce
 
 # Checks wait while a script runs: some three milliseconds for so many on a slow machine.
 _PRICES_AT_ONCE = 250
@@ -68,7 +70,7 @@ class RedisStore:
         self._prefixes = [keys.prefix(lane) for lane in range(lanes)]
         self._bars = RedisBars(self._bulk.execute, self._run)
         self._changes = RedisChanges(self._bulk, self._run, lanes)
-        self._control = RedisControl(lanes, self._checks.execute, self._run, self.journal_lanes)
+        self._control = RedisControl(lanes, self._checks.execute, self._run, self._run_all, self.journal_lanes)
 
     @property
     def lanes(self) -> int:
@@ -95,6 +97,11 @@ class RedisStore:
         self, stops: Sequence[Stop], *, expected_epoch: int | None = None, notes: Mapping[str, bytes] | None = None
     ) -> int:
         return self._control.set_stops(stops, expected_epoch, notes or {})
+
+    def raise_stop(
+        self, stop: Stop, note: bytes, *, unless: Sequence[Stop] = (), ignoring: Sequence[str] = ()
+    ) -> StopsInForce:
+        return self._control.raise_stop(stop, note, unless, ignoring)
 
     def stop_notes(self, *names: str) -> dict[str, bytes]:
         return self._fields_of(keys.STOP_NOTES, names)
@@ -208,8 +215,7 @@ class RedisStore:
         return lanes
 
     def _is_used(self, lane: int) -> bool:
-        names = (keys.prefix(lane) + name for name in (keys.JOURNAL, keys.ACCOUNTS, keys.CONTROL))
-        return bool(self._checks.execute("EXISTS", *names, harmless=True))
+        return bool(self._run(IS_USED, lane, (), harmless=True))
 
     def claim_lanes(self) -> str:
         used = range(self.journal_lanes())
@@ -279,6 +285,14 @@ class RedisStore:
         # All lanes first: they may be in one Redis, which then knows the script for each of them.
         recognise(execute, self._prefixes)
         return execute("EVAL", script.text, 1, prefix, *arguments, harmless=harmless)
+
+    def _run_all(self, runs: Sequence[Run]) -> list[Any]:
+        """Run scripts that may be repeated, all of them in one trip, and return what they reply.
+
+        They are sent whole. Stops are rare: mostly Redis has not seen these scripts since it was started.
+        """
+        commands = [("EVAL", script.text, 1, keys.prefix(lane), *arguments) for script, lane, arguments in runs]
+        return self._checks.read_all(commands) if commands else []
 
     def _keep_book(self, version: int, content: bytes) -> None:
         self._run(KEEP_BOOK, 0, (version, content, keys.BOOKS_KEPT))

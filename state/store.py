@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
+from msgspec import Struct
+
 from riskcore.ports import Commit, Committed, Control, Load, Loaded, Stop
 from riskcore.types import Price, Reservation, RiskLevel
 from state.bars import PriceBars
@@ -33,6 +35,13 @@ class StateUnavailable(Exception):
 
 class StopsMoved(Exception):
     """The stops are not those of the epoch that the caller read; it must read them and decide again."""
+
+
+class StopsInForce(Struct, frozen=True):
+    """The stops that every lane has, and since when at the latest: microseconds since the epoch, the store's clock."""
+
+    stops: tuple[Stop, ...]
+    at_us: int
 
 
 class Store(Protocol):
@@ -92,6 +101,17 @@ class Store(Protocol):
         With `expected_epoch`, raises StopsMoved and writes nothing if the epoch is another. Works on a
         store that has lost its memory too: the restore that follows keeps the stops it finds.
         Where it raises StateUnavailable the stops may be in force in some lanes: call it again.
+        """
+        ...
+
+    def raise_stop(
+        self, stop: Stop, note: bytes, *, unless: Sequence[Stop] = (), ignoring: Sequence[str] = ()
+    ) -> StopsInForce:
+        """Put a stop in force beside those that are, in every lane, with its note; return all of them.
+
+        It is left out where one is in force that has its id, or is the same as one of `unless` but for the id, which
+        `ignoring` does not name. Those that are in force are in every lane then, whatever became of whoever set them.
+        May be repeated. Otherwise as `set_stops`.
         """
         ...
 

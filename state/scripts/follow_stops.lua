@@ -1,8 +1,8 @@
 -- For the other lanes. ARGV: stops (JSON); the epoch that the first lane gave them. Later ones are left
--- alone. Replies the epoch that the lane now has.
+-- alone. Replies the epoch that the lane now has, and when it did.
 local before = redis.call('HGET', lane .. CONTROL, 'epoch')
 if before and (tonumber(before) or 0) >= tonumber(ARGV[2]) then
-  return before
+  return { before, now_text() }
 end
 redis.call('HSET', lane .. CONTROL, 'stops', ARGV[1], 'epoch', ARGV[2])
-return ARGV[2]
+return { ARGV[2], now_text() }

@@ -71,7 +71,7 @@ class TestToStop:
 
         client = browser("olga")
         with monkeypatch.context() as away:
-            away.setattr(type(world.store), "set_stops", refuse)
+            away.setattr(type(world.store), "raise_stop", refuse)
             answer = client.post(reverse(ADD), NEW)
         assert "not known to be in force" in str(errors(answer))
 

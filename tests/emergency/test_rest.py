@@ -146,7 +146,7 @@ class TestStop:
             raise StateUnavailable("connection refused")
 
         with monkeypatch.context() as away:
-            away.setattr(type(world.store), "set_stops", refuse)
+            away.setattr(type(world.store), "raise_stop", refuse)
             answer = api("POST", STOP, BODY)
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
         assert "not known to be in force" in answer.json()["detail"]
