@@ -4,12 +4,14 @@ from policies.models.base import Managed
 from policies.models.book import Book, BookLock, BookReturns
 from policies.models.change_request import APPROVE_LIMITS, CHANGE_LIMITS, ChangeRequest, RequestStep, State, Step
 from policies.models.policy import Policy
+from policies.models.preview import UNFINISHED, Preview, Progress
 from policies.models.profile import Account, CapitalProfile
 from policies.models.symbol import Instrument, RestrictedSymbol
 
 __all__ = [
     "APPROVE_LIMITS",
     "CHANGE_LIMITS",
+    "UNFINISHED",
     "Account",
     "Book",
     "BookLock",
@@ -19,6 +21,8 @@ __all__ = [
     "Instrument",
     "Managed",
     "Policy",
+    "Preview",
+    "Progress",
     "RequestStep",
     "RestrictedSymbol",
     "State",

@@ -175,7 +175,7 @@ class Tally:
     """Counts what recorded decisions come to, one after the other."""
 
     def __init__(self) -> None:
-        self.replayed = self._since_us = self._until_us = 0
+        self.replayed = self.since_us = self._until_us = 0
         self._counts: dict[Kind, int] = {}
         self._what_ifs: dict[Kind, int] = {}
         self._apart: dict[Apart, int] = {}
@@ -188,7 +188,7 @@ class Tally:
     def add(self, decision_id: object, at_us: int, found: Replayed) -> None:
         """Count a decision, which was taken at `at_us` (microseconds since the epoch)."""
         self.replayed += 1
-        self._since_us, self._until_us = self._since_us or at_us, at_us
+        self.since_us, self._until_us = self.since_us or at_us, at_us
         if found.apart is not None:
             self._apart[found.apart] = self._apart.get(found.apart, 0) + 1
         if found.problem and len(self._problems) < _MOST_PROBLEMS:
@@ -209,7 +209,7 @@ class Tally:
     def orders(self, *, rejects: int) -> Orders:
         """Return what was counted. `rejects`: how many journal entries of the time could not be kept."""
         return Orders(
-            since_us=self._since_us,
+            since_us=self.since_us,
             until_us=self._until_us,
             replayed=self.replayed,
             counts=self._counts,
