@@ -181,7 +181,7 @@ def changed_fields(
 ) -> list[FieldChange]:
     """Return the fields in which two snapshots of a row differ, its number apart."""
     return [
-        FieldChange(str(each.verbose_name), _shown(old[each.attname]), _shown(new[each.attname]))
+        FieldChange(str(each.verbose_name), shown(old[each.attname]), shown(new[each.attname]))
         for each in model._meta.concrete_fields
         if each.name != "version" and old[each.attname] != new[each.attname]
     ]
@@ -226,5 +226,6 @@ def _a(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a column's value as people read it."""
     return ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)

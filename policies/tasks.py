@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
+from django.utils import timezone
 
 from policies.book import ensure_published
+from policies.requests.publishing import publish_due
 from state.store import StateUnavailable
 
 logger = logging.getLogger(__name__)
@@ -15,8 +18,13 @@ logger = logging.getLogger(__name__)
 
 @shared_task(name="policies.refresh_book", ignore_result=True)
 def refresh_book() -> None:
-    """Repair any difference between the settings, the published book and the live state."""
+    """Publish the requests that are due, then repair any difference between settings, book and live state."""
+    _try(lambda: publish_due(timezone.now()), "what is due is not published for now")
+    _try(ensure_published, "the published book is not checked for now")
+
+
+def _try(do: Callable[[], object], failure: str) -> None:
     try:
-        ensure_published()
+        do()
     except (StateUnavailable, OperationalError, InterfaceError) as error:
-        logger.warning("the published book is not checked for now: %s", error)
+        logger.warning("%s: %s", failure, error)

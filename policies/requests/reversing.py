@@ -1,0 +1,69 @@
+"""The edits that take a published request back."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.db import models
+
+from audit.canonical import plain
+from policies.changes import check_version, find
+from policies.edits import EDITABLE, Edit
+from policies.models import ChangeRequest, Instrument, Managed, RestrictedSymbol
+from policies.requests.trying import edits_of
+
+# What takes a new row out of force: it stays, for what went by it.
+_OUT_OF_FORCE: dict[str, dict[str, Any]] = {
+    "policy": {"enabled": False},
+    "account": {"enabled": False},
+    "restriction": {"active": False},
+    # Of an instrument no rule is known then.
+    "instrument": {
+        name: plain(cast("models.Field[Any, Any]", Instrument._meta.get_field(name)).get_default())
+        for name in Instrument.CHANGEABLE
+    },
+}
+
+
+def edits_to_reverse(request: ChangeRequest) -> tuple[Edit, ...]:
+    """Return the edits that give every field that a published request set the value that it had before.
+
+    Rows that it made go out of force; a profile cannot, and stays. What was taken back already is left out. Raises
+    StaleEdit where such a field was set to something else since.
+    """
+    found = (_reversed(edit) for edit in reversed(edits_of(request)))
+    return tuple(edit for edit in found if edit is not None and edit.fields)
+
+
+def _reversed(edit: Edit) -> Edit | None:
+    row = find(EDITABLE[edit.kind], edit.key)
+    if edit.expected_version == 0:
+        wanted = _OUT_OF_FORCE.get(edit.kind, {})
+        return Edit(edit.kind, edit.key, row.version, _differing(row, wanted))
+    if isinstance(row, RestrictedSymbol):
+        return _restricted_again(row)
+    before = row.history.get(version=edit.expected_version).instance
+    made = row.history.get(version=edit.expected_version + 1).instance
+    wanted = {name: _value(before, name) for name in edit.fields}
+    fields = _differing(row, wanted)
+    if any(_value(row, name) != _value(made, name) for name in fields):
+        check_version(row, made.version)
+    return Edit(edit.kind, edit.key, row.version, fields)
+
+
+def _restricted_again(row: RestrictedSymbol) -> Edit | None:
+    """Return the edit that makes another restriction like one that was lifted: a row is lifted once."""
+    if row.active:
+        return None
+    names = ("symbol", "side", "account", "close_only", "until", "reason")
+    return Edit("restriction", "", 0, {name: _value(row, name) for name in names})
+
+
+def _differing(row: Managed, wanted: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in wanted.items() if _value(row, name) != value}
+
+
+def _value(row: Managed, name: str) -> Any:
+    """Return a field as an edit has it."""
+    field = cast("models.Field[Any, Any]", row._meta.get_field(name))
+    return plain(getattr(row, field.attname))

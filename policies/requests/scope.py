@@ -1,0 +1,40 @@
+"""Which accounts an edit concerns: somebody who is for some accounts changes nothing that concerns others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from audit.acting import Acting, NotTheirAccount
+from policies.edits import EDITABLE, Edit
+from policies.models import Managed
+from riskcore.book import Scope
+
+
+def check_accounts(acting: Acting, edits: Iterable[Edit]) -> None:
+    """Raise NotTheirAccount where somebody is for some accounts only, and an edit concerns others as well."""
+    if acting.accounts and any(not _within(edit, acting.accounts) for edit in edits):
+        raise NotTheirAccount(acting.name, "what concerns others as well")
+
+
+def _within(edit: Edit, accounts: frozenset[str]) -> bool:
+    row = EDITABLE[edit.kind]._default_manager.filter(pk=edit.key).first() if edit.expected_version else None
+    if edit.kind == "account":
+        return edit.key in accounts
+    if edit.kind == "restriction":
+        return _value(row, edit, "account") in accounts
+    if edit.kind != "policy":
+        return False
+    sides = [_covered(row, {})] if row is not None else []
+    return all(covered and covered <= accounts for covered in (*sides, _covered(row, edit.fields)))
+
+
+def _covered(row: Managed | None, fields: Any) -> frozenset[str]:
+    """Return the accounts that a limit names, none where it covers others too."""
+    scope = fields.get("scope", getattr(row, "scope", ""))
+    names = fields.get("scope_ids", getattr(row, "scope_ids", ()))
+    return frozenset(map(str, names or ())) if scope == Scope.ACCOUNT else frozenset()
+
+
+def _value(row: Managed | None, edit: Edit, name: str) -> Any:
+    return edit.fields.get(name) if row is None else getattr(row, f"{name}_id")

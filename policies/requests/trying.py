@@ -1,0 +1,174 @@
+"""What a request would make: its edits are applied in a savepoint that is rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+from msgspec import Struct
+from msgspec.structs import replace
+
+from audit.services import snapshot
+from policies.book import build_book, decode_returns, latest, loaded, lock_books
+from policies.changes import Written, changed_fields, shown
+from policies.direction import Direction, Judged, judge, loosest
+from policies.edits import EDITABLE, Edit
+from policies.errors import FieldChange
+from policies.models import Book, ChangeRequest, Managed, Policy, RestrictedSymbol
+from policies.requests.applying import apply_edits
+from policies.wording import sentence
+from riskcore import book as core
+from riskcore.compiled import CompiledBook
+
+_TRYING = "trying a change request"
+
+
+class RowDifference(Struct, frozen=True):
+    """What a request does to one row.
+
+    `item` is what the book calls it. A limit is said in words on either side; "" where it is not in force, or no limit.
+    """
+
+    kind: str
+    key: str
+    label: str
+    item: str
+    new: bool
+    words_before: str
+    words_after: str
+    changes: tuple[FieldChange, ...]
+
+
+class Tried(Struct, frozen=True):
+    """The rows that a request writes, the book in force, the book that they would make, and what that means.
+
+    Neither book has its history of prices: no row changes it, and `proposed_book` adds it.
+    """
+
+    before: core.Book
+    after: core.Book
+    rows: tuple[RowDifference, ...]
+    judged: tuple[Judged, ...]
+
+    @property
+    def direction(self) -> Direction:
+        """Return how loose it is: as its loosest difference."""
+        return loosest(self.judged)
+
+
+def edits_of(request: ChangeRequest) -> tuple[Edit, ...]:
+    """Return what a request sets."""
+    return msgspec.convert(request.edits, tuple[Edit, ...])
+
+
+def try_edits(edits: Sequence[Edit]) -> Tried:
+    """Return what edits would make of the rows as they are now.
+
+    Nothing is written. Every other change waits meanwhile, so that both books are of one moment. Raises what
+    `apply_edits` raises, and ValidationError where no check could go by the book.
+    """
+    with transaction.atomic():
+        lock_books()
+        version = _newest_version()
+        before = build_book(version)
+        written = apply_edits(edits, actor=_TRYING, reason=_TRYING, at=timezone.now())
+        tried = look_at(written, before)
+        transaction.set_rollback(True)
+    return tried
+
+
+def look_at(written: Iterable[Written[Any]], before: core.Book) -> Tried:
+    """Return what rows mean that were just written. Raises ValidationError where no check could go by their book."""
+    after = build_book(before.version + 1)
+    try:
+        CompiledBook(after)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+    return Tried(before, after, tuple(map(_difference, written)), judge(before, after))
+
+
+def as_published(request: ChangeRequest, book: Book) -> Tried:
+    """Return what a published request did: its rows as they were made, and the books around it.
+
+    Raises LookupError and ValueError where one of these books cannot be read.
+    """
+    before, after = loaded(book.version - 1), loaded(book.version)
+    rows = tuple(map(_made_by, edits_of(request)))
+    return Tried(before, after, rows, judge(before, after))
+
+
+def as_asked(edit: Edit) -> RowDifference:
+    """Return what an edit sets, of which nobody can say now what it would do."""
+    model = EDITABLE[edit.kind]
+    row = model._default_manager.filter(pk=edit.key).first() if edit.expected_version else None
+    label = str(edit.fields.get("name") or edit.fields.get("symbol") or edit.key) if row is None else str(row)
+    changes = tuple(
+        FieldChange(str(model._meta.get_field(name).verbose_name), "", shown(value))  # type: ignore[union-attr]
+        for name, value in edit.fields.items()
+    )
+    return RowDifference(edit.kind, edit.key, label, label, edit.expected_version == 0, "", "", changes)
+
+
+def proposed_book(request: ChangeRequest) -> core.Book:
+    """Return the whole book that a request would make. Raises what `try_edits` raises."""
+    after = try_edits(edits_of(request)).after
+    newest = latest()
+    if newest is None or newest.returns is None:
+        return after
+    return replace(after, returns=decode_returns(newest.returns.content))
+
+
+def _newest_version() -> int:
+    newest = latest()
+    return 0 if newest is None else newest.version
+
+
+def _difference(written: Written[Any]) -> RowDifference:
+    row, old = written.row, written.before
+    model, new = type(row), snapshot(row)
+    before = None if old is None else _row_of(row, old)
+    if old is None:
+        # Of a new row only what it says.
+        silent = ("", [], new[model._meta.pk.attname])
+        old = {name: value if value in silent else None for name, value in new.items()}
+    return RowDifference(
+        kind=_kind(model),
+        key=str(row.pk),
+        label=str(row),
+        item=row.symbol if isinstance(row, RestrictedSymbol) else str(row.name if isinstance(row, Policy) else row.pk),
+        new=written.before is None,
+        words_before=_words(before),
+        words_after=_words(row),
+        changes=tuple(changed_fields(model, old, new)),
+    )
+
+
+def _made_by(edit: Edit) -> RowDifference:
+    past = EDITABLE[edit.kind].history
+    key = EDITABLE[edit.kind]._meta.pk.attname
+    versions = {each.version: each.instance for each in past.filter(**{key: edit.key}, version__lte=_after(edit))}
+    before = versions.get(edit.expected_version)
+    return _difference(Written(versions[_after(edit)], None if before is None else snapshot(before), ""))
+
+
+def _after(edit: Edit) -> int:
+    return edit.expected_version + 1
+
+
+def _row_of(row: Managed, values: dict[str, object]) -> Managed:
+    """Return a row as it was when its columns had these values."""
+    model = type(row)
+    fields = {each.attname: each for each in model._meta.concrete_fields}
+    return model(**{name: fields[name].to_python(value) for name, value in values.items()})
+
+
+def _words(row: Managed | None) -> str:
+    return sentence(row) if isinstance(row, Policy) and row.enabled else ""
+
+
+def _kind(model: type[Managed]) -> str:
+    return next(kind for kind, each in EDITABLE.items() if each is model)

@@ -1,0 +1,86 @@
+"""Brings what somebody wants changed into the form in which a request keeps it."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from audit.canonical import plain
+from policies.edits import EDITABLE, Edit
+from policies.models import Managed
+from policies.requests.trying import RowDifference
+
+MOST_EDITS = 20_000
+_LONGEST_TITLE = 200
+
+
+def canonical(edits: Sequence[Edit]) -> tuple[Edit, ...]:
+    """Return edits as a request keeps them: exact JSON, only fields that differ, and a key for each row.
+
+    Raises ValidationError by edit, where one is of no kind or names the row of another one.
+    """
+    if not edits:
+        raise ValidationError({"edits": "A request changes at least one row."})
+    if len(edits) > MOST_EDITS:
+        raise ValidationError({"edits": f"A request has {MOST_EDITS:,} edits at most."})
+    for index, edit in enumerate(edits):
+        if edit.kind not in EDITABLE:
+            raise ValidationError({f"{index}.kind": f"There is no {edit.kind!r}; there are {', '.join(EDITABLE)}."})
+    found = tuple(_canonical(index, edit) for index, edit in enumerate(edits))
+    for (kind, key), count in Counter((edit.kind, edit.key) for edit in found).items():
+        if count > 1:
+            raise ValidationError({"edits": f"The {kind} {key} is in it {count} times."})
+    return found
+
+
+def title_of(rows: Sequence[RowDifference]) -> str:
+    """Return what a request changes, in a line."""
+    if len(rows) > 1:
+        counts = Counter(str(EDITABLE[row.kind]._meta.verbose_name_plural) for row in rows)
+        return _cut(", ".join(f"{count} {name}" for name, count in sorted(counts.items())))
+    (row,) = rows
+    if row.new:
+        return _cut(f"New {EDITABLE[row.kind]._meta.verbose_name}: {row.label}")
+    return _cut(f"{row.label}: {'; '.join(map(str, row.changes))}")
+
+
+def _canonical(index: int, edit: Edit) -> Edit:
+    model = EDITABLE[edit.kind]
+    key, fields = edit.key.strip(), {name: _plain(index, name, value) for name, value in edit.fields.items()}
+    pk = model._meta.pk
+    if edit.expected_version == 0 and not key and pk.has_default():
+        key = str(uuid.uuid4())
+    if pk.get_internal_type() == "UUIDField":
+        key = key.lower()
+    elif key:
+        key = str(pk.to_python(key))
+    if edit.expected_version:
+        fields = _differing(model, key, fields)
+    return Edit(edit.kind, key, edit.expected_version, fields)
+
+
+def _plain(index: int, name: str, value: object) -> Any:
+    try:
+        return plain(value)
+    except (TypeError, ValueError) as error:
+        raise ValidationError({f"{index}.{name}": str(error)}) from None
+
+
+def _differing(model: type[Managed], key: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that are not as they are already: what a form sends along says nothing."""
+    try:
+        row = model._default_manager.filter(pk=key).first()
+    except ValidationError:
+        row = None
+    if row is None:
+        return fields  # which is refused when it is tried
+    values = {each.name: plain(getattr(row, each.attname)) for each in model._meta.concrete_fields}
+    return {name: value for name, value in fields.items() if name not in values or values[name] != value}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_TITLE else f"{text[: _LONGEST_TITLE - 3]}..."
