@@ -12,14 +12,14 @@ from riskcore.decimals import EXACT, MINUS_ONE, ONE, ZERO, shown_ratio, shown_sh
 from riskcore.figures import Figures
 from riskcore.judge import Judgement
 from riskcore.limits import Finding
-from riskcore.metrics import METRICS, Kind
+from riskcore.metrics import SHOWN, Kind
 from riskcore.types import AccountState, BindingLimit, Decision, Reservation, ReservationRef, RiskLevel, Verdict
 
 _HUNDRED = Decimal(100)
 _CENT = Decimal("0.01")
 
-# The metrics a decision shows: of the account and of the order's symbol, with the order in them.
-_SHOWN = tuple(metric for metric in METRICS.values() if metric.kind in (Kind.ACCOUNT, Kind.SYMBOL))
+# Those of the metrics shown that an order moves.
+_MOVED = tuple((metric.name, metric.value, metric.show) for metric in SHOWN if not metric.of_state)
 
 
 def answer(case: Case, judgement: Judgement, reservation: Reservation | None) -> Decision:
@@ -129,8 +129,11 @@ def risk_score(binding: Finding | None) -> Decimal:
 
 
 def _shown_metrics(figures: Figures) -> dict[str, Decimal | None]:
-    values = figures.whole.values
-    shown = {metric.name: None if (value := values[metric.value]) is None else metric.show(value) for metric in _SHOWN}
+    shown, values = figures.unmoved.shown.copy(), figures.whole.values
+    for name, value_of, show in _MOVED:
+        moved = values[value_of]
+        if moved is not None:
+            shown[name] = show(moved)
     after = figures.whole.after
     if after.tail is None:
         return shown
@@ -142,7 +145,8 @@ def _shown_metrics(figures: Figures) -> dict[str, Decimal | None]:
 
 
 def _utilisations(figures: Figures) -> dict[str, Decimal | None]:
-    return {
-        finding.limit.policy.id: None if finding.utilisation is None else shown_ratio(finding.utilisation)
-        for finding in figures.findings
-    }
+    shown, findings = figures.unmoved.utilisations.copy(), figures.findings
+    for place, limit in figures.scope.moved:
+        used = findings[place].utilisation
+        shown[limit.policy.id] = None if used is None else shown_ratio(used)
+    return shown

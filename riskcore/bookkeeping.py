@@ -61,7 +61,7 @@ def keep_decision(
     order: Order,
     *,
     exchange: str,
-    limits: tuple[Limit, ...],
+    messages: tuple[Limit, ...],
     now_us: int,
     reservation: Reservation | None,
     rejected: bool,
@@ -69,8 +69,9 @@ def keep_decision(
 ) -> Ledger:
     """Return the ledger after a decision that is not a what-if.
 
-    `reservation` is the exposure that an approval holds. `rejected` says that the order was blocked and
-    counts as a reject; a block for too many rejects does not, or no account would ever get out of it.
+    `messages` are the limits that count messages. `reservation` is the exposure that an approval holds. `rejected` says
+    that the order was blocked and counts as a reject; a block for too many rejects does not, or no account would ever
+    get out of it.
     """
     if reservation is not None:
         ledger = _roll_day(reserve(ledger, reservation), now_us, parameters)
@@ -78,7 +79,7 @@ def keep_decision(
         ledger = replace(ledger, daily_notional=turnover, consecutive_rejects=0)
     elif rejected:
         ledger = replace(ledger, consecutive_rejects=ledger.consecutive_rejects + 1, last_reject_us=now_us)
-    return replace(ledger, rates=_count_all(ledger, order, exchange, limits, now_us), last_order=identity_of(order))
+    return replace(ledger, rates=_count_all(ledger, order, exchange, messages, now_us), last_order=identity_of(order))
 
 
 def _roll_day(ledger: Ledger, now_us: int, parameters: Parameters) -> Ledger:
@@ -89,11 +90,10 @@ def _roll_day(ledger: Ledger, now_us: int, parameters: Parameters) -> Ledger:
 
 
 def _count_all(
-    ledger: Ledger, order: Order, exchange: str, limits: tuple[Limit, ...], now_us: int
+    ledger: Ledger, order: Order, exchange: str, messages: tuple[Limit, ...], now_us: int
 ) -> dict[str, RateWindow]:
     """Count the message for every counting limit in scope, and forget windows that are over."""
     rates = {key: window for key, window in ledger.rates.items() if not is_over(window, now_us)}
-    for limit in limits:
-        if limit.metric.name in MESSAGE_CONTROLS:
-            rates[rate_key(limit, order, exchange)] = _count(limit, ledger, order, exchange, now_us)
+    for limit in messages:
+        rates[rate_key(limit, order, exchange)] = _count(limit, ledger, order, exchange, now_us)
     return rates

@@ -10,6 +10,7 @@ from msgspec import UnsetType
 from riskcore.book import Account, Book, Instrument, Operator, Profile, Restriction, Returns, Scope
 from riskcore.calendar import DAY_US, microseconds
 from riskcore.decimals import ZERO
+from riskcore.in_scope import InScope, in_scope
 from riskcore.limits import Bound, Limit, make_limit, profile_limits
 from riskcore.tail import MEASURES
 from riskcore.types import Order
@@ -57,7 +58,7 @@ class CompiledBook:
         # An order whose exchange nobody knows may be for any: every exchange's limits hold for it.
         self._by_scope[Scope.EXCHANGE, ""] = [limit for limit in self.limits if limit.policy.scope is Scope.EXCHANGE]
         self._of_profile = {profile.name: profile_limits(profile) for profile in book.profiles}
-        self._combinations: dict[tuple[str, str, str, str], tuple[Limit, ...]] = {}
+        self._combinations: dict[tuple[str, str, str, str], InScope] = {}
 
     def has_old_returns(self, now_us: int) -> bool:
         """Return whether the history of prices ended too long ago to say anything."""
@@ -72,7 +73,7 @@ class CompiledBook:
         """Return the bounds of a capital profile as limits; none where there is no such profile."""
         return self._of_profile.get(name, ())
 
-    def limits_for(self, order: Order, account: Account, exchange: str) -> tuple[Limit, ...]:
+    def limits_for(self, order: Order, account: Account, exchange: str) -> InScope:
         """Return every limit in scope of the order, those reported first in front.
 
         `exchange` is where it goes, "" where nobody knows.
@@ -85,7 +86,7 @@ class CompiledBook:
             found = self._combinations[key] = self._collect(account, exchange, order.strategy_id, order.symbol)
         return found
 
-    def _collect(self, account: Account, exchange: str, strategy_id: str, symbol: str) -> tuple[Limit, ...]:
+    def _collect(self, account: Account, exchange: str, strategy_id: str, symbol: str) -> InScope:
         scopes = (
             (Scope.ACCOUNT, account.id),
             (Scope.PROFILE, account.profile),
@@ -99,7 +100,7 @@ class CompiledBook:
         limits += self._of_profile.get(account.profile, ())
         # Of several limits on one metric the tightest wins: the first of equals in priority is the tightest.
         limits.sort(key=lambda limit: (limit.gate, limit.policy.priority, limit.metric.name, _looseness(limit)))
-        return tuple(limits)
+        return in_scope(limits)
 
 
 def _prepared(returns: Returns | UnsetType) -> PreparedReturns | None:

@@ -78,7 +78,7 @@ def _conclude(case: Case, judgement: Judgement) -> Outcome:
         case.ledger,
         order,
         exchange=case.exchange,
-        limits=case.book.limits_for(order, case.account, case.exchange),
+        messages=case.book.limits_for(order, case.account, case.exchange).messages,
         now_us=case.inputs.now_us,
         reservation=reservation,
         rejected=refusal is not None and not _is_forgiven(case, refusal, judgement.violations),

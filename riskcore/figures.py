@@ -12,30 +12,27 @@ from riskcore.bookkeeping import counted_with
 from riskcore.case import Case, age_of, current_mark, margin_rate, reference_price, valuation_price
 from riskcore.decimals import ZERO
 from riskcore.gates import Refusal
+from riskcore.in_scope import InScope, in_scope
 from riskcore.ledger import turnover_today
-from riskcore.limits import Finding, Gate, Limit, eases, evaluate
+from riskcore.limits import Finding, Limit, eases, evaluate
 from riskcore.metrics import METRICS, Kind, OrderFacts, Subject, Value, net_high, net_low
 from riskcore.reasons import Reason
 from riskcore.simulate import NO_ORDERS, Leg, exposure_of, held_leg, leg_with_order, make_leg, replace_leg
 from riskcore.tail import Tail
 from riskcore.types import AccountState, Ledger, Price
+from riskcore.unmoved import NOTHING_SAID, Unmoved, unmoved_by_orders
 
-# Each formula once: two names of one metric, and all limits on it, share its value.
-_VALUES = tuple(
-    dict.fromkeys(
-        [
-            *(metric.value for metric in METRICS.values() if metric.kind not in (Kind.COUNTED, Kind.TAIL)),
-            *(net_high, net_low),
-        ]
-    )
-)
+# What an order moves, each formula once: two names of one metric, and all limits on it, share its value.
+_MOVED_KINDS = (Kind.ACCOUNT, Kind.SYMBOL, Kind.ORDER)
+_MOVED = [metric.value for metric in METRICS.values() if metric.kind in _MOVED_KINDS and not metric.of_state]
+_VALUES = tuple(dict.fromkeys([*_MOVED, net_high, net_low]))
 
 
 class Part(Struct, frozen=True):
     """An account, or what of it is on one exchange, without an order and with it.
 
-    `values` has every metric's value with the order, by the metric's function; those of Kind.TAIL are worked out
-    where a limit asks for them.
+    `values` has the value with the order of every metric that it moves, by the metric's function; those of Kind.TAIL
+    are worked out where a limit asks for them.
     """
 
     before: Subject
@@ -47,9 +44,9 @@ class Figures(Struct, frozen=True, kw_only=True):
     """What the limits are held against. Amounts in currency.
 
     `whole` is the account, `here` what of it is on the order's exchange; the same where no limit is about that.
-    `findings` has every limit in scope, evaluated with the order; `eased` the places of those broken ones that
-    the order makes better. `valued` False: a price is missing that the account cannot be valued without, and
-    the values are None.
+    `unmoved` is what no order moves. `findings` has every limit in `scope`, evaluated with the order; `broken` are the
+    places of those that do not hold, and `eased` of those among them that the order makes better. `valued` False: a
+    price is missing that the account cannot be valued without, and the values are None.
     """
 
     whole: Part
@@ -58,7 +55,10 @@ class Figures(Struct, frozen=True, kw_only=True):
     margin_rate: Decimal
     margin_needed: Decimal
     margin_available: Decimal
+    scope: InScope
+    unmoved: Unmoved
     findings: tuple[Finding, ...]
+    broken: tuple[int, ...]
     eased: frozenset[int]
     valued: bool = True
 
@@ -121,8 +121,10 @@ def work_out(case: Case) -> Figures | Refusal:
     here = whole
     if case.book.limits_exchanges:
         here = _part(case, [one for one in legs.values() if one.may_be_on(case.exchange)], leg, after_leg, facts)
-    limits = case.book.limits_for(order, case.account, case.exchange)
-    findings = tuple([_find(limit, here if limit.by_exchange else whole, case) for limit in limits])
+    scope = case.book.limits_for(order, case.account, case.exchange)
+    unmoved = unmoved_by_orders(state, scope)
+    findings = _find_all(case, scope, unmoved, whole, here)
+    broken = tuple([place for place, finding in enumerate(findings) if not finding.holds])
     reserved = whole.before.exposure.margin_reserved
     return Figures(
         whole=whole,
@@ -131,8 +133,11 @@ def work_out(case: Case) -> Figures | Refusal:
         margin_rate=rate,
         margin_needed=whole.after.exposure.margin_reserved - reserved,
         margin_available=state.equity - state.margin_used - reserved,
+        scope=scope,
+        unmoved=unmoved,
         findings=findings,
-        eased=_eased(findings, whole, here),
+        broken=broken,
+        eased=frozenset([place for place in broken if _is_eased(findings[place], whole, here)]),
     )
 
 
@@ -169,12 +174,18 @@ def _tail(case: Case, legs: list[Leg]) -> Tail | None:
     return Tail(book.returns, legs, case.state.equity, old=book.has_old_returns(case.inputs.now_us))
 
 
-def _find(limit: Limit, part: Part, case: Case) -> Finding:
-    if limit.counted:
-        return evaluate(limit, _counted(limit, case))
-    if limit.of_tail:
-        return evaluate(limit, limit.value(part.after), part.after)
-    return evaluate(limit, part.values[limit.value])
+def _find_all(case: Case, scope: InScope, unmoved: Unmoved, whole: Part, here: Part) -> tuple[Finding, ...]:
+    """Evaluate every limit in scope: those that an order moves take the places that are left for them."""
+    findings = list(unmoved.findings)
+    for place, limit in scope.of_figures:
+        part = here if limit.by_exchange else whole
+        findings[place] = evaluate(limit, part.values[limit.value])
+    for place, limit in scope.of_tail:
+        after = here.after if limit.by_exchange else whole.after
+        findings[place] = evaluate(limit, limit.value(after), after)
+    for place, limit in scope.counted:
+        findings[place] = evaluate(limit, _counted(limit, case))
+    return tuple(findings)
 
 
 def _without_price(symbol: str) -> Refusal:
@@ -190,7 +201,8 @@ def _figures_of_reducing(case: Case, leg: Leg) -> Figures:
     order = case.order
     facts = _facts(case, leg.mark)
     rate = margin_rate(order, case.instrument, case.parameters)
-    limits = case.book.limits_for(order, case.account, case.exchange)
+    scope = in_scope(case.book.limits_for(order, case.account, case.exchange).messages)
+    findings = tuple([evaluate(limit, _counted(limit, case)) for limit in scope.limits])
     subject = Subject(state=case.state, exposure=exposure_of((leg,)), leg=leg, order=facts)
     alone = Part(subject, subject, dict.fromkeys(_VALUES))
     return Figures(
@@ -200,7 +212,10 @@ def _figures_of_reducing(case: Case, leg: Leg) -> Figures:
         margin_rate=rate,
         margin_needed=ZERO,
         margin_available=ZERO,
-        findings=tuple(evaluate(limit, _counted(limit, case)) for limit in limits if limit.gate is Gate.MESSAGES),
+        scope=scope,
+        unmoved=NOTHING_SAID,
+        findings=findings,
+        broken=tuple([place for place, finding in enumerate(findings) if not finding.holds]),
         eased=frozenset(),
         valued=False,
     )
@@ -234,12 +249,8 @@ def _counted(limit: Limit, case: Case) -> Decimal:
     return Decimal(counted_with(limit, case.ledger, case.order, case.exchange, case.inputs.now_us))
 
 
-def _eased(findings: tuple[Finding, ...], whole: Part, here: Part) -> frozenset[int]:
-    """Find the broken limits that the order makes better: they were broken before it and do not stop it."""
-    return frozenset(
-        place
-        for place, finding in enumerate(findings)
-        if not finding.holds
-        and (limit := finding.limit).of_account
-        and eases(limit, limit.value((here if limit.by_exchange else whole).before), finding.value)
-    )
+def _is_eased(finding: Finding, whole: Part, here: Part) -> bool:
+    """Return whether the order makes a broken limit better: it was broken before it and does not stop it."""
+    limit = finding.limit
+    part = here if limit.by_exchange else whole
+    return limit.of_account and eases(limit, limit.value(part.before), finding.value)

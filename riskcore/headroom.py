@@ -13,11 +13,14 @@ from msgspec import Struct
 
 from riskcore.book import Instrument, Operator
 from riskcore.decimals import FINEST, INFINITY, ZERO, floor_to_step
-from riskcore.limits import Bound, Finding, Limit
+from riskcore.limits import Bound, Limit
 from riskcore.metrics import OrderFacts
 from riskcore.simulate import Exposure, Leg
 from riskcore.tail import Tail
 from riskcore.types import AccountState, Side
+
+# An amount that leaves no room for any quantity.
+NOTHING = -INFINITY
 
 
 class Room(Struct, frozen=True, kw_only=True):
@@ -42,41 +45,77 @@ class Room(Struct, frozen=True, kw_only=True):
         return self.order.daily_notional - self.order.notional
 
 
-def largest_quantity(room: Room, here: Room, findings: Iterable[Finding], reducible: Decimal) -> Decimal:
-    """Return the largest whole number of steps that passes every blocking limit and the available margin.
+class Bounds(Struct, frozen=True):
+    """What bounds the quantity of an order, by how much of what each unit of it uses.
 
-    `here` is the room as limits by exchange see it. `reducible` is what passes whatever the limits say, because
-    it only reduces the position; 0 if nothing.
+    In `groups` those that hold at their bound themselves. `strict` are the other limits, each with its budget, and
+    `of_tail` those on value at risk.
     """
-    least = INFINITY
-    of_whole: dict[Solve, Decimal] = {margin_room: room.state.equity - room.state.margin_used}
-    of_here: dict[Solve, Decimal] = {}
-    of_tail: list[Limit] = []
-    for finding in findings:
-        limit = finding.limit
+
+    groups: tuple[Group, ...]
+    strict: tuple[tuple[Budget, Limit], ...]
+    of_tail: tuple[Limit, ...]
+
+
+class Group(Struct, frozen=True):
+    """Amounts that bound the quantity in the same way: the least of them does. Each is worked out from a threshold.
+
+    `by_exchange`: they are of what the account has on one exchange.
+    """
+
+    solve: Solve
+    by_exchange: bool
+    amounts: tuple[tuple[Amount, Decimal], ...]
+
+
+def bounds_of(limits: Iterable[Limit]) -> Bounds:
+    """Return what bounds an order's quantity: the margin, and limits that block as far as a smaller order helps."""
+    together: dict[tuple[Solve, bool], list[tuple[Amount, Decimal]]] = {(margin_room, False): [(_margin_left, ZERO)]}
+    strict, of_tail = list[tuple[Budget, Limit]](), list[Limit]()
+    for limit in limits:
+        budget = _budget(limit)
         if not limit.blocking:
             continue
-        budget = _BUDGETS[limit.bound].get(limit.metric.name)
         if budget is None:
-            if limit.of_tail and limit.bound is Bound.CAP:
+            if _is_tail_cap(limit):
                 of_tail.append(limit)
-            elif not finding.holds:
-                least = ZERO  # no quantity changes what this limit says
-            continue
-        seen, amounts = (here, of_here) if limit.by_exchange else (room, of_whole)
-        solve, amount = budget(seen, limit.threshold)
-        if not limit.inclusive:
-            least = min(least, _quantity_below(seen, limit, solve, amount))
-        elif amount < amounts.get(solve, INFINITY):
-            amounts[solve] = amount
-    for seen, amounts in ((room, of_whole), (here, of_here)):
-        for solve, amount in amounts.items():
-            least = min(least, solve(seen, amount))
-    for limit in of_tail:
+        elif limit.inclusive:
+            together.setdefault((budget.solve, limit.by_exchange), []).append((budget.amount, limit.threshold))
+        else:
+            strict.append((budget, limit))
+    groups = [Group(solve, by_exchange, tuple(amounts)) for (solve, by_exchange), amounts in together.items()]
+    return Bounds(tuple(groups), tuple(strict), tuple(of_tail))
+
+
+def has_room(limit: Limit) -> bool:
+    """Return whether it depends on the quantity whether the limit holds, as far as a smaller order could help."""
+    return _budget(limit) is not None or _is_tail_cap(limit)
+
+
+def _is_tail_cap(limit: Limit) -> bool:
+    return limit.of_tail and limit.bound is Bound.CAP
+
+
+def _budget(limit: Limit) -> Budget | None:
+    return _BUDGETS[limit.bound].get(limit.metric.name)
+
+
+def largest_quantity(room: Room, here: Room, bounds: Bounds) -> Decimal:
+    """Return the largest quantity within all bounds, not rounded to steps; 0 or less where there is none.
+
+    `here` is the room as limits by exchange see it.
+    """
+    least = INFINITY
+    for group in bounds.groups:
+        seen = here if group.by_exchange else room
+        amount = min([amount_of(seen, threshold) for amount_of, threshold in group.amounts])
+        least = min(least, group.solve(seen, amount))
+    for budget, limit in bounds.strict:
+        least = min(least, _quantity_below(here if limit.by_exchange else room, limit, budget))
+    for limit in bounds.of_tail:
         if least > ZERO:
             least = min(least, _tail_room(here if limit.by_exchange else room, limit, least))
-    best = max(least, reducible)
-    return floor_to_step(best, room.step) if best > ZERO else ZERO
+    return least
 
 
 def _tail_room(room: Room, limit: Limit, most: Decimal) -> Decimal:
@@ -93,9 +132,9 @@ def _tail_room(room: Room, limit: Limit, most: Decimal) -> Decimal:
     )
 
 
-def _quantity_below(room: Room, limit: Limit, solve: Solve, amount: Decimal) -> Decimal:
+def _quantity_below(room: Room, limit: Limit, budget: Budget) -> Decimal:
     """A strict limit does not hold at its bound itself: step below it. An inequality forbids one quantity only."""
-    quantity = solve(room, amount)
+    quantity = budget.solve(room, budget.amount(room, limit.threshold))
     if limit.policy.operator is Operator.NOT_EQUAL:
         return quantity - room.step if quantity == room.order.quantity else INFINITY
     if limit.policy.operator is Operator.EQUAL or not quantity.is_finite():
@@ -106,16 +145,23 @@ def _quantity_below(room: Room, limit: Limit, solve: Solve, amount: Decimal) -> 
     return below - room.step if below == quantity else below
 
 
-# How a limit bounds the quantity: by an amount, and by how much of it each unit of quantity uses. Limits that
-# use the same are solved together, for the least of their amounts.
+# How a limit bounds the quantity: by an amount that its threshold leaves, and by how much of it a unit uses. Limits
+# that use the same are solved together, for the least of their amounts.
+Amount = Callable[[Room, Decimal], Decimal]
 Solve = Callable[[Room, Decimal], Decimal]
-_Budget = Callable[[Room, Decimal], tuple[Solve, Decimal]]
+
+
+class Budget(Struct, frozen=True):
+    """An amount, and how the quantity that uses it up is found."""
+
+    amount: Amount
+    solve: Solve
 
 
 def _worst_value(room: Room, amount: Decimal) -> Decimal:
     """Return the quantity that takes the leg's worst-case value at the mark up to `amount`, in currency."""
-    reach = amount / room.leg.mark
-    high, low = room.leg.high, room.leg.low
+    leg = room.leg
+    reach, high, low = amount / leg.mark, leg.high, leg.low
     if room.side is Side.BUY:
         return reach - high if -low <= reach else ZERO
     return reach + low if high <= reach else ZERO
@@ -133,81 +179,58 @@ def _as_it_is(_room: Room, amount: Decimal) -> Decimal:
     return amount
 
 
-def _gross(room: Room, cap: Decimal) -> tuple[Solve, Decimal]:
-    return _worst_value, cap - room.exposure.gross + room.leg.worst_value
+def _gross(room: Room, cap: Decimal) -> Decimal:
+    return cap - room.exposure.gross + room.leg.worst_value
 
 
-def _leverage(room: Room, cap: Decimal) -> tuple[Solve, Decimal]:
-    return _gross(room, cap * room.state.equity) if room.state.equity > ZERO else (_as_it_is, ZERO)
+def _leverage(room: Room, cap: Decimal) -> Decimal:
+    equity = room.state.equity
+    return _gross(room, cap * equity) if equity > ZERO else NOTHING
 
 
-def _position_value(room: Room, cap: Decimal) -> tuple[Solve, Decimal]:
-    return _worst_value, cap - room.beside
+def _position_value(room: Room, cap: Decimal) -> Decimal:
+    return cap - room.beside
 
 
-def _concentration(room: Room, cap: Decimal) -> tuple[Solve, Decimal]:
-    return _position_value(room, cap * room.state.equity) if room.state.equity > ZERO else (_as_it_is, ZERO)
+def _concentration(room: Room, cap: Decimal) -> Decimal:
+    equity = room.state.equity
+    return cap * equity - room.beside if equity > ZERO else NOTHING
 
 
-def _net_cap(room: Room, cap: Decimal) -> tuple[Solve, Decimal]:
-    return (_as_it_is, INFINITY) if room.side is Side.SELL else (_at_mark, cap - room.exposure.net_high)
+def _net_cap(room: Room, cap: Decimal) -> Decimal:
+    return INFINITY if room.side is Side.SELL else cap - room.exposure.net_high
 
 
-def _net_floor(room: Room, floor: Decimal) -> tuple[Solve, Decimal]:
-    return (_as_it_is, INFINITY) if room.side is Side.BUY else (_at_mark, room.exposure.net_low - floor)
+def _net_floor(room: Room, floor: Decimal) -> Decimal:
+    return INFINITY if room.side is Side.BUY else room.exposure.net_low - floor
 
 
-def _quantity(_room: Room, cap: Decimal) -> tuple[Solve, Decimal]:
-    return _as_it_is, cap
+def _all_of_it(_room: Room, cap: Decimal) -> Decimal:
+    return cap
 
 
-def _notional(_room: Room, cap: Decimal) -> tuple[Solve, Decimal]:
-    return _at_price, cap
+def _trade_risk(room: Room, cap: Decimal) -> Decimal:
+    equity = room.state.equity
+    return cap * equity if equity > ZERO else NOTHING
 
 
-def _trade_risk(room: Room, cap: Decimal) -> tuple[Solve, Decimal]:
-    return (_at_price, cap * room.state.equity) if room.state.equity > ZERO else (_as_it_is, ZERO)
+def _pending(room: Room, cap: Decimal) -> Decimal:
+    return cap - room.exposure.pending_notional
 
 
-def _pending(room: Room, cap: Decimal) -> tuple[Solve, Decimal]:
-    return _at_price, cap - room.exposure.pending_notional
+def _turnover(room: Room, cap: Decimal) -> Decimal:
+    return cap - room.used_today
 
 
-def _turnover(room: Room, cap: Decimal) -> tuple[Solve, Decimal]:
-    return _at_price, cap - room.used_today
+def _margin_ratio(room: Room, floor: Decimal) -> Decimal:
+    equity = room.state.equity
+    if equity <= ZERO:
+        return NOTHING
+    return equity / floor - room.state.margin_used if floor > ZERO else INFINITY
 
 
-def _margin_ratio(room: Room, floor: Decimal) -> tuple[Solve, Decimal]:
-    if room.state.equity <= ZERO:
-        return _as_it_is, ZERO
-    if floor <= ZERO:
-        return _as_it_is, INFINITY
-    return margin_room, room.state.equity / floor - room.state.margin_used
-
-
-def _margin_available(room: Room, floor: Decimal) -> tuple[Solve, Decimal]:
-    return margin_room, room.state.equity - room.state.margin_used - floor
-
-
-_CAPS: dict[str, _Budget] = {
-    "gross_exposure": _gross,
-    "leverage": _leverage,
-    "concentration": _concentration,
-    "position_value": _position_value,
-    "net_exposure": _net_cap,
-    "order_quantity": _quantity,
-    "order_notional": _notional,
-    "single_trade_risk": _trade_risk,
-    "pending_notional": _pending,
-    "daily_notional": _turnover,
-}
-_FLOORS: dict[str, _Budget] = {
-    "net_exposure": _net_floor,
-    "margin_ratio": _margin_ratio,
-    "margin_available": _margin_available,
-}
-# What is not here holds or does not hold whatever the quantity is, as far as a smaller order could help.
-_BUDGETS: tuple[dict[str, _Budget], ...] = ({**_FLOORS, **_CAPS}, _CAPS, _FLOORS)  # by Bound
+def _margin_left(room: Room, floor: Decimal) -> Decimal:
+    return room.state.equity - room.state.margin_used - floor
 
 
 def margin_room(room: Room, most: Decimal) -> Decimal:
@@ -228,6 +251,27 @@ def margin_room(room: Room, most: Decimal) -> Decimal:
         return whole
     # Either bound on what a side needs (`side_margin`) is enough.
     return max(whole, closable - quantity + budget / max(dearest, per_unit))
+
+
+_CAPS = {
+    "gross_exposure": Budget(_gross, _worst_value),
+    "leverage": Budget(_leverage, _worst_value),
+    "concentration": Budget(_concentration, _worst_value),
+    "position_value": Budget(_position_value, _worst_value),
+    "net_exposure": Budget(_net_cap, _at_mark),
+    "order_quantity": Budget(_all_of_it, _as_it_is),
+    "order_notional": Budget(_all_of_it, _at_price),
+    "single_trade_risk": Budget(_trade_risk, _at_price),
+    "pending_notional": Budget(_pending, _at_price),
+    "daily_notional": Budget(_turnover, _at_price),
+}
+_FLOORS = {
+    "net_exposure": Budget(_net_floor, _at_mark),
+    "margin_ratio": Budget(_margin_ratio, margin_room),
+    "margin_available": Budget(_margin_left, margin_room),
+}
+# What is not here holds or does not hold whatever the quantity is, as far as a smaller order could help.
+_BUDGETS = ({**_FLOORS, **_CAPS}, _CAPS, _FLOORS)  # by Bound
 
 
 def quantity_step(instrument: Instrument | None) -> Decimal:

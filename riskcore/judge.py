@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from decimal import Decimal
 
 from msgspec import Struct
@@ -20,7 +19,7 @@ from riskcore.gates import (
     restricted_symbol,
     well_formed,
 )
-from riskcore.headroom import Room, largest_quantity, quantity_step, within_instrument
+from riskcore.headroom import Room, bounds_of, has_room, largest_quantity, quantity_step, within_instrument
 from riskcore.limits import Finding, Gate, as_breach, describe
 from riskcore.reasons import Reason
 from riskcore.types import Breach, Side
@@ -99,9 +98,8 @@ def _refused_by(case: Case, figures: Figures, failing: list[Finding]) -> tuple[R
 def _sort_findings(case: Case, figures: Figures) -> tuple[list[Finding], list[Finding]]:
     """Part the limits that do not hold into those that stop the order and those that warn."""
     failing, warnings = [], []
-    for place, finding in enumerate(figures.findings):
-        if finding.holds:
-            continue
+    for place in figures.broken:
+        finding = figures.findings[place]
         exempt = case.reducing and finding.limit.gate is not Gate.MESSAGES
         if not finding.limit.blocking or exempt or place in figures.eased:
             warnings.append(finding)
@@ -178,12 +176,27 @@ def _candidate(case: Case, figures: Figures) -> Decimal:
     reducible = _reducible(case)
     if case.order.only_reduces or not figures.valued or _only_reducing_passes(case, figures):
         return reducible
+    best = max(_largest_within_limits(case, figures), reducible)
+    step = quantity_step(case.instrument)
+    return within_instrument(floor_to_step(best, step), case.instrument) if best > ZERO else ZERO
+
+
+def _largest_within_limits(case: Case, figures: Figures) -> Decimal:
+    """Return the largest quantity that passes every blocking limit and the available margin, not rounded to steps.
+
+    Limits that the order makes better do not count; where one is broken whatever the quantity is, there is none.
+    """
+    stopping = [figures.findings[place].limit for place in figures.broken if place not in figures.eased]
+    if any(limit.blocking and not has_room(limit) for limit in stopping):
+        return ZERO
+    bounds = figures.scope.bounds
+    if figures.eased:
+        bounds = bounds_of(
+            finding.limit for place, finding in enumerate(figures.findings) if place not in figures.eased
+        )
     room = _room(case, figures, figures.whole)
     here = room if figures.here is figures.whole else _room(case, figures, figures.here)
-    findings: Iterable[Finding] = figures.findings
-    if figures.eased:
-        findings = (finding for place, finding in enumerate(figures.findings) if place not in figures.eased)
-    return within_instrument(largest_quantity(room, here, findings, reducible), case.instrument)
+    return largest_quantity(room, here, bounds)
 
 
 def _room(case: Case, figures: Figures, part: Part) -> Room:
@@ -218,10 +231,7 @@ def _only_reducing_passes(case: Case, figures: Figures) -> bool:
     return any(
         gate(larger) is not None
         for gate in (emergency_stop, global_risk, restricted_symbol, _order_type_allowed, _no_self_match)
-    ) or any(
-        finding.limit.blocking and not finding.holds and place not in figures.eased
-        for place, finding in enumerate(figures.findings)
-    )
+    ) or any(figures.findings[place].limit.blocking and place not in figures.eased for place in figures.broken)
 
 
 def _largest_beside(case: Case, figures: Figures) -> Decimal:

@@ -13,12 +13,9 @@ from msgspec import Struct
 from riskcore.book import Account, Scope
 from riskcore.compiled import CompiledBook
 from riskcore.firm import is_of_firm
-from riskcore.limits import Bound, Limit
+from riskcore.limits import Bound, Limit, Placed
 from riskcore.metrics import Kind, Value
 from riskcore.picture import is_on
-
-# A limit and its place among all: what is found broken is told in that order.
-Placed = tuple[int, Limit]
 
 
 class Line(Struct, frozen=True):

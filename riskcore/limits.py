@@ -72,6 +72,10 @@ class Limit(Struct, frozen=True, kw_only=True):
     scalable: bool
 
 
+# A limit and its place among those that it is reported with.
+Placed = tuple[int, Limit]
+
+
 class Finding(Struct, frozen=True):
     """One limit evaluated. `value` None: not defined, perhaps for a reason that `unknown` says.
 

@@ -78,7 +78,8 @@ Show = Callable[[Decimal], Decimal]
 class Metric(Struct, frozen=True, kw_only=True):
     """A named figure. `larger_is_riskier` False: a limit on it is usually a floor (margin ratio).
 
-    `show` rounds a value for show: ratios to six decimals, amounts and counts not at all.
+    `show` rounds a value for show: ratios to six decimals, amounts and counts not at all. `of_state`: it is a figure of
+    the reported state alone, which neither an order nor a mark moves.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Metric(Struct, frozen=True, kw_only=True):
     show: Show
     description: str
     larger_is_riskier: bool = True
+    of_state: bool = False
 
 
 def _over_equity(amount: Decimal, equity: Decimal) -> Decimal | None:
@@ -245,6 +247,7 @@ _TITLES = {
     "es_95": "95 % expected shortfall",
     "es_99": "99 % expected shortfall",
 }
+_OF_STATE = (drawdown_daily, drawdown_weekly, drawdown_max, drawdown_rapid, daily_pnl, weekly_pnl)
 _SHOW: dict[Unit, Show] = {Unit.LEVERAGE: shown_ratio, Unit.FRACTION: shown_ratio, Unit.COUNT: Decimal}
 
 
@@ -267,6 +270,7 @@ def _metric(
         show=_SHOW.get(unit, tidy),
         description=description,
         larger_is_riskier=larger_is_riskier,
+        of_state=value in _OF_STATE,
     )
 
 
@@ -328,6 +332,9 @@ METRICS: dict[str, Metric] = {
         _count("consecutive_rejects", "Blocked orders in a row, the last of them within the window."),
     )
 }
+
+# The metrics a decision shows: of the account and of the order's symbol, with the order in them.
+SHOWN = tuple(metric for metric in METRICS.values() if metric.kind in (Kind.ACCOUNT, Kind.SYMBOL))
 
 # The window of these metrics is part of the limit; every other metric has none.
 WINDOWED = frozenset(metric.name for metric in METRICS.values() if metric.kind is Kind.COUNTED)

@@ -36,7 +36,7 @@ FULL = book(
 def ids_for(under: CompiledBook, **what) -> list[str]:
     """The ids of the policies, not of profile bounds, that hold for an order."""
     wanted = order(1, **what)
-    limits = under.limits_for(wanted, under.accounts["A"], wanted.exchange)
+    limits = under.limits_for(wanted, under.accounts["A"], wanted.exchange).limits
     return [limit.policy.id for limit in limits if not limit.policy.id.startswith("profile:")]
 
 
@@ -140,7 +140,7 @@ def test_an_account_has_the_bounds_of_its_own_profile_only() -> None:
         profiles=(profile("tight", allowed_leverage=Decimal(1)), profile("wide", allowed_leverage=Decimal(5))),
         accounts=(account("A", "tight"), account("B", "wide")),
     )
-    bounds = under.limits_for(order(1, account_id="B"), under.accounts["B"], "")
+    bounds = under.limits_for(order(1, account_id="B"), under.accounts["B"], "").limits
     assert {limit.policy.id.split(":")[1] for limit in bounds} == {"wide"}
     assert len(bounds) == 5
 

@@ -159,6 +159,11 @@ def test_no_equity_no_room(metric: str) -> None:
     assert largest(order(1), policy(metric, "<=", 10**9), at=broke) == 0
 
 
+def test_no_equity_no_margin_ratio_that_leaves_room() -> None:
+    broke = state(equity=0, daily_start_equity=1, weekly_start_equity=1)
+    assert largest(order(1), policy("margin_ratio", ">=", 1), at=broke) == 0
+
+
 # --------------------------------------------------------------------------------------- what may be sent
 
 

@@ -266,6 +266,11 @@ def test_another_limit_may_leave_nothing_to_solve_for() -> None:
     assert (decision.approved, decision.max_quantity) == (False, D(0))
 
 
+def test_margin_may_leave_nothing_to_solve_for() -> None:
+    decision = check(order(), at=state(margin_used=100_000), under=book_of(LIMIT))
+    assert (decision.approved, decision.max_quantity) == (False, D(0))
+
+
 def test_a_limit_with_scale_down_offers_what_it_has_room_for() -> None:
     limited = book_of(
         policy("var_99", "<=", "0.02", on_breach=OnBreach.SCALE_DOWN), instruments=(instrument(lot_size="0.01"),)

@@ -1,0 +1,62 @@
+"""What no order moves: the figures of an account's reported state alone, and the limits on them, once for a state."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec import Struct
+
+from riskcore.decimals import shown_ratio
+from riskcore.in_scope import InScope
+from riskcore.limits import Finding, evaluate
+from riskcore.metrics import SHOWN, Subject
+from riskcore.simulate import exposure_of
+from riskcore.types import AccountState
+
+
+class Unmoved(Struct, frozen=True, gc=False):
+    """Figures as a decision has them, with a place for each of those that an order moves, as if it were not known.
+
+    `shown` has the metrics by name; `findings` and `utilisations`, by policy, the limits in scope.
+    """
+
+    shown: dict[str, Decimal | None]
+    findings: tuple[Finding, ...]
+    utilisations: dict[str, Decimal | None]
+
+
+# Of an account that cannot be valued nothing is said.
+NOTHING_SAID = Unmoved(dict.fromkeys(metric.name for metric in SHOWN), (), {})
+
+# The states seen last with the limits on them, by their identity, which is kept with them: between two reports of an
+# account its orders find the same ones.
+_REMEMBERED = 4_096
+_known: dict[tuple[int, int], tuple[AccountState, InScope, Unmoved]] = {}
+
+
+def unmoved_by_orders(state: AccountState, scope: InScope) -> Unmoved:
+    """Return what no order of this scope moves."""
+    key = id(state), id(scope)
+    kept = _known.get(key)
+    if kept is not None and kept[0] is state and kept[1] is scope:
+        return kept[2]
+    found = _work_out(state, scope)
+    if len(_known) >= _REMEMBERED:
+        _known.clear()
+    _known[key] = state, scope, found
+    return found
+
+
+def _work_out(state: AccountState, scope: InScope) -> Unmoved:
+    alone = Subject(state=state, exposure=exposure_of(()))
+    shown: dict[str, Decimal | None] = {}
+    for metric in SHOWN:
+        value = metric.value(alone) if metric.of_state else None
+        shown[metric.name] = None if value is None else metric.show(value)
+    findings = [evaluate(limit, None) for limit in scope.limits]
+    utilisations: dict[str, Decimal | None] = {limit.policy.id: None for limit in scope.limits}
+    for place, limit in scope.of_state:
+        finding = findings[place] = evaluate(limit, limit.value(alone))
+        if finding.utilisation is not None:
+            utilisations[limit.policy.id] = shown_ratio(finding.utilisation)
+    return Unmoved(shown, tuple(findings), utilisations)
