@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from policies.book import ensure_published
+from policies.preview.services import run_next
 from policies.requests.publishing import publish_due
 from state.store import StateUnavailable
 
@@ -21,6 +22,16 @@ def refresh_book() -> None:
     """Publish the requests that are due, then repair any difference between settings, book and live state."""
     _try(lambda: publish_due(timezone.now()), "what is due is not published for now")
     _try(ensure_published, "the published book is not checked for now")
+
+
+@shared_task(name="policies.run_previews", ignore_result=True)
+def run_previews() -> None:
+    """Work out the previews that wait, one after the other; nothing while another process does it."""
+    try:
+        while run_next(timezone.now()):
+            pass
+    except (OperationalError, InterfaceError) as error:
+        logger.warning("no preview is worked out for now: %s", error)
 
 
 def _try(do: Callable[[], object], failure: str) -> None:

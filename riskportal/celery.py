@@ -42,6 +42,7 @@ def schedule() -> dict[str, dict[str, Any]]:
         "keep-equity": _every(settings.RISK_EQUITY_INTERVAL.total_seconds(), "feeds.keep_equity"),
         "publish-returns": _every(300.0, "feeds.publish_returns"),
         "trim-history": _every(3600.0, "feeds.trim_history"),
+        "run-previews": _every(1.0, "policies.run_previews"),
         "refresh-book": _every(settings.RISK_POLICY_REFRESH.total_seconds(), "policies.refresh_book"),
     }
 

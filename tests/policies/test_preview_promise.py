@@ -1,0 +1,105 @@
+"""What a preview predicts is exactly what happens when the same orders are sent again after publishing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from msgspec.structs import replace
+
+from feeds.books import BOOKS
+from policies.defaults import ensure_defaults
+from policies.edits import Edit
+from policies.models import CapitalProfile, ChangeRequest, Preview, Progress
+from policies.preview.impact import Impact, decode_impact
+from policies.preview.replay import Kind, kind_of
+from policies.preview.services import do_preview
+from riskcore.reasons import Reason
+from riskcore.types import Order
+from state.wiring import forget_stores
+from tests.emergency.world import World
+from tests.policies.preview_world import Sent, begin, begin_again, open_desks, orders, reports, send
+from tests.policies.requesting import ALICE, approved, draft, making, new_limit, policy, published, seen, setting
+
+DESKS = 40
+
+
+@pytest.fixture(params=["redis", "memory"])
+def world(request, settings, tmp_path, transactional_db) -> Iterator[World]:
+    """A live state with accounts that have not traded yet."""
+    settings.REDIS_URL = "" if request.param == "memory" else request.getfixturevalue("clean_redis")
+    settings.RISK_DATA_DIR = tmp_path
+    settings.RISK_STATE_MAX_AGE = settings.RISK_PRICE_MAX_AGE = timedelta(hours=1)
+    forget_stores()
+    BOOKS.forget()
+    ensure_defaults()
+    found = World(settings.REDIS_URL, tmp_path)
+    begin(found, reports(open_desks(DESKS)))
+    yield found
+    found.store.close()
+    forget_stores()
+    BOOKS.forget()
+
+
+def desks() -> list[str]:
+    return [f"desk-{number:02d}" for number in range(DESKS)]
+
+
+def of_everything() -> list[Edit]:
+    """Return edits of every kind: tighter and looser, of all accounts and of some."""
+    wide = CapitalProfile.objects.get(pk="wide")
+    return [
+        setting(policy("Max Account Leverage"), threshold="3"),
+        setting(wide, "profile", allowed_leverage="4", max_single_trade_risk="5"),
+        new_limit("Small ETH Orders", scope="symbol", scope_ids=["ETHUSDT"], threshold="9000", on_breach="scale_down"),
+        new_limit("Large Orders", type="soft", threshold="50000"),
+        making("restriction", symbol="SOLUSDT", side="BUY", reason="Delisting"),
+    ]
+
+
+def previewed(request: ChangeRequest) -> Impact:
+    preview: Preview = do_preview(acting=ALICE, **seen(request))
+    assert preview.state == Progress.DONE, preview.problem
+    return decode_impact(preview.result)
+
+
+def assert_as_predicted(impact: Impact, before: list[Sent], after: list[Sent]) -> None:
+    predicted = {flip.decision_id: flip for flip in (*impact.orders.flips, *impact.orders.others)}
+    for first, second in zip(before, after, strict=True):
+        flip = predicted.get(first.decision_id)
+        if flip is None:
+            assert kind_of(first.told, second.told) is None, first.order
+        else:
+            assert (flip.before, flip.after) == (first.told, second.told), first.order
+
+
+def test_flips_are_exactly_what_happens_then(world):
+    wanted = orders(desks())
+    before = send(world, wanted)
+    request = draft(*of_everything())
+    impact = previewed(request)
+    assert impact.orders.replayed == DESKS
+    assert min(impact.orders.blocked, impact.orders.approved, impact.orders.otherwise) >= 2
+    assert {flip.kind for flip in impact.orders.others} >= {Kind.OFFERED, Kind.WARNED}
+    published(approved(request))
+    begin_again(world, reports(desks()))
+    assert_as_predicted(impact, before, send(world, wanted))
+
+
+def test_a_new_limit_on_the_number_of_messages_blocks_exactly_those_predicted(world):
+    (first,) = orders(desks()[:1])
+    wanted = [_small(first, number) for number in range(5)]
+    before = send(world, wanted)
+    request = draft(new_limit("Few Orders", metric="order_rate", threshold="3", window_s=600))
+    impact = previewed(request)
+    assert [flip.order.order_id for flip in impact.orders.flips] == [wanted[4].order_id, wanted[3].order_id]
+    assert {flip.after.reason for flip in impact.orders.flips} == {Reason.RATE_LIMIT_EXCEEDED}
+    published(request)
+    begin_again(world, reports(desks()))
+    assert_as_predicted(impact, before, send(world, wanted))
+
+
+def _small(order: Order, number: int) -> Order:
+    return replace(order, order_id=f"small-{number}", quantity=Decimal("0.001"))
