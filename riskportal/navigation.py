@@ -38,6 +38,7 @@ SIDEBAR: dict[str, Any] = {
             "title": "Limits",
             "separator": True,
             "items": [
+                _link("Change requests", "rate_review", "policies", "changerequest"),
                 _link("Policies", "rule", "policies", "policy"),
                 _link("Capital profiles", "tune", "policies", "capitalprofile"),
                 _link("Accounts", "account_balance", "policies", "account"),

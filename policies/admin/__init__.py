@@ -3,12 +3,14 @@
 from policies.admin.book import BookAdmin
 from policies.admin.policy import PolicyAdmin
 from policies.admin.profile import AccountAdmin, CapitalProfileAdmin
+from policies.admin.request import ChangeRequestAdmin
 from policies.admin.symbol import InstrumentAdmin, RestrictedSymbolAdmin
 
 __all__ = [
     "AccountAdmin",
     "BookAdmin",
     "CapitalProfileAdmin",
+    "ChangeRequestAdmin",
     "InstrumentAdmin",
     "PolicyAdmin",
     "RestrictedSymbolAdmin",

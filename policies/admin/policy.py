@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
 
 from audit.unfold import display
 from policies.admin.base import ManagedAdmin
-from policies.changes import Change
 from policies.models import Policy
-from policies.services import do_change_policy, do_create_policy
 from policies.wording import sentence
 
 
@@ -31,12 +28,6 @@ class PolicyAdmin(ManagedAdmin):
             ("Scope", {"fields": ("scope", "scope_ids")}),
             ("Accountability", {"fields": ("owner", "regulatory_tags", "priority")}),
         )
-
-    def create(self, given: Mapping[str, Any], fields: Mapping[str, Any], **why: Any) -> Change[Any]:
-        return do_create_policy(**why, **fields)
-
-    def change(self, row: Policy, fields: Mapping[str, Any], *, expected_version: int, **why: Any) -> Change[Any]:
-        return do_change_policy(policy_id=row.pk, expected_version=expected_version, **why, **fields)
 
     @display(description="In words")
     def in_words(self, policy: Policy) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
@@ -10,9 +9,7 @@ from django.db.models import Count
 
 from audit.unfold import display
 from policies.admin.base import ManagedAdmin
-from policies.changes import Change
 from policies.models import Account, CapitalProfile
-from policies.services import do_change_account, do_change_profile, do_create_account, do_create_profile
 from policies.wording import figure
 from riskcore.metrics import Unit
 
@@ -33,14 +30,6 @@ class CapitalProfileAdmin(ManagedAdmin):
             ("Losses", {"fields": (("max_daily_loss", "max_weekly_loss"),)}),
             ("Strategies", {"fields": ("strategies",)}),
         )
-
-    def create(self, given: Mapping[str, Any], fields: Mapping[str, Any], **why: Any) -> Change[Any]:
-        return do_create_profile(name=given["name"], **why, **fields)
-
-    def change(
-        self, row: CapitalProfile, fields: Mapping[str, Any], *, expected_version: int, **why: Any
-    ) -> Change[Any]:
-        return do_change_profile(name=row.pk, expected_version=expected_version, **why, **fields)
 
     @display(description="In words")
     def in_words(self, profile: CapitalProfile) -> str:
@@ -71,9 +60,3 @@ class AccountAdmin(ManagedAdmin):
             (None, {"fields": ("id", "name", "enabled")}),
             ("Trading", {"fields": ("profile", "exchange", "reservation_ttl_s")}),
         )
-
-    def create(self, given: Mapping[str, Any], fields: Mapping[str, Any], **why: Any) -> Change[Any]:
-        return do_create_account(account_id=given["id"], **why, **fields)
-
-    def change(self, row: Account, fields: Mapping[str, Any], *, expected_version: int, **why: Any) -> Change[Any]:
-        return do_change_account(account_id=row.pk, expected_version=expected_version, **why, **fields)

@@ -10,10 +10,7 @@ from django.utils import timezone
 
 from audit.unfold import display
 from policies.admin.base import ManagedAdmin
-from policies.changes import Change
-from policies.errors import NothingToChange
 from policies.models import Instrument, RestrictedSymbol
-from policies.services import do_change_instrument, do_create_instrument, do_lift_symbol, do_restrict_symbol
 from riskcore.decimals import tidy
 
 
@@ -38,22 +35,9 @@ class RestrictedSymbolAdmin(ManagedAdmin):
         lifted = obj is not None and not obj.active
         return not lifted and super().has_change_permission(request, obj)
 
-    def create(self, given: Mapping[str, Any], fields: Mapping[str, Any], **why: Any) -> Change[Any]:
-        return do_restrict_symbol(
-            symbol=given["symbol"],
-            side=given["side"],
-            account_id=given["account"].pk if given["account"] is not None else "",
-            close_only=given["close_only"],
-            until=given["until"],
-            **why,
-        )
-
-    def change(
-        self, row: RestrictedSymbol, fields: Mapping[str, Any], *, expected_version: int, **why: Any
-    ) -> Change[Any]:
-        if fields["active"]:
-            raise NothingToChange(f"The restriction of {row}")
-        return do_lift_symbol(restriction_id=row.pk, expected_version=expected_version, **why)
+    def said_of_new(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return why the symbol is restricted: traders see the reason that the form asks for."""
+        return {"reason": given["change_reason"]}
 
     @display(description="State", label={"in force": "danger", "lifted": "success", "over": "info"})
     def state(self, restriction: RestrictedSymbol) -> str:
@@ -83,12 +67,6 @@ class InstrumentAdmin(ManagedAdmin):
             ("Quantity", {"fields": (("min_quantity", "max_quantity"),)}),
             ("Margin and order types", {"fields": ("margin_rate", "order_types")}),
         )
-
-    def create(self, given: Mapping[str, Any], fields: Mapping[str, Any], **why: Any) -> Change[Any]:
-        return do_create_instrument(symbol=given["symbol"], **why, **fields)
-
-    def change(self, row: Instrument, fields: Mapping[str, Any], *, expected_version: int, **why: Any) -> Change[Any]:
-        return do_change_instrument(symbol=row.pk, expected_version=expected_version, **why, **fields)
 
     @display(description="In words")
     def in_words(self, instrument: Instrument) -> str:

@@ -133,7 +133,7 @@ def _difference(written: Written[Any]) -> RowDifference:
     before = None if old is None else _row_of(row, old)
     if old is None:
         # Of a new row only what it says.
-        silent = ("", [], new[model._meta.pk.attname])
+        silent: tuple[object, ...] = ("", [], new[model._meta.pk.attname])
         old = {name: value if value in silent else None for name, value in new.items()}
     return RowDifference(
         kind=_kind(model),

@@ -69,7 +69,9 @@ def test_a_limit_that_is_tightened_blocks_the_next_order(page, installation):
     page.get_by_role("link", name="Max Gross Exposure").click()
     page.locator("input[name=threshold]").fill("10")
     page.locator("[name=change_reason]").fill("Nobody trades over lunch")
-    page.locator("[name=_save]").click()
+    page.get_by_role("button", name="Look at what this changes").click()
+    expect(page.get_by_text("It only tightens limits: it can be published at once.")).to_be_visible()
+    page.get_by_role("button", name="Publish now").click()
     expect(page.get_by_text("is live: the next order is checked against it")).to_be_visible()
 
     feed(client)  # a slow browser may have taken longer than a report stays fresh

@@ -1,4 +1,4 @@
-"""The admin: a saved change is a new book and live, needs a reason, and never overwrites what nobody saw."""
+"""The admin: a saved form is a change request, needs a reason, and never overwrites what nobody saw."""
 
 from __future__ import annotations
 
@@ -9,12 +9,23 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.db import connection
+from django.db.models import Q
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from audit.models import AuditEvent
-from policies.models import Account, Book, CapitalProfile, Instrument, Policy, RestrictedSymbol
-from policies.services import do_change_policy
+from policies.models import (
+    APPROVE_LIMITS,
+    Account,
+    Book,
+    CapitalProfile,
+    ChangeRequest,
+    Instrument,
+    Policy,
+    RestrictedSymbol,
+)
+from policies.services import do_change_policy, do_lift_symbol
 from tests.policies.subjects import WHO, account, instrument, limit, live_book, restriction
 
 NEW_POLICY = {
@@ -41,6 +52,21 @@ def officer(client, transactional_db):
     """A browser of somebody who may do everything."""
     client.force_login(User.objects.create(username="olga", is_staff=True, is_superuser=True))
     return client
+
+
+@pytest.fixture
+def client_of(transactional_db):
+    """Call it with a name and permissions, and get the browser of somebody who has these, and may look."""
+
+    def make(name: str, *permissions: str) -> Client:
+        user, _ = User.objects.get_or_create(username=name, is_staff=True)
+        names = [each.partition(".")[2] for each in permissions]
+        user.user_permissions.set(Permission.objects.filter(Q(codename__startswith="view_") | Q(codename__in=names)))
+        found = Client()
+        found.force_login(user)
+        return found
+
+    return make
 
 
 @pytest.fixture
@@ -88,19 +114,42 @@ def policy(name: str = "Max Account Leverage") -> Policy:
     return found
 
 
-def test_a_saved_change_is_a_new_book_and_live(live, officer):
+def written() -> ChangeRequest:
+    """Return the request that was written last."""
+    found: ChangeRequest = ChangeRequest.objects.order_by("-id")[0]
+    return found
+
+
+def press(client: Any, what: str, **given: str) -> Any:
+    """Press a button on the page of the request that was written last."""
+    request = written()
+    url = reverse("admin:policies_changerequest_act", args=(request.pk,))
+    return client.post(url, {"what": what, "version": request.version, **given}, follow=True)
+
+
+def test_a_saved_form_is_a_request_and_changes_nothing_yet(live, officer):
     url = address(policy())
     response = officer.post(url, typed(officer, url, threshold="8", change_reason="Review"), follow=True)
-    assert "Book 2 is live" in said(response)
+    request = written()
+    assert response.redirect_chain[-1][0] == address(request)
+    assert (request.author, request.reason, request.edits[0]["fields"]) == ("olga", "Review", {"threshold": "8"})
+    assert live_book(live).version == 1
+    assert "Publish now" in response.content.decode()
+
+
+def test_what_tightens_is_live_with_the_next_button(live, officer):
+    url = address(policy())
+    officer.post(url, typed(officer, url, threshold="8", change_reason="Review"))
+    assert "Book 2 is live" in said(press(officer, "publish"))
     assert {each.name: each.threshold for each in live_book(live).policies}["Max Account Leverage"] == Decimal(8)
-    event = AuditEvent.objects.order_by("-sequence")[0]
-    assert (event.actor, event.reason, event.action) == ("olga", "Review", "policy.change")
+    event = AuditEvent.objects.filter(action="policy.change").get()
+    assert (event.actor, event.reason) == ("olga", "Review")
     assert Book.objects.get(version=2).actor == "olga"
 
 
 def test_a_new_policy_is_a_new_book_and_live(live, officer):
-    response = officer.post(listed(Policy, "add"), NEW_POLICY, follow=True)
-    assert "Book 2 is live" in said(response)
+    officer.post(listed(Policy, "add"), NEW_POLICY, follow=True)
+    assert "Book 2 is live" in said(press(officer, "publish"))
     row = policy("Max Order Quantity")
     assert (row.scope_ids, row.regulatory_tags) == (["BTCUSDT", "ETHUSDT"], ["15c3-5", "RTS 6"])
     assert str(row.pk) in {each.id for each in live_book(live).policies}
@@ -159,29 +208,33 @@ def test_a_value_that_cannot_be_is_refused_beside_its_field(live, officer, field
 
 def test_without_the_live_state_the_change_is_kept_and_the_officer_told(live, away, officer):
     url = address(policy())
-    response = officer.post(url, typed(officer, url, threshold="8", change_reason="Review"), follow=True)
-    assert "cannot be reached" in said(response)
+    officer.post(url, typed(officer, url, threshold="8", change_reason="Review"), follow=True)
+    assert "cannot be reached" in said(press(officer, "publish"))
     assert policy().threshold == 8
 
 
-def test_a_profile_an_account_and_an_instrument_are_made_and_changed(live, officer):
+def test_a_profile_an_account_and_an_instrument_are_made_and_changed(live, officer, settings):
+    settings.RISK_LOOSENING_APPROVALS = 0
     add = {"name": "wide", "allowed_leverage": "9", "max_single_trade_risk": "0.5", "max_daily_loss": "0.1"}
     add |= {"max_weekly_loss": "0.2", "max_open_positions": "7", "strategies": "", "change_reason": "New desk"}
     officer.post(listed(CapitalProfile, "add"), add)
+    press(officer, "publish")
     officer.post(
         listed(Account, "add"),
         {"id": "desk-1", "name": "", "enabled": "on", "profile": "wide", "exchange": "", "change_reason": "New desk"},
     )
+    press(officer, "publish")
     rules = {"tick_size": "0.01", "lot_size": "0", "min_quantity": "0", "max_quantity": "0", "margin_rate": "0.1"}
     officer.post(listed(Instrument, "add"), {**rules, "symbol": "btcusdt", "change_reason": "New desk"})
+    press(officer, "publish")
     for row, changes in (
         (CapitalProfile.objects.get(pk="wide"), {"max_open_positions": "8"}),
         (Account.objects.get(pk="desk-1"), {"exchange": "binance"}),
         (Instrument.objects.get(pk="BTCUSDT"), {"order_types": "limit"}),
     ):
         url = address(row)
-        response = officer.post(url, typed(officer, url, **changes, change_reason="Review"), follow=True)
-        assert "is live" in said(response)
+        officer.post(url, typed(officer, url, **changes, change_reason="Review"))
+        assert "is live" in said(press(officer, "publish"))
     book = live_book(live)
     assert book.version == 7
     assert book.accounts[0].exchange == "BINANCE"
@@ -193,12 +246,14 @@ def test_an_account_keeps_its_id(live, officer):
     account()
     url = address(Account.objects.get())
     officer.post(url, typed(officer, url, id="desk-2", name="Desk", change_reason="Review"))
+    press(officer, "publish")
     assert [(row.id, row.name) for row in Account.objects.all()] == [("desk-1", "Desk")]
 
 
-def test_a_symbol_is_restricted_and_lifted(live, officer):
+def test_a_symbol_is_restricted_by_one_and_freed_by_two(live, officer, client_of):
     form = {"symbol": "dogeusdt", "side": "", "account": "", "until_0": "", "until_1": "", "change_reason": "Delisting"}
     officer.post(listed(RestrictedSymbol, "add"), form)
+    press(officer, "publish")
     assert [(each.symbol, each.reason) for each in live_book(live).restrictions] == [("DOGEUSDT", "Delisting")]
     url = address(RestrictedSymbol.objects.get())
     form = typed(officer, url, change_reason="Listed again")
@@ -206,16 +261,20 @@ def test_a_symbol_is_restricted_and_lifted(live, officer):
     assert live_book(live).restrictions
     form.pop("active")
     officer.post(url, form)
+    assert "somebody else has to approve it" in said(press(officer, "publish"))
+    assert live_book(live).restrictions
+    press(officer, "submit")
+    press(client_of("bob", APPROVE_LIMITS), "approve")
+    press(officer, "publish")
     assert not live_book(live).restrictions
-    assert AuditEvent.objects.order_by("-sequence")[0].action == "symbol.lift"
+    assert AuditEvent.objects.filter(action="symbol.lift").exists()
 
 
 def test_a_lifted_restriction_is_only_shown(live, officer):
     row = restriction().row
     url = address(row)
     form = typed(officer, url, change_reason="Listed again")
-    form.pop("active")
-    officer.post(url, form)
+    do_lift_symbol(**WHO, restriction_id=row.pk, expected_version=1)
     assert officer.get(url).context["has_change_permission"] is False
     assert officer.post(url, form).status_code == 403
 
@@ -226,14 +285,14 @@ def test_history_says_who_changed_what_and_why(live, officer):
     assert re.search(r"alice.*because.*Threshold:</strong>\s*10 → 9", page, re.DOTALL)
 
 
-def test_an_earlier_version_is_put_back_in_force_by_the_same_service(live, officer):
+def test_an_earlier_version_is_asked_for_like_any_other_change(live, officer):
     do_change_policy(**WHO, policy_id=policy().pk, expected_version=1, threshold=Decimal(9))
     first = policy().history.get(version=1)
     url = address(policy(), "simple_history", first.history_id)
-    response = officer.post(url, typed(officer, url, change_reason="Nine was too low"), follow=True)
-    assert "Book 3 is live" in said(response)
-    assert (policy().threshold, policy().version) == (Decimal(10), 3)
-    assert AuditEvent.objects.order_by("-sequence")[0].reason == "Nine was too low"
+    officer.post(url, typed(officer, url, change_reason="Nine was too low"))
+    request = written()
+    assert (request.reason, request.title) == ("Nine was too low", "Max Account Leverage: threshold 9 → 10")
+    assert policy().threshold == 9
 
 
 @pytest.mark.parametrize("model", [Policy, CapitalProfile, Account, RestrictedSymbol, Instrument, Book])
