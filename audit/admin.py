@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 
 from audit import people_admin  # noqa: F401 - users and groups are registered with the rest
 from audit.models import AuditEvent, JournalReject, OrderDecision, ReservationEnd
+from audit.seeing import OfAccounts, OfAll
 from audit.unfold import InfinitePaginator, ModelAdmin, display
 from riskcore.decimals import tidy
 
@@ -49,7 +50,7 @@ def pretty(value: Any) -> SafeString:
 
 
 @admin.register(AuditEvent)
-class AuditEventAdmin(ReadOnlyAdmin):
+class AuditEventAdmin(OfAll, ReadOnlyAdmin):
     list_display = ("sequence", "at", "actor", "action", "object_label", "reason")
     list_filter = ("action", "object_type", "at")
     search_fields = ("actor", "object_label", "object_id", "reason")
@@ -75,7 +76,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
 
 
 @admin.register(OrderDecision)
-class OrderDecisionAdmin(ReadOnlyAdmin):
+class OrderDecisionAdmin(OfAccounts, ReadOnlyAdmin):
     list_display = (
         *("decided_at", "account_id", "order_id", "side", "shown_quantity", "symbol", "shown_price"),
         *("shown_verdict", "reason", "book_version"),
@@ -113,14 +114,14 @@ class OrderDecisionAdmin(ReadOnlyAdmin):
 
 
 @admin.register(ReservationEnd)
-class ReservationEndAdmin(ReadOnlyAdmin):
+class ReservationEndAdmin(OfAccounts, ReadOnlyAdmin):
     list_display = ("ended_at", "account_id", "order_id", "actor", "reason")
     list_filter = ("ended_at",)
     search_fields = ("account_id__exact", "order_id__exact", "actor__exact")
 
 
 @admin.register(JournalReject)
-class JournalRejectAdmin(ReadOnlyAdmin):
+class JournalRejectAdmin(OfAll, ReadOnlyAdmin):
     list_display = ("rejected_at", "lane", "entry_id", "error")
     list_filter = ("rejected_at",)
     fields = ("rejected_at", "lane", "generation", "entry_id", "error", "shown_content")

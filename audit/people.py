@@ -5,6 +5,7 @@ The `do_` functions make a change and write its event in one transaction; the ad
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TypeAlias
 
 from django.contrib.auth.models import Group, Permission, User
@@ -12,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 
+from audit.models import AccountGrant
 from audit.services import record
 
 Person: TypeAlias = User | Group
@@ -28,7 +30,22 @@ def evidence(row: Person) -> dict[str, object]:
         **{name: getattr(row, name) for name in _OF_USER},
         "groups": list(row.groups.order_by("name").values_list("name", flat=True)),
         "permissions": _names(row.user_permissions.all()),
+        "accounts": accounts_of(row),
     }
+
+
+def accounts_of(row: User) -> list[str]:
+    """Return the accounts that a user is for, sorted; none: all."""
+    return list(AccountGrant.objects.filter(user=row).order_by("account_id").values_list("account_id", flat=True))
+
+
+def set_accounts(row: User, account_ids: Collection[str]) -> None:
+    """Have a user be for these accounts and no others; none: for all. Call this in the transaction of its event."""
+    AccountGrant.objects.filter(user=row).exclude(account_id__in=account_ids).delete()
+    known = set(accounts_of(row))
+    AccountGrant.objects.bulk_create(
+        AccountGrant(user=row, account_id=each) for each in account_ids if each not in known
+    )
 
 
 def record_change(

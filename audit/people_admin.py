@@ -13,10 +13,12 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from audit.people import evidence, record_change, record_password
-from audit.unfold import AdminPasswordChangeForm, ModelAdmin, TextareaWidget, UserChangeForm, UserCreationForm
+from audit.people import accounts_of, evidence, record_change, record_password, set_accounts
+from audit.rights import known_accounts
+from audit.unfold import AdminPasswordChangeForm, ModelAdmin, TextareaWidget, UserChangeForm, UserCreationForm, display
 
 _WHY = ("Why", {"fields": ("reason",)})
 
@@ -44,7 +46,25 @@ class NewUserForm(UserCreationForm):
 
 
 class UserForm(UserChangeForm):
+    accounts = forms.CharField(
+        required=False,
+        widget=TextareaWidget(attrs={"rows": 2}),
+        help_text="The accounts that this person sees and acts on, separated by commas or blanks. Empty: all of them.",
+    )
     reason = _reason_field()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "accounts" in self.fields:
+            self.fields["accounts"].initial = ", ".join(accounts_of(self.instance))
+
+    def clean_accounts(self) -> list[str]:
+        """Return the accounts that are named. Raises ValidationError where one is not there."""
+        named = sorted(set(self.cleaned_data["accounts"].replace(",", " ").split()))
+        unknown = sorted(set(named) - known_accounts(named))
+        if unknown:
+            raise forms.ValidationError(f"There is no account {', '.join(unknown)}.")
+        return named
 
 
 class PasswordForm(AdminPasswordChangeForm):
@@ -111,6 +131,42 @@ class UserAdmin(Recorded, _UserAdmin, ModelAdmin):
     add_form = NewUserForm
     change_password_form = PasswordForm
     change_user_password_template = "admin/audit/change_password.html"  # noqa: S105 - the name of a file
+    list_display = ("username", "shown_roles", "shown_accounts", "is_active", "is_superuser", "last_login")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        return super().get_queryset(request).prefetch_related("groups", "account_grants")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        groups = super().get_fieldsets(request, obj)
+        if obj is None:
+            return groups
+        name = "accounts" if self.has_change_permission(request, obj) else "shown_accounts"
+        return [*groups[:-1], ("Accounts", {"fields": (name,)}), groups[-1]]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Whoever may not do everything makes nobody who may."""
+        kept = (*super().get_readonly_fields(request, obj), "shown_accounts")
+        return kept if request.user.is_superuser else (*kept, "is_superuser")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether this person may change the user: one who may everything is changed only by another such."""
+        return super().has_change_permission(request, obj) and _is_no_lower(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and _is_no_lower(request, obj)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        if change:
+            set_accounts(form.instance, form.cleaned_data["accounts"])
+
+    @display(description="Roles")
+    def shown_roles(self, user: User) -> str:
+        return ", ".join(sorted(group.name for group in user.groups.all())) or "none"
+
+    @display(description="Accounts")
+    def shown_accounts(self, user: Any) -> str:
+        return ", ".join(grant.account_id for grant in user.account_grants.all()) or "all"
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         with transaction.atomic():
@@ -131,6 +187,10 @@ def _recorded_own_password(request: HttpRequest, extra_context: dict[str, Any] |
 
 
 admin.site.password_change = _recorded_own_password  # type: ignore[method-assign, assignment]
+
+
+def _is_no_lower(request: HttpRequest, obj: Any) -> bool:
+    return obj is None or not obj.is_superuser or request.user.is_superuser
 
 
 def _why(request: HttpRequest) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, cast
 
 from django.contrib.auth.backends import ModelBackend
@@ -12,6 +12,19 @@ from django.db.models import Q
 
 from audit.acting import Acting
 from audit.models import AccountGrant
+
+# Which of some accounts there are: asked of the package that keeps them, which is above this one.
+_find_accounts: list[Callable[[Collection[str]], set[str]]] = []
+
+
+def ask_for_accounts(find: Callable[[Collection[str]], set[str]]) -> None:
+    """Have `find` say, from now on, which of some accounts there are."""
+    _find_accounts[:] = [find]
+
+
+def known_accounts(account_ids: Collection[str]) -> set[str]:
+    """Return those of these accounts that there are."""
+    return set().union(*(find(account_ids) for find in _find_accounts))
 
 
 class Rights(ModelBackend):

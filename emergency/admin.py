@@ -10,6 +10,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -17,6 +18,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from audit.admin import ReadOnlyAdmin, pretty
+from audit.rights import acting_of
+from audit.seeing import OfAccounts
 from audit.unfold import RadioSelectWidget, TextareaWidget, display
 from emergency.errors import EmergencyError
 from emergency.models import EmergencyStop, StopAccount
@@ -131,8 +134,18 @@ class ChangeForm(_ActForm):
                 return do_re_enable(**said, force=given.get("force", False))
 
 
+# What names accounts that a stop found, which may be those of others.
+_INSIDE = ("shown_residuals", "timeline", "accounts_then", "given_up_reason")
+
+
+def _is_theirs(request: HttpRequest, stop: EmergencyStop) -> bool:
+    """Return whether all that a stop is about is this person's business."""
+    accounts = acting_of(request.user).accounts
+    return not accounts or (stop.scope == StopScope.ACCOUNT and stop.scope_id in accounts)
+
+
 @admin.register(EmergencyStop)
-class EmergencyStopAdmin(ReadOnlyAdmin):
+class EmergencyStopAdmin(OfAccounts, ReadOnlyAdmin):
     """A stop is engaged by adding one and lifted by saving it, or the OMS asked no more; nothing else changes."""
 
     list_display = (
@@ -163,14 +176,19 @@ class EmergencyStopAdmin(ReadOnlyAdmin):
         *("lifted_at", "lifted_by", "lifted_reason", "forced", "approved_by"),
     )
 
+    def theirs(self, accounts: frozenset[str]) -> Q:
+        """Return the condition of concerning these accounts: stops of no account concern all."""
+        return ~Q(scope=StopScope.ACCOUNT.value) | Q(scope_id__in=accounts)
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return whether this person may stop trading."""
         return request.user.has_perm("emergency.engage_stop")
 
     def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         """Return whether this person may re-enable trading, and there is something to re-enable."""
-        lifted = isinstance(obj, EmergencyStop) and not obj.in_force
-        return not lifted and request.user.has_perm("emergency.lift_stop")
+        if not request.user.has_perm("emergency.lift_stop"):
+            return False
+        return not isinstance(obj, EmergencyStop) or (obj.in_force and _is_theirs(request, obj))
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = ChangeForm if change else EngageForm
@@ -181,11 +199,14 @@ class EmergencyStopAdmin(ReadOnlyAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
             return ("scope", "scope_id", "state", "unwind", "reason", "confirm")
+        shown = self.get_readonly_fields(request, obj)
         may = self.has_change_permission(request, obj)
-        return (*self._shown, "what", "why", "force", "confirm") if may else self._shown
+        return (*shown, "what", "why", "force", "confirm") if may else shown
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return () if obj is None else self._shown
+        if obj is None:
+            return ()
+        return tuple(name for name in self._shown if name not in _INSIDE or _is_theirs(request, obj))
 
     def save_model(self, request: HttpRequest, obj: Any, form: _ActForm, change: bool) -> None:
         """Take over what the service has written."""
@@ -238,7 +259,7 @@ class EmergencyStopAdmin(ReadOnlyAdmin):
 
 
 @admin.register(StopAccount)
-class StopAccountAdmin(ReadOnlyAdmin):
+class StopAccountAdmin(OfAccounts, ReadOnlyAdmin):
     list_display = ("account_id", "stop", "account_version")
     list_select_related = ("stop",)
     search_fields = ("account_id__exact",)

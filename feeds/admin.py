@@ -9,10 +9,13 @@ from django.contrib import admin, messages
 from django.db import models
 from django.http import HttpRequest
 
+from audit.acting import Acting, NotAllowed
+from audit.rights import acting_of
+from audit.seeing import OfAll
 from audit.unfold import ModelAdmin, TextareaWidget, display
 from feeds.apply import NoBook
 from feeds.books import BOOKS
-from feeds.dead_letters import NotReplayed, do_replay_dead_letter
+from feeds.dead_letters import REPLAY, NotReplayed, do_replay_dead_letter
 from feeds.intake import Outcome
 from feeds.models import DeadLetter
 from state.store import StateUnavailable
@@ -27,7 +30,7 @@ _TOLD = {
 class ReplayForm(forms.ModelForm):  # type: ignore[type-arg]
     """A form whose saving takes the letter's message, while it is validated, so that a refusal is shown on it."""
 
-    actor: ClassVar[str]
+    acting: ClassVar[Acting]
 
     reason = forms.CharField(
         label="Take it now, because",
@@ -46,14 +49,14 @@ class ReplayForm(forms.ModelForm):  # type: ignore[type-arg]
             return
         try:
             self.outcome = do_replay_dead_letter(
-                self.instance.pk, acting_user=self.actor, reason=self.cleaned_data["reason"], store=store(), books=BOOKS
+                self.instance.pk, acting=self.acting, reason=self.cleaned_data["reason"], store=store(), books=BOOKS
             )
-        except (NotReplayed, StateUnavailable, NoBook) as error:
+        except (NotAllowed, NotReplayed, StateUnavailable, NoBook) as error:
             self.add_error(None, f"It cannot be taken: {error}")
 
 
 @admin.register(DeadLetter)
-class DeadLetterAdmin(ModelAdmin):
+class DeadLetterAdmin(OfAll, ModelAdmin):
     """Letters are written by the feeds and never changed, but for being taken."""
 
     form = ReplayForm
@@ -71,7 +74,7 @@ class DeadLetterAdmin(ModelAdmin):
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         made: Any = super().get_form(request, obj, change, **{**kwargs, "fields": ()})
-        made.actor = request.user.get_username()
+        made.acting = acting_of(request.user)
         return made
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -82,7 +85,7 @@ class DeadLetterAdmin(ModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         """Return whether this person may take the letter: one that is taken stays as it is."""
-        may = request.user.has_perm("feeds.replay_deadletter")
+        may = request.user.has_perm(REPLAY) and not acting_of(request.user).accounts
         return may and (not isinstance(obj, DeadLetter) or obj.replayed_at is None)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:

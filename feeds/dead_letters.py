@@ -11,6 +11,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.utils import timezone
 from msgspec import Struct
 
+from audit.acting import Acting
 from audit.services import record
 from feeds.apply import book_for_reports
 from feeds.books import CompiledBooks
@@ -21,6 +22,8 @@ from riskcore.intake import NotApplied
 from state.store import Store
 
 logger = logging.getLogger(__name__)
+
+REPLAY = "feeds.replay_deadletter"
 
 # How many wait in memory while the database is away; the oldest go first.
 MOST_WAITING = 10_000
@@ -81,13 +84,15 @@ class DeadLetters:
 
 
 def do_replay_dead_letter(
-    letter_id: int, *, acting_user: str, reason: str, store: Store, books: CompiledBooks
+    letter_id: int, *, acting: Acting, reason: str, store: Store, books: CompiledBooks
 ) -> Outcome:
     """Take a dead letter after all, as it came, and record who saw to it.
 
     A message that was taken meanwhile, or is older than what is known, changes nothing and counts as replayed.
-    Raises NotReplayed where it still cannot be taken, or was already.
+    Raises NotAllowed, and NotReplayed where it still cannot be taken, or was already.
     """
+    acting.demand(REPLAY)
+    acting.demand_account("", "what came for any account")
     now = timezone.now()
     with transaction.atomic():
         letter = DeadLetter.objects.select_for_update().get(pk=letter_id)
@@ -101,10 +106,10 @@ def do_replay_dead_letter(
             raise NotReplayed(str(error)) from None
         if found.outcome is Outcome.UNKNOWN:
             raise NotReplayed("there is no such account")
-        letter.replayed_at, letter.replayed_by = now, acting_user
+        letter.replayed_at, letter.replayed_by = now, acting.name
         letter.save(update_fields=["replayed_at", "replayed_by"])
         record(
-            actor=acting_user,
+            actor=acting.name,
             action="dead_letter.replay",
             object_type="feeds.DeadLetter",
             object_id=letter.pk,

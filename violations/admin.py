@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 from audit.acting import Acting, NotAllowed
 from audit.admin import ReadOnlyAdmin
 from audit.rights import acting_of
+from audit.seeing import OfAccounts
 from audit.unfold import InfinitePaginator, TextareaWidget, display
 from riskcore.decimals import tidy
 from violations.errors import AlertError
@@ -80,7 +81,7 @@ class HandleForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Alert)
-class AlertAdmin(ReadOnlyAdmin):
+class AlertAdmin(OfAccounts, ReadOnlyAdmin):
     form = HandleForm
     list_display = (
         *("raised_at", "shown_level", "shown_state", "policy_name", "account_id", "symbol", "metric", "shown_value"),
@@ -161,7 +162,7 @@ def _became(row: Any) -> str:
 
 
 @admin.register(Violation)
-class ViolationAdmin(ReadOnlyAdmin):
+class ViolationAdmin(OfAccounts, ReadOnlyAdmin):
     list_display = (
         *("opened_at", "closed_at", "kind", "shown_type", "policy_name", "account_id", "symbol", "metric"),
         *("shown_worst", "shown_threshold", "observations"),
@@ -202,7 +203,7 @@ class ViolationAdmin(ReadOnlyAdmin):
 
 
 @admin.register(BreakerTrip)
-class BreakerTripAdmin(ReadOnlyAdmin):
+class BreakerTripAdmin(OfAccounts, ReadOnlyAdmin):
     list_display = ("at", "account_id", "violations", "window_s", "scope", "scope_id", "state", "engaged_at")
     list_filter = ("scope", "state", "at")
     search_fields = ("account_id__exact",)

@@ -9,6 +9,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
+from audit.models import AccountGrant
 from emergency.models import EmergencyStop, StopAccount
 from emergency.records import add_step
 from state.store import StateUnavailable
@@ -180,3 +181,36 @@ class TestToRead:
         assert client.post(reverse("admin:emergency_emergencystop_delete", args=(engaged.stop_id,))).status_code == 403
         client.post(page(engaged.stop_id), {**LIFT, "reason": "another one", "triggered_by": "nobody", "confirm": ""})
         assert (row(engaged).reason, row(engaged).triggered_by) == ("a test", "alice")
+
+
+class TestWhoIsForOneAccount:
+    def desk_1(self, *permissions: str) -> Client:
+        client = browser("dora", *permissions)
+        AccountGrant.objects.create(user=User.objects.get(username="dora"), account_id="desk-1")
+        return client
+
+    def test_stops_of_other_accounts_are_neither_shown_nor_lifted(self, world):
+        mine, other = (engage(scope="account", scope_id=each) for each in ("desk-1", "desk-2"))
+        client = self.desk_1("view_emergencystop", "lift_stop")
+        shown = client.get(reverse(LIST)).content.decode()
+        assert mine.stop_id in shown
+        assert other.stop_id not in shown
+        client.post(page(other.stop_id), LIFT)
+        assert row(other).in_force
+
+    def test_a_stop_of_everything_is_shown_without_what_it_found_in_accounts_and_not_lifted(self, world):
+        engaged = engage()
+        client = self.desk_1("view_emergencystop", "lift_stop")
+        shown = client.get(page(engaged.stop_id)).content.decode()
+        assert "a test" in shown
+        assert "as they were" not in shown
+        assert client.post(page(engaged.stop_id), LIFT).status_code == 403
+        assert row(engaged).in_force
+
+    def test_accounts_as_they_were_are_shown_of_their_own_only(self, world):
+        world.feed()
+        engage()
+        client = self.desk_1("view_stopaccount")
+        shown = client.get(reverse("admin:emergency_stopaccount_changelist")).content.decode()
+        assert "desk-1" in shown
+        assert "desk-2" not in shown

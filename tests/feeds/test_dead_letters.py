@@ -10,11 +10,12 @@ from django.contrib.auth.models import Permission, User
 from django.db import DatabaseError
 from django.urls import reverse
 
+from audit.acting import NotAllowed, acting
 from audit.models import AuditEvent
 from audit.verify import verify_chain
 from feeds import admin as feeds_admin
 from feeds.books import CompiledBooks
-from feeds.dead_letters import DeadLetters, NotReplayed, do_replay_dead_letter
+from feeds.dead_letters import REPLAY, DeadLetters, NotReplayed, do_replay_dead_letter
 from feeds.intake import Outcome
 from feeds.models import DeadLetter
 from riskcore.book import encode_book
@@ -42,7 +43,7 @@ def letter(subject: str = "pnl.update", payload: bytes = b"", **what: Any) -> De
 
 
 def replay(of: DeadLetter, store: MemoryStore, **what: Any) -> Outcome:
-    given = {"acting_user": "olga", "reason": "the account is there now", **what}
+    given = {"acting": acting("olga", [REPLAY]), "reason": "the account is there now", **what}
     return do_replay_dead_letter(of.pk, store=store, books=CompiledBooks(), **given)
 
 
@@ -102,6 +103,15 @@ def test_what_still_cannot_be_taken_stays_as_it_is(live, subject, payload, why) 
     assert not AuditEvent.objects.exists()
 
 
+@pytest.mark.parametrize("who", [acting("victor", ["feeds.view_deadletter"]), acting("otto", [REPLAY], ["A"])])
+def test_who_may_not_takes_no_letter(live, who) -> None:
+    waiting = letter()
+    with pytest.raises(NotAllowed):
+        replay(waiting, live, acting=who)
+    waiting.refresh_from_db()
+    assert waiting.replayed_at is None
+
+
 def test_a_letter_is_taken_with_who_and_why(live) -> None:
     good = letter()
     assert replay(good, live) is Outcome.TAKEN
@@ -117,7 +127,7 @@ def test_a_letter_is_taken_once(live) -> None:
     good = letter()
     replay(good, live)
     with pytest.raises(NotReplayed, match=r"it was taken at .* by olga"):
-        replay(good, live, acting_user="otto")
+        replay(good, live, acting=acting("otto", [REPLAY]))
     assert version(live) == 1
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from audit.acting import system
 from bus.local import Broker, LocalConnection
 from bus.nats import NatsConnection
 from devtools.nats_server import NatsServer
@@ -137,7 +138,7 @@ async def test_the_last_word_on_each_account_counts_and_workers_are_called_now_a
 
 def test_a_dead_letter_may_be_taken_once_its_stop_is_known(live):
     letter = DeadLetter.objects.create(subject=SUBJECT, payload=said(), error="?", received_at="2026-01-01T00:00Z")
-    what: dict[str, Any] = {"acting_user": "olga", "reason": "it is known now", "books": CompiledBooks()}
+    what: dict[str, Any] = {"acting": system("olga"), "reason": "it is known now", "books": CompiledBooks()}
     with pytest.raises(NotReplayed, match="there is no stop"):
         do_replay_dead_letter(letter.pk, store=without_stop(), **what)
     assert do_replay_dead_letter(letter.pk, store=live, **what) is Outcome.TAKEN
