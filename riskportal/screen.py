@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from riskportal.restore import Outcome, Report
-from riskportal.signin import FILE, USER, SignIn
+from riskportal.signin import APPROVER, FILE, USER, SignIn
 
 _SCREEN = """
   riskportal is running. Stop it with Ctrl-C.
 
   Pages    {url}/
            sign in as {user}, password {password}
+           and as {approver}, password {approver_password}, who approves what loosens limits
   API      {url}/risk/
            key {key}
   Try      {curl}
@@ -32,6 +33,8 @@ def start_screen(url: str, sign_in: SignIn, report: Report, desks: Sequence[str]
         url=url,
         user=USER,
         password=sign_in.password or "as you changed it",
+        approver=APPROVER,
+        approver_password=sign_in.approver_password or "as you changed it",
         key=sign_in.user_key,
         curl=_curl(url, sign_in.user_key, desks[0] if desks else "ACCOUNT"),
         market=_market(desks),

@@ -13,7 +13,7 @@ from api.keys import do_revoke_key
 from api.models import ApiKey
 from audit.acting import system
 from audit.models import AuditEvent
-from riskportal.signin import FILE, USER, SignIn, ensure_sign_in
+from riskportal.signin import APPROVER, FILE, USER, SignIn, ensure_sign_in
 from state.wiring import store
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,6 +34,14 @@ def test_the_person_and_the_machine_get_in(made):
         assert keys.admit(f"Bearer {text}").name.startswith("embedded-")
 
 
+def test_a_second_person_gets_in_who_may_approve_and_not_ask(made):
+    user = authenticate(username=APPROVER, password=made.approver_password)
+    assert user is not None
+    assert not user.is_superuser
+    assert user.has_perm("policies.approve_limits")
+    assert not user.has_perm("policies.change_limits")
+
+
 def test_what_was_made_is_in_the_log_of_changes(made):
     assert {"user.create", "api_key.create"} <= set(AuditEvent.objects.values_list("action", flat=True))
 
@@ -52,7 +60,7 @@ def test_a_lost_file_costs_the_keys_but_not_the_password(made, tmp_path):
     (tmp_path / FILE).unlink()
     again = ensure_sign_in(tmp_path)
     assert again.user_key != made.user_key
-    assert again.password == ""
+    assert (again.password, again.approver_password) == ("", "")
     assert authenticate(username=USER, password=made.password) is not None
     assert ApiKey.objects.count() == 2
 
