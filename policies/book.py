@@ -36,11 +36,11 @@ def build_book(version: int, returns: BookReturns | None = None) -> core.Book:
         version=version,
         returns=UNSET if returns is None else decode_returns(returns.content),
         parameters=parameters(),
-        policies=tuple(map(_policy, Policy.objects.filter(enabled=True).order_by("id"))),
-        profiles=tuple(map(_profile, CapitalProfile.objects.order_by("name"))),
-        accounts=tuple(map(_account, Account.objects.order_by("id"))),
-        restrictions=tuple(map(_restriction, RestrictedSymbol.objects.filter(active=True).order_by("id"))),
-        instruments=tuple(map(_instrument, Instrument.objects.order_by("symbol"))),
+        policies=tuple(map(policy_of, Policy.objects.filter(enabled=True).order_by("id"))),
+        profiles=tuple(map(profile_of, CapitalProfile.objects.order_by("name"))),
+        accounts=tuple(map(account_of, Account.objects.order_by("id"))),
+        restrictions=tuple(map(restriction_of, RestrictedSymbol.objects.filter(active=True).order_by("id"))),
+        instruments=tuple(map(instrument_of, Instrument.objects.order_by("symbol"))),
     )
 
 
@@ -64,7 +64,8 @@ def parameters() -> core.Parameters:
     )
 
 
-def _policy(row: Policy) -> core.Policy:
+def policy_of(row: Policy) -> core.Policy:
+    """Return a limit as the book has it."""
     return core.Policy(
         id=str(row.id),
         name=row.name,
@@ -81,7 +82,8 @@ def _policy(row: Policy) -> core.Policy:
     )
 
 
-def _profile(row: CapitalProfile) -> core.Profile:
+def profile_of(row: CapitalProfile) -> core.Profile:
+    """Return a capital profile as the book has it."""
     return core.Profile(
         name=row.name,
         allowed_leverage=tidy(row.allowed_leverage),
@@ -93,7 +95,8 @@ def _profile(row: CapitalProfile) -> core.Profile:
     )
 
 
-def _account(row: Account) -> core.Account:
+def account_of(row: Account) -> core.Account:
+    """Return a account as the book has it."""
     return core.Account(
         id=row.id,
         profile=row.profile_id,
@@ -103,7 +106,8 @@ def _account(row: Account) -> core.Account:
     )
 
 
-def _restriction(row: RestrictedSymbol) -> core.Restriction:
+def restriction_of(row: RestrictedSymbol) -> core.Restriction:
+    """Return a restriction as the book has it."""
     return core.Restriction(
         symbol=row.symbol,
         reason=row.reason,
@@ -114,7 +118,8 @@ def _restriction(row: RestrictedSymbol) -> core.Restriction:
     )
 
 
-def _instrument(row: Instrument) -> core.Instrument:
+def instrument_of(row: Instrument) -> core.Instrument:
+    """Return a instrument as the book has it."""
     return core.Instrument(
         symbol=row.symbol,
         tick_size=tidy(row.tick_size),

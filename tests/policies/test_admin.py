@@ -317,7 +317,7 @@ def test_who_may_only_look_changes_nothing(defaults, viewer, model):
 def test_a_book_shows_what_it_changed_and_its_limits(defaults, viewer):
     made = limit()
     page = viewer.get(address(made.book)).content.decode()
-    assert "Max Order Notional (policies)" in page
+    assert "Max Order Notional" in page
     assert "Order notional of every order stays at or below 1,000 - hard" in page
 
 
