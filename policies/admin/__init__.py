@@ -2,6 +2,7 @@
 
 from policies.admin.book import BookAdmin
 from policies.admin.policy import PolicyAdmin
+from policies.admin.preview import PreviewAdmin
 from policies.admin.profile import AccountAdmin, CapitalProfileAdmin
 from policies.admin.request import ChangeRequestAdmin
 from policies.admin.symbol import InstrumentAdmin, RestrictedSymbolAdmin
@@ -13,5 +14,6 @@ __all__ = [
     "ChangeRequestAdmin",
     "InstrumentAdmin",
     "PolicyAdmin",
+    "PreviewAdmin",
     "RestrictedSymbolAdmin",
 ]

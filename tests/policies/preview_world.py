@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -14,10 +15,12 @@ from audit.drain import drain
 from feeds.apply import apply_report
 from feeds.books import BOOKS
 from policies.book import latest, published
+from policies.defaults import ensure_defaults
 from policies.preview.replay import Told
 from policies.services import do_create_account, do_create_profile
 from riskcore.report import AccountReport
 from riskcore.types import Order, OrderType, Position, Side
+from state.wiring import forget_stores
 from tests.emergency.world import World
 
 PRICES = {"BTCUSDT": Decimal(50_000), "ETHUSDT": Decimal(3_000), "SOLUSDT": Decimal(150)}
@@ -93,6 +96,22 @@ def _order(name: str, random: Random) -> Order:
         order_type=OrderType.LIMIT,
         strategy_id=random.choice(("carry", "trend", "")),
     )
+
+
+def trading(request: Any, settings: Any, tmp_path: Any, *, kind: str, desks: int) -> Iterator[World]:
+    """Yield a live state on a kind of store (redis, memory) with accounts that have not traded yet."""
+    settings.REDIS_URL = "" if kind == "memory" else request.getfixturevalue("clean_redis")
+    settings.RISK_DATA_DIR = tmp_path
+    settings.RISK_STATE_MAX_AGE = settings.RISK_PRICE_MAX_AGE = timedelta(hours=1)
+    forget_stores()
+    BOOKS.forget()
+    ensure_defaults()
+    found = World(settings.REDIS_URL, tmp_path)
+    begin(found, reports(open_desks(desks)))
+    yield found
+    found.store.close()
+    forget_stores()
+    BOOKS.forget()
 
 
 def begin(world: World, states: Sequence[AccountReport]) -> None:

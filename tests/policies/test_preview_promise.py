@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
 
-from feeds.books import BOOKS
-from policies.defaults import ensure_defaults
 from policies.edits import Edit
 from policies.models import CapitalProfile, ChangeRequest, Preview, Progress
 from policies.preview.impact import Impact, decode_impact
@@ -18,9 +15,8 @@ from policies.preview.replay import Kind, kind_of
 from policies.preview.services import do_preview
 from riskcore.reasons import Reason
 from riskcore.types import Order
-from state.wiring import forget_stores
 from tests.emergency.world import World
-from tests.policies.preview_world import Sent, begin, begin_again, open_desks, orders, reports, send
+from tests.policies.preview_world import Sent, begin_again, orders, reports, send, trading
 from tests.policies.requesting import ALICE, approved, draft, making, new_limit, policy, published, seen, setting
 
 DESKS = 40
@@ -29,18 +25,7 @@ DESKS = 40
 @pytest.fixture(params=["redis", "memory"])
 def world(request, settings, tmp_path, transactional_db) -> Iterator[World]:
     """A live state with accounts that have not traded yet."""
-    settings.REDIS_URL = "" if request.param == "memory" else request.getfixturevalue("clean_redis")
-    settings.RISK_DATA_DIR = tmp_path
-    settings.RISK_STATE_MAX_AGE = settings.RISK_PRICE_MAX_AGE = timedelta(hours=1)
-    forget_stores()
-    BOOKS.forget()
-    ensure_defaults()
-    found = World(settings.REDIS_URL, tmp_path)
-    begin(found, reports(open_desks(DESKS)))
-    yield found
-    found.store.close()
-    forget_stores()
-    BOOKS.forget()
+    yield from trading(request, settings, tmp_path, kind=request.param, desks=DESKS)
 
 
 def desks() -> list[str]:
