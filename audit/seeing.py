@@ -25,6 +25,13 @@ class OfAccounts(_Admin):
         accounts = acting_of(request.user).accounts
         return rows.filter(self.theirs(accounts)) if accounts else rows
 
+    def has_view_or_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether this person may see the row: pages that do not look for it in the list ask here."""
+        if not super().has_view_or_change_permission(request, obj):
+            return False
+        limited = obj is not None and acting_of(request.user).accounts
+        return not limited or self.get_queryset(request).filter(pk=obj.pk).exists()
+
     def theirs(self, accounts: frozenset[str]) -> Q:
         """Return the condition of being a row for these accounts."""
         return Q(**{f"{self.account_field}__in": accounts})

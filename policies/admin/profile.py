@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Count
 
+from audit.seeing import OfAccounts
 from audit.unfold import display
 from policies.admin.base import ManagedAdmin
 from policies.models import Account, CapitalProfile
@@ -48,7 +49,8 @@ class CapitalProfileAdmin(ManagedAdmin):
 
 
 @admin.register(Account)
-class AccountAdmin(ManagedAdmin):
+class AccountAdmin(OfAccounts, ManagedAdmin):
+    account_field = "id"
     list_display = ("id", "name", "profile", "exchange", "enabled", "version")
     list_filter = ("enabled", "profile", "exchange")
     list_select_related = ("profile",)

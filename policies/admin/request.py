@@ -25,6 +25,8 @@ from policies.models import APPROVE_LIMITS, CHANGE_LIMITS, ChangeRequest, Reques
 from policies.requests import services
 from policies.requests.moments import read_moment
 from policies.requests.publishing import text_of
+from policies.requests.scope import may_see
+from policies.requests.trying import edits_of
 
 _COLOURS = {
     "draft": "primary",
@@ -50,7 +52,8 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
     search_help_text = "A number, title, reason or author"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ChangeRequest]:
-        return ranked(super().get_queryset(request).defer("edits"), acting_of(request.user))
+        rows = ranked(ChangeRequest.objects.defer("edits"), acting_of(request.user))
+        return rows.order_by(*self.get_ordering(request))
 
     def get_ordering(self, request: HttpRequest) -> Any:
         return ("rank", "-id")
@@ -96,6 +99,8 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         number = int(object_id) if object_id.isdecimal() and len(object_id) < 19 else 0
         found: ChangeRequest = get_object_or_404(ChangeRequest.objects.select_related("book", "reverses"), pk=number)
+        if not may_see(acting_of(request.user), edits_of(found)):
+            raise PermissionDenied
         return found
 
     @display(description="State", ordering="state", label=_COLOURS)

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Q
 from django.utils import timezone
 
+from audit.seeing import OfAccounts
 from audit.unfold import display
 from policies.admin.base import ManagedAdmin
 from policies.models import Instrument, RestrictedSymbol
@@ -15,7 +17,7 @@ from riskcore.decimals import tidy
 
 
 @admin.register(RestrictedSymbol)
-class RestrictedSymbolAdmin(ManagedAdmin):
+class RestrictedSymbolAdmin(OfAccounts, ManagedAdmin):
     """A restriction is made once, and lifted once; to restrict a symbol otherwise makes another."""
 
     list_display = ("symbol", "state", "in_words", "reason", "until")
@@ -30,6 +32,10 @@ class RestrictedSymbolAdmin(ManagedAdmin):
         if obj is None:
             return ((None, {"fields": what}),)
         return ((None, {"fields": ("active", *what, "reason")}),)
+
+    def theirs(self, accounts: frozenset[str]) -> Q:
+        """Return the condition of concerning these accounts: restrictions of no account concern all."""
+        return Q(account=None) | Q(account__in=accounts)
 
     def has_change_permission(self, request: Any, obj: Any = None) -> bool:
         lifted = obj is not None and not obj.active

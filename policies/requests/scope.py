@@ -17,6 +17,23 @@ def check_accounts(acting: Acting, edits: Iterable[Edit]) -> None:
         raise NotTheirAccount(acting.name, "what concerns others as well")
 
 
+def may_see(acting: Acting, edits: Iterable[Edit]) -> bool:
+    """Return whether somebody may see edits: not one that names accounts none of which they are for."""
+    return not acting.accounts or all(_shown(edit, acting.accounts) for edit in edits)
+
+
+def _shown(edit: Edit, accounts: frozenset[str]) -> bool:
+    row = EDITABLE[edit.kind]._default_manager.filter(pk=edit.key).first() if edit.expected_version else None
+    named: set[Any] = set()
+    if edit.kind == "account":
+        named = {edit.key}
+    elif edit.kind == "restriction":
+        named = {_value(row, edit, "account")} - {None, ""}
+    elif edit.kind == "policy":
+        named = {*_covered(row, edit.fields), *(_covered(row, {}) if row is not None else ())}
+    return not named or bool(named & accounts)
+
+
 def _within(edit: Edit, accounts: frozenset[str]) -> bool:
     row = EDITABLE[edit.kind]._default_manager.filter(pk=edit.key).first() if edit.expected_version else None
     if edit.kind == "account":
