@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.apps import apps
+from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse_lazy
 
 
-def _may(permission: str) -> Callable[[HttpRequest], bool]:
-    return lambda request: request.user.has_perm(permission)
+def _may_see(app: str, model: str) -> Callable[[HttpRequest], bool]:
+    """Return the question whether somebody may see a list, which the page itself answers: there is no second rule."""
+
+    def may_see(request: HttpRequest) -> bool:
+        page = admin.site.get_model_admin(apps.get_model(app, model))
+        return page.has_view_or_change_permission(request)
+
+    return may_see
 
 
 def _link(title: str, icon: str, app: str, model: str) -> dict[str, Any]:
@@ -19,7 +27,7 @@ def _link(title: str, icon: str, app: str, model: str) -> dict[str, Any]:
         "title": title,
         "icon": icon,
         "link": reverse_lazy(f"admin:{app}_{model}_changelist"),
-        "permission": _may(f"{app}.view_{model}"),
+        "permission": _may_see(app, model),
     }
 
 
