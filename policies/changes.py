@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Generic, TypeVar, cast
 
 from django.core.exceptions import ValidationError
@@ -181,7 +182,7 @@ def changed_fields(
 ) -> list[FieldChange]:
     """Return the fields in which two snapshots of a row differ, its number apart."""
     return [
-        FieldChange(str(each.verbose_name), shown(old[each.attname]), shown(new[each.attname]))
+        FieldChange(str(each.verbose_name), shown(old[each.attname], each), shown(new[each.attname], each))
         for each in model._meta.concrete_fields
         if each.name != "version" and old[each.attname] != new[each.attname]
     ]
@@ -226,6 +227,10 @@ def _a(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
-def shown(value: object) -> str:
-    """Return a column's value as people read it."""
-    return ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
+def shown(value: object, column: object = None) -> str:
+    """Return a column's value as people read it, thousands apart where it is a decimal."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(column, models.DecimalField) and value is not None:
+        return f"{Decimal(str(value)):,f}"
+    return "" if value is None else str(value)

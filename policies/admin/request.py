@@ -45,8 +45,8 @@ _DONE = 9
 class ChangeRequestAdmin(ReadOnlyAdmin):
     """Written by the forms of rows, by files and over REST; here it is looked at and decided on."""
 
-    list_display = ("pk", "title", "shown_state", "shown_direction", "waits_for", "author", "changed_at")
-    list_display_links = ("pk", "title")
+    list_display = ("number", "title", "shown_state", "shown_direction", "waits_for", "author", "changed_at")
+    list_display_links = ("number", "title")
     list_filter = ("state", "direction", "created_at")
     search_fields = ("title", "reason", "author", "=id")
     search_help_text = "A number, title, reason or author"
@@ -102,6 +102,10 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
         if not may_see(acting_of(request.user), edits_of(found)):
             raise PermissionDenied
         return found
+
+    @display(description="Number", ordering="id")
+    def number(self, request: ChangeRequest) -> int:
+        return int(request.pk)
 
     @display(description="State", ordering="state", label=_COLOURS)
     def shown_state(self, request: ChangeRequest) -> str:

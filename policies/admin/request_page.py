@@ -16,7 +16,7 @@ from policies.errors import PolicyError
 from policies.models import ChangeRequest, State
 from policies.requests.publishing import text_of
 from policies.requests.rules import Action, approvals, refusal
-from policies.requests.stating import DIRECTION_WORDS, next_step, offers
+from policies.requests.stating import DIRECTION_WORDS, LEADING, next_step, offers
 from policies.requests.trying import RowDifference, Tried, as_asked, as_published, edits_of, try_edits
 
 MOST_ROWS = 100
@@ -60,14 +60,15 @@ def page_of(request: ChangeRequest, acting: Acting) -> dict[str, Any]:
     """Return what the template of the page needs."""
     tried, problem = _tried(request)
     direction = None if tried is None else tried.direction
-    found = offers(request, acting, direction)
+    found, next_words = offers(request, acting, direction), next_step(request, acting, direction)
+    why_not = {each.why_not for each in found if each.action in LEADING and each.why_not} - {next_words}
     return {
         "problem": problem,
         "direction": None if direction is None else DIRECTION_WORDS[direction],
         "direction_colour": None if direction is None else _COLOURS[direction],
-        "next_step": next_step(request, acting, direction),
+        "next_step": next_words,
         "offers": {each.action.name.lower(): each for each in found if not each.why_not},
-        "why_not": sorted({each.why_not for each in found if each.why_not}),
+        "why_not": sorted(why_not),
         "rows": _rows(request, acting, tried),
         "hidden_rows": max(0, len(request.edits) - MOST_ROWS),
         "approvals": approvals(request),

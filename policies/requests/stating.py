@@ -7,9 +7,12 @@ from msgspec import Struct
 
 from audit.acting import Acting, NotAllowed
 from policies.direction import Direction
-from policies.errors import WrongState
+from policies.errors import OwnRequest, WrongState
 from policies.models import ChangeRequest, State, Step
 from policies.requests.rules import Action, approvals, missing_approvals, refusal
+
+# What brings a request on; beside these somebody may only hold it up.
+LEADING = frozenset({Action.APPROVE, Action.PUBLISH, Action.SUBMIT})
 
 
 class Offer(Struct, frozen=True):
@@ -85,7 +88,9 @@ def _waiting(request: ChangeRequest, acting: Acting, direction: Direction | None
         return "As things are it cannot be published. Whoever wrote it can edit it."
     missing = missing_approvals(request, direction)
     said = str(missing) if missing is not None else "It waits for approval."
-    return f"{said} It waits for you." if error is None else said
+    if error is None:
+        return f"{said} It waits for you."
+    return str(error) if isinstance(error, OwnRequest) else said
 
 
 def _approved_by(request: ChangeRequest) -> str:
@@ -97,21 +102,18 @@ def _offer(action: Action, request: ChangeRequest, acting: Acting, direction: Di
     error = refusal(action, request, acting)
     if isinstance(error, WrongState):
         return None
-    if action in _NEEDING_A_BOOK and direction is None:
+    if action in LEADING and direction is None:
         return None
     if action in (Action.PUBLISH, Action.SUBMIT) and direction is not None:
         missing = missing_approvals(request, direction)
         if (missing is None) is (action is Action.SUBMIT):
             return None
-    return Offer(action, _LABELS[action], "" if error is None else _why_not(error))
+    return Offer(action, _LABELS[action], "" if error is None else _why_not(action, error))
 
 
-_NEEDING_A_BOOK = frozenset({Action.APPROVE, Action.PUBLISH, Action.SUBMIT})
-
-
-def _why_not(error: Exception) -> str:
+def _why_not(action: Action, error: Exception) -> str:
     if isinstance(error, NotAllowed) and error.permission:
-        return f"It takes the permission {error.permission}, which you have not got."
+        return f"To {action} it takes the permission {error.permission}, which you have not got."
     return str(error)
 
 
