@@ -8,7 +8,7 @@ from typing import Any
 
 from policies.wording import figure, listed, sentence
 from riskcore.book import Account, Instrument, Parameters, Policy, Profile, Restriction, Returns
-from riskcore.calendar import moment
+from riskcore.calendar import DAY_US, moment
 from riskcore.decimals import tidy
 from riskcore.metrics import METRICS, Unit
 
@@ -70,7 +70,10 @@ def item_sentence(item: Any) -> str:
 
 
 def seconds(us: int) -> str:
-    """Return a time as people read it."""
+    """Return a time as people read it: in seconds, or in days where it is a number of them."""
+    days, rest = divmod(us, DAY_US)
+    if days > 1 and not rest:
+        return f"{days:,} days"
     return f"{tidy(Decimal(us) / 1_000_000):,f} s"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -29,8 +30,8 @@ _REFUSED = (PolicyError, NotAllowed, ValidationError, ValueError)
 
 @admin.register(Book)
 class BookAdmin(ReadOnlyAdmin):
-    list_display = ("version", "created_at", "actor", "reason", "made_by", "short_hash")
-    list_display_links = ("version", "created_at")
+    list_display = ("version", "published_at", "published_by", "reason", "made_by", "short_hash")
+    list_display_links = ("version", "published_at")
     list_filter = ("created_at",)
     list_select_related = ("change_request",)
     search_fields = ("actor", "reason", "sha256", "=version")
@@ -65,7 +66,8 @@ class BookAdmin(ReadOnlyAdmin):
             context = page_of(book, acting_of(request.user), request.GET.get("q", "").strip())
         except ValueError as error:
             context = {"book": book, "problem": str(error)}
-        return self._page(request, "book.html", f"Book {book.version}", {**context, "at": request.GET.get("at", "")})
+        shown = {**context, "original": book, "at": request.GET.get("at", "")}
+        return self._page(request, "book.html", f"Book {book.version}", shown)
 
     def as_of_view(self, request: HttpRequest) -> HttpResponse:
         """Go to the book that was in force at a moment."""
@@ -116,7 +118,9 @@ class BookAdmin(ReadOnlyAdmin):
             context = restoring_of(book)
         except _REFUSED as error:
             context = {"book": book, "problem": text_of(error)}
-        return self._page(request, "book_restore.html", f"Restore book {version}", {**context, "reason": reason})
+        return self._page(
+            request, "book_restore.html", f"Restore book {version}", {**context, "reason": reason, "original": book}
+        )
 
     def _page(self, request: HttpRequest, template: str, title: str, context: dict[str, Any]) -> HttpResponse:
         shared = {**self.admin_site.each_context(request), "title": title, "opts": self.opts}
@@ -138,6 +142,14 @@ class BookAdmin(ReadOnlyAdmin):
         if not text.isdecimal() or not text.isascii() or len(text) > 18:
             raise Http404(f"{text[:30]!r} is not the number of a book")
         return int(text)
+
+    @display(description="Published at", ordering="created_at")
+    def published_at(self, book: Book) -> datetime:
+        return book.created_at
+
+    @display(description="Published by", ordering="actor")
+    def published_by(self, book: Book) -> str:
+        return book.actor
 
     @display(description="Request")
     def made_by(self, book: Book) -> str:

@@ -61,7 +61,6 @@ def restoring_of(book: Book) -> dict[str, Any]:
     found: dict[str, Any] = {"book": book, "restoring": restoring, "newest": latest()}
     if restoring.edits:
         tried = try_edits(restoring.edits)
-        found |= {"direction": DIRECTION_WORDS[tried.direction], "direction_colour": _COLOURS[tried.direction]}
         found |= shown_differences(tried.before, tried.after)
     return found
 

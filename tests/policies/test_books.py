@@ -118,6 +118,7 @@ def test_every_part_of_a_book_is_said_in_words():
     assert settings["Oldest account state"] == "5 s"
     assert settings["CRITICAL from a utilisation of"] == "90 %"
     assert settings["Start of the trading day"] == "00:00"
+    assert settings["Oldest returns for value at risk"] == "10 days"
     assert settings["A silent monitor blocks"] == "no"
 
 
