@@ -55,18 +55,20 @@ class _Group:
         self._uses: list[AccountUse] = []
 
     def add(self, uses: list[AccountUse], reading: Reading) -> None:
-        """Add an account, which has one use of the limit or one a symbol: the most of them is kept."""
+        """Add an account, or the firm, with its use of the limit or one a symbol: the most of them is kept."""
         policy = reading.limit.policy
         self.name, self.metric = policy.name, policy.metric
+        self._uses.append(max(uses, key=_most))
+        if uses[0].account_id == FIRM:
+            return
         self.accounts += 1
         self.broken_before += any(use.before is not None and not use.before.holds for use in uses)
         self.broken_after += any(use.after is not None and not use.after.holds for use in uses)
-        self._uses.append(max(uses, key=_most))
         if len(self._uses) > 4 * MOST_ACCOUNTS:
             self._uses = self._those_with_most()
 
     def _those_with_most(self) -> list[AccountUse]:
-        return sorted(self._uses, key=lambda use: (-_most(use), use.account_id))[:MOST_ACCOUNTS]
+        return sorted(self._uses, key=lambda use: (use.account_id != FIRM, -_most(use), use.account_id))[:MOST_ACCOUNTS]
 
     def limit_use(self) -> LimitUse:
         return LimitUse(

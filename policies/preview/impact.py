@@ -14,8 +14,8 @@ from policies.preview.replay import Apart, Flip, Kind, Replayed
 # As many orders are kept with the result, those decided last; all are counted.
 MOST_FLIPS = 500
 MOST_OTHERS = 100
-# As many accounts are kept of each limit, those that use most of it; all are counted.
-MOST_ACCOUNTS = 20
+# As many accounts are kept of each limit, the firm and those that use most of it; all are counted.
+MOST_ACCOUNTS = 12
 # As many limits are kept that would be broken at once; all are counted.
 MOST_BREACHES = 500
 # As many decisions that could not be replayed are named; all are counted.
@@ -124,9 +124,9 @@ class Breached(Struct, frozen=True, kw_only=True):
 
 
 class LimitUse(Struct, frozen=True, kw_only=True):
-    """A limit that changes, and the accounts that use most of it under either book.
+    """A limit that changes, and the accounts that use most of it under either book, the firm in front.
 
-    `accounts` is on how many accounts it is, `broken` on how many of them it does not hold, by book.
+    `accounts` is on how many accounts it is, `broken_...` on how many of them it does not hold under that book.
     """
 
     name: str

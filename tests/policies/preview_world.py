@@ -98,8 +98,10 @@ def _order(name: str, random: Random) -> Order:
     )
 
 
-def trading(request: Any, settings: Any, tmp_path: Any, *, kind: str, desks: int) -> Iterator[World]:
-    """Yield a live state on a kind of store (redis, memory) with accounts that have not traded yet."""
+def trading(
+    request: Any, settings: Any, tmp_path: Any, *, kind: str, desks: int, states: Sequence[AccountReport] = ()
+) -> Iterator[World]:
+    """Yield a live state on a kind of store (redis, memory) with desks in these states, which have not traded yet."""
     settings.REDIS_URL = "" if kind == "memory" else request.getfixturevalue("clean_redis")
     settings.RISK_DATA_DIR = tmp_path
     settings.RISK_STATE_MAX_AGE = settings.RISK_PRICE_MAX_AGE = timedelta(hours=1)
@@ -107,7 +109,8 @@ def trading(request: Any, settings: Any, tmp_path: Any, *, kind: str, desks: int
     BOOKS.forget()
     ensure_defaults()
     found = World(settings.REDIS_URL, tmp_path)
-    begin(found, reports(open_desks(desks)))
+    names = open_desks(desks)
+    begin(found, states or reports(names))
     yield found
     found.store.close()
     forget_stores()
