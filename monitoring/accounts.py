@@ -132,6 +132,7 @@ class Accounts:
         """
         with localcontext(EXACT), held_back():
             prices, now_us = self._store.all_prices(), self._store.load(Load(accounts=())).now_us
+            book = book.at(now_us)
             limits, feed = self._limits_under(book, now_us), Feed(prices, now_us, book.parameters)
             look, known, changed = _Look(book, limits, feed, tells=tells), self._known, set()
             with STAGES.labels("changed").time():

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
 
+from msgspec import UNSET
+
 from riskcore.calendar import moment
 from riskcore.case import Case
 from riskcore.decimals import EXACT, MINUS_ONE, ONE, ZERO, shown_ratio, shown_share, tidy
@@ -50,6 +52,7 @@ def answer(case: Case, judgement: Judgement, reservation: Reservation | None) ->
         else ReservationRef(id=reservation.decision_id, expires_at=moment(reservation.expires_at_us)),
         what_if=order.what_if,
         timestamp=moment(case.inputs.now_us),
+        shadow_violations=judgement.shadowed or UNSET,
     )
 
 

@@ -12,6 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from riskcore.calendar import DAY_US
 from riskcore.decimals import ZERO
+from riskcore.schedule import ActiveWindow
 from riskcore.types import OrderType, Side
 
 
@@ -48,11 +49,33 @@ class OnBreach(StrEnum):
     SCALE_DOWN = "scale_down"
 
 
+class Mode(StrEnum):
+    """Whether a policy is enforced, or evaluated and recorded without any effect."""
+
+    ENFORCE = "enforce"
+    SHADOW = "shadow"
+
+
+class VolatilityScale(Struct, frozen=True, kw_only=True):
+    """How a threshold follows the volatility of a symbol: it is multiplied by reference / current volatility.
+
+    `reference` is the annualised volatility (0.5 is 50 %) at which the threshold is as it is written. The factor is
+    never below `least` nor above `most`, and `least` where the volatility is not known.
+    """
+
+    symbol: str
+    reference: Decimal
+    least: Decimal = Decimal("0.5")
+    most: Decimal = Decimal(1)
+
+
 class Policy(Struct, frozen=True, kw_only=True):
     """A published limit. `scope_ids` names what it covers (empty for global scope).
 
     `window_s` is the window of a counting metric in seconds, 0 for all others. `priority`: lower is
-    reported first.
+    reported first. It is in force from `effective_from_us` until `effective_until_us` (0: no bound), and then in its
+    `active` windows (none: always). It is enforced on `rollout_percent` of the accounts, and in shadow on the others
+    (riskcore.rollout); policies of one `test_group` take the same accounts. `volatility` None: the threshold stays.
     """
 
     id: str
@@ -66,6 +89,13 @@ class Policy(Struct, frozen=True, kw_only=True):
     priority: int = 100
     on_breach: OnBreach = OnBreach.BLOCK
     window_s: int = 0
+    mode: Mode = Mode.ENFORCE
+    active: tuple[ActiveWindow, ...] = ()
+    effective_from_us: int = 0
+    effective_until_us: int = 0
+    rollout_percent: int = 100
+    test_group: str = ""
+    volatility: VolatilityScale | None = None
     version: int = 1
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from msgspec import UnsetType
 
-from riskcore.book import Account, Book, Instrument, Operator, Profile, Restriction, Returns, Scope
+from riskcore.book import Account, Book, Instrument, Operator, Policy, Profile, Restriction, Returns, Scope
 from riskcore.calendar import DAY_US, microseconds
 from riskcore.decimals import ZERO
 from riskcore.in_scope import InScope, in_scope
-from riskcore.limits import Bound, Limit, make_limit, profile_limits
+from riskcore.limits import Bound, Limit, limit_on, make_limit, profile_limits
+from riskcore.phases import is_in_force, is_timed, next_phase_us
+from riskcore.scaling import check_scale, scaled
 from riskcore.tail import MEASURES
 from riskcore.types import Order
 
@@ -20,6 +24,9 @@ if TYPE_CHECKING:
 
 # Combinations of account, exchange, strategy and symbol kept ready; beyond it they are worked out again.
 _COMBINATIONS = 65_536
+
+# Sets of policies in force kept ready: a book with windows goes through the same ones each day.
+_PHASES = 64
 
 
 class CompiledBook:
@@ -38,26 +45,68 @@ class CompiledBook:
         self.accounts: dict[str, Account] = {account.id: account for account in book.accounts}
         self.profiles: dict[str, Profile] = {profile.name: profile for profile in book.profiles}
         self.instruments: dict[str, Instrument] = {item.symbol: item for item in book.instruments}
-        # Whether any policy forbids one value in the middle of those it allows.
-        self.forbids_one_value = any(policy.operator is Operator.NOT_EQUAL for policy in book.policies)
-        # Whether any policy is on what an account has on one exchange.
-        self.limits_exchanges = any(policy.scope is Scope.EXCHANGE for policy in book.policies)
-        # Whether any policy is on value at risk or expected shortfall, and the history that they go by.
-        self.limits_tail = any(policy.metric in MEASURES for policy in book.policies)
+        # The history of prices that value at risk and expected shortfall go by.
         self.returns = _prepared(book.returns)
         self._returns_over_us = _over_us(book.returns, book.parameters.returns_max_age_us)
         self.restrictions: dict[str, list[Restriction]] = {}
         for restriction in book.restrictions:
             self.restrictions.setdefault(restriction.symbol, []).append(restriction)
-        # The limit of every policy, in their order.
-        self.limits = tuple(make_limit(policy) for policy in book.policies)
+        self._of_profile = {profile.name: profile_limits(profile) for profile in book.profiles}
+        for policy in book.policies:
+            check_scale(policy)
+        self._follows_volatility = any(policy.volatility is not None for policy in book.policies)
+        self._timed = tuple(policy for policy in book.policies if is_timed(policy))
+        self._phases: dict[tuple[bool, tuple[str, ...]], CompiledBook] = {}
+        self._phase: tuple[int, int, CompiledBook] | None = None
+        self._go_by(book.policies)
+
+    def at(self, now_us: int) -> CompiledBook:
+        """Return the book as it is at a moment: with the limits that are in force then."""
+        if not self._timed and not self._follows_volatility:
+            return self
+        phase = self._phase
+        if phase is None or not phase[0] <= now_us < phase[1]:
+            phase = self._phase = (now_us, self._phase_end_us(now_us), self._with_those_at(now_us))
+        return phase[2]
+
+    def _phase_end_us(self, now_us: int) -> int:
+        end_us = next_phase_us(self._timed, now_us)
+        return min(end_us, self._returns_over_us + 1) if now_us <= self._returns_over_us else end_us
+
+    def _with_those_at(self, now_us: int) -> CompiledBook:
+        policies = [policy for policy in self.book.policies if is_in_force(policy, now_us)]
+        old = self.has_old_returns(now_us)
+        key = old, tuple(policy.id for policy in policies)
+        found = self._phases.get(key)
+        if found is None:
+            if len(self._phases) >= _PHASES:
+                self._phases.clear()
+            found = self._phases[key] = copy(self)
+            found._timed, found._follows_volatility = (), False
+            found._go_by([scaled(policy, None if old else self._volatility_for(policy)) for policy in policies])
+        return found
+
+    def _volatility_for(self, policy: Policy) -> float | None:
+        """Return the volatility that a policy's threshold follows, None where it is not known."""
+        if policy.volatility is None or self.returns is None:
+            return None
+        return self.returns.volatility_of(policy.volatility.symbol)
+
+    def _go_by(self, policies: Sequence[Policy]) -> None:
+        """Take the limits of some policies, which are in their order."""
+        self.limits = tuple(make_limit(policy) for policy in policies)
+        # Whether any policy forbids one value in the middle of those it allows.
+        self.forbids_one_value = any(policy.operator is Operator.NOT_EQUAL for policy in policies)
+        # Whether any policy is on what an account has on one exchange.
+        self.limits_exchanges = any(policy.scope is Scope.EXCHANGE for policy in policies)
+        # Whether any policy is on value at risk or expected shortfall.
+        self.limits_tail = any(policy.metric in MEASURES for policy in policies)
         self._everywhere = tuple(limit for limit in self.limits if limit.policy.scope is Scope.GLOBAL)
         self._by_scope: dict[tuple[Scope, str], list[Limit]] = {}
         for limit in self.limits:
             self._index(limit)
         # An order whose exchange nobody knows may be for any: every exchange's limits hold for it.
         self._by_scope[Scope.EXCHANGE, ""] = [limit for limit in self.limits if limit.policy.scope is Scope.EXCHANGE]
-        self._of_profile = {profile.name: profile_limits(profile) for profile in book.profiles}
         self._combinations: dict[tuple[str, str, str, str], InScope] = {}
 
     def has_old_returns(self, now_us: int) -> bool:
@@ -97,6 +146,7 @@ class CompiledBook:
         limits = list(self._everywhere)
         for scope in scopes:
             limits += self._by_scope.get(scope, ())
+        limits = [limit_on(limit, account.id) for limit in limits]
         limits += self._of_profile.get(account.profile, ())
         # Of several limits on one metric the tightest wins: the first of equals in priority is the tightest.
         limits.sort(key=lambda limit: (limit.gate, limit.policy.priority, limit.metric.name, _looseness(limit)))

@@ -49,6 +49,7 @@ def decide(inputs: Inputs, book: CompiledBook) -> Outcome:
 
     Numbers that are none (NaN, infinity) or that cannot be worked out exactly are unreadable records: a block.
     """
+    book = book.at(inputs.now_us)
     with localcontext(EXACT):
         try:
             case = build_case(inputs, book)

@@ -13,6 +13,7 @@ from riskcore.decimals import ZERO
 from riskcore.limits import Limit
 from riskcore.metrics import Subject
 from riskcore.picture import Picture, worst_by_symbol
+from riskcore.rollout import is_partial
 from riskcore.simulate import NO_ORDERS, Leg, exposure_of
 from riskcore.tail import Tail
 from riskcore.types import AccountState, Ledger
@@ -25,7 +26,12 @@ _OF_EACH = ("drawdown_rapid", "position_loss")
 
 
 def is_of_firm(limit: Limit) -> bool:
-    """Return whether a limit on every account is one on all of them together, too."""
+    """Return whether a limit on every account is one on all of them together, too.
+
+    One that is enforced on some accounts only is not.
+    """
+    if limit.shadow or is_partial(limit.policy):
+        return False
     return limit.of_account and limit.metric.name not in _OF_EACH and limit.policy.scope is Scope.GLOBAL
 
 
@@ -36,6 +42,7 @@ def firm_of(pictures: Iterable[Picture], book: CompiledBook, now_us: int) -> Pic
     orders may fill. The sum of the peaks is not below the peak of the sum, so the firm's drawdown is never understated.
     The state is as old as the oldest. How far the sum fell within minutes is not known from the accounts' own falls.
     """
+    book = book.at(now_us)
     valued = [picture for picture in pictures if picture.state is not None and picture.legs is not None]
     states = [picture.state for picture in valued if picture.state is not None]
     none = Picture(

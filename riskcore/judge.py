@@ -26,12 +26,13 @@ from riskcore.types import Breach, Side
 
 
 class Judgement(Struct, frozen=True, kw_only=True):
-    """What the gates found: no refusal is an approval."""
+    """What the gates found: no refusal is an approval. `shadowed` are limits that would have stopped or warned."""
 
     refusal: Refusal | None
     figures: Figures | None = None
     violations: tuple[Breach, ...] = ()
     warnings: tuple[Breach, ...] = ()
+    shadowed: tuple[Breach, ...] = ()
     max_quantity: Decimal | None = None
     scale_down: bool = False
 
@@ -65,17 +66,23 @@ def judge(case: Case) -> Judgement:
 
 def _judge_limits(case: Case, figures: Figures) -> Judgement:
     """Gates 7 to 11: the first control that fails alone, or else every limit of the account that does."""
-    failing, warnings = _sort_findings(case, figures)
+    failing, warnings, shadowed = _sort_findings(case, figures)
     refusal, violations = _refused_by(case, figures, failing)
     if refusal is None:
-        largest = _largest_beside(case, figures)
-        return Judgement(refusal=None, figures=figures, warnings=_breaches(warnings), max_quantity=largest)
+        return Judgement(
+            refusal=None,
+            figures=figures,
+            warnings=_breaches(warnings),
+            shadowed=_breaches(shadowed),
+            max_quantity=_largest_beside(case, figures),
+        )
     largest = _largest_passing(case, figures, failing)
     return Judgement(
         refusal=refusal,
         figures=figures,
         violations=violations,
         warnings=_breaches(warnings),
+        shadowed=_breaches(shadowed),
         max_quantity=largest,
         scale_down=largest > ZERO
         and refusal.reason is Reason.POLICY_VIOLATION
@@ -95,17 +102,21 @@ def _refused_by(case: Case, figures: Figures, failing: list[Finding]) -> tuple[R
     return refusal, violations
 
 
-def _sort_findings(case: Case, figures: Figures) -> tuple[list[Finding], list[Finding]]:
-    """Part the limits that do not hold into those that stop the order and those that warn."""
-    failing, warnings = [], []
+def _sort_findings(case: Case, figures: Figures) -> tuple[list[Finding], list[Finding], list[Finding]]:
+    """Part the limits that do not hold into those that stop the order, those that warn, and those that only would."""
+    failing, warnings, shadowed = list[Finding](), list[Finding](), list[Finding]()
     for place in figures.broken:
         finding = figures.findings[place]
         exempt = case.reducing and finding.limit.gate is not Gate.MESSAGES
-        if not finding.limit.blocking or exempt or place in figures.eased:
+        let_through = exempt or place in figures.eased
+        if finding.limit.shadow:
+            if not let_through:
+                shadowed.append(finding)
+        elif not finding.limit.blocking or let_through:
             warnings.append(finding)
         else:
             failing.append(finding)
-    return failing, warnings
+    return failing, warnings, shadowed
 
 
 def _first_control(case: Case, failing: list[Finding]) -> tuple[Refusal | None, tuple[Breach, ...]]:
@@ -259,5 +270,5 @@ def _would_pass(case: Case, quantity: Decimal) -> bool:
     tried = build_case(smaller, case.book)
     figures = work_out(tried)
     assert not isinstance(figures, Refusal)  # the prices are those that the larger order was valued at
-    failing, _warnings = _sort_findings(tried, figures)
+    failing, _, _ = _sort_findings(tried, figures)
     return well_formed(tried) is None and _refused_by(tried, figures, failing)[0] is None

@@ -16,6 +16,7 @@ from riskcore.firm import is_of_firm
 from riskcore.limits import Bound, Limit, Placed
 from riskcore.metrics import Kind, Value
 from riskcore.picture import is_on
+from riskcore.rollout import holds_for, is_partial
 
 
 class Line(Struct, frozen=True):
@@ -56,26 +57,32 @@ class LimitSets:
         self._general: list[Placed] = []
         self._narrow: dict[str, list[Placed]] = {}
         for place, limit in enumerate(book.limits):
+            if limit.shadow:
+                continue  # what breaks it has no effect
             if limit.policy.scope is not Scope.ACCOUNT:
                 self._general.append((place, limit))
             for account_id in limit.policy.scope_ids if limit.policy.scope is Scope.ACCOUNT else ():
                 self._narrow.setdefault(account_id, []).append((place, limit))
+        # Those that hold for some accounts by their percentage, which is known of each account by itself.
+        self._partial = [placed for placed in self._general if is_partial(placed[1].policy)]
         self._known: dict[tuple[str, tuple[int, ...]], LimitSet] = {}
         self.of_firm = limit_set([placed for placed in self._general if is_of_firm(placed[1])])
 
     def of(self, account: Account) -> LimitSet:
         """Return the limits on an account."""
-        narrow = self._narrow.get(account.id, [])
-        key = account.profile, tuple([place for place, _ in narrow])
+        own = [*self._narrow.get(account.id, ()), *self._partial]
+        reached = [placed for placed in own if holds_for(placed[1].policy, account.id)]
+        key = account.profile, tuple([place for place, _ in reached])
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = limit_set(self._on(account, narrow))
+            found = self._known[key] = limit_set(self._on(account, reached))
         return found
 
-    def _on(self, account: Account, narrow: list[Placed]) -> list[Placed]:
-        general = [placed for placed in self._general if is_on(placed[1].policy, account)]
+    def _on(self, account: Account, reached: list[Placed]) -> list[Placed]:
+        whole = [*(placed for placed in self._general if not is_partial(placed[1].policy)), *reached]
+        limits = [placed for placed in whole if is_on(placed[1].policy, account)]
         of_profile = enumerate(self._book.limits_of_profile(account.profile), len(self._book.limits))
-        return [*general, *narrow, *of_profile]
+        return [*limits, *of_profile]
 
 
 def limit_set(limits: Iterable[Placed]) -> LimitSet:

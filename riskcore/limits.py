@@ -8,8 +8,9 @@ from decimal import Decimal
 from enum import IntEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from riskcore.book import OnBreach, Operator, Policy, PolicyType, Profile, Scope
+from riskcore.book import Mode, OnBreach, Operator, Policy, PolicyType, Profile, Scope
 from riskcore.decimals import ONE, ZERO, shown_ratio, tidy
 from riskcore.metrics import (
     MESSAGE_CONTROLS,
@@ -25,6 +26,7 @@ from riskcore.metrics import (
     net_high,
     net_low,
 )
+from riskcore.rollout import holds_for
 from riskcore.types import Breach
 
 
@@ -53,6 +55,7 @@ class Limit(Struct, frozen=True, kw_only=True):
     `inclusive`: the limit holds at its bound. `of_account`: the metric has a value without an order; `of_tail`: it
     is value at risk; `counted`: it has a value only over the limit's own window.
     `by_exchange`: it is on what the account has on the exchange of its scope, not on all of the account.
+    `shadow`: what breaks it is recorded, and has no effect.
     """
 
     policy: Policy
@@ -70,6 +73,7 @@ class Limit(Struct, frozen=True, kw_only=True):
     by_exchange: bool
     blocking: bool
     scalable: bool
+    shadow: bool
 
 
 # A limit and its place among those that it is reported with.
@@ -133,9 +137,17 @@ def make_limit(policy: Policy, gate: Gate | None = None) -> Limit:
         of_tail=metric.kind is Kind.TAIL,
         counted=metric.kind is Kind.COUNTED,
         by_exchange=policy.scope is Scope.EXCHANGE and metric.kind in _OF_ACCOUNT,
-        blocking=policy.type is not PolicyType.SOFT,
+        blocking=policy.type is not PolicyType.SOFT and policy.mode is Mode.ENFORCE,
         scalable=policy.on_breach is OnBreach.SCALE_DOWN,
+        shadow=policy.mode is Mode.SHADOW,
     )
+
+
+def limit_on(limit: Limit, account_id: str) -> Limit:
+    """Return the limit as it is on an account: in shadow where its rollout has not reached that."""
+    if limit.shadow or holds_for(limit.policy, account_id):
+        return limit
+    return replace(limit, blocking=False, shadow=True)
 
 
 def _gate_of(metric: str) -> Gate:

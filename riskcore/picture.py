@@ -15,7 +15,7 @@ from riskcore.compiled import CompiledBook
 from riskcore.decimals import ZERO
 from riskcore.figures import value_legs
 from riskcore.ledger import decode_ledger, messages_in, release, turnover_today
-from riskcore.limits import Finding, Limit, evaluate
+from riskcore.limits import Finding, Limit, evaluate, limit_on
 from riskcore.metrics import Kind, Subject
 from riskcore.ports import AccountView
 from riskcore.simulate import Leg, exposure_of
@@ -76,6 +76,7 @@ def take_picture(view: AccountView, book: CompiledBook, now_us: int, expired: tu
     except msgspec.MsgspecError:
         state, ledger, expired = None, Ledger(), ()
     ledger = release(ledger, expired)
+    book = book.at(now_us)
     legs = None if state is None else _patient_legs(state, ledger, view.prices, book.parameters, now_us)
     return Picture(
         account=book.accounts[view.account_id],
@@ -112,10 +113,10 @@ def _patient_legs(
 
 
 def readings_of(picture: Picture) -> Iterator[Reading]:
-    """Hold every limit that may be on the account against it; one on a symbol's figure for each symbol."""
+    """Hold every enforced limit that may be on the account against it; one on a symbol's figure for each symbol."""
     account, book = picture.account, picture.book
-    policies = (limit for limit in book.limits if is_on(limit.policy, account))
-    for limit in (*policies, *book.limits_of_profile(account.profile)):
+    scoped = (limit_on(limit, account.id) for limit in book.limits if is_on(limit.policy, account))
+    for limit in (*(limit for limit in scoped if not limit.shadow), *book.limits_of_profile(account.profile)):
         if limit.by_exchange:
             yield from _exchange_readings(limit, picture)
         elif limit.metric.kind is Kind.SYMBOL:

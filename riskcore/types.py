@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from riskcore.decimals import ZERO
 from riskcore.reasons import Reason
@@ -278,7 +278,8 @@ class Decision(Struct, frozen=True, kw_only=True):
 
     `max_quantity` is the largest quantity that would pass at this moment; None where it was not worked out,
     because the order was stopped before its limits were looked at. Ratios are rounded to six decimals for
-    show; they were compared exactly.
+    show; they were compared exactly. `shadow_violations` are limits in shadow that would have stopped the order or
+    warned, left out where there are none.
     """
 
     decision: Verdict
@@ -302,3 +303,4 @@ class Decision(Struct, frozen=True, kw_only=True):
     reservation: ReservationRef | None
     what_if: bool
     timestamp: datetime
+    shadow_violations: tuple[Breach, ...] | UnsetType = UNSET

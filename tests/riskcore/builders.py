@@ -34,7 +34,7 @@ from riskcore.decide import Outcome, decide
 from riskcore.decimals import ZERO
 from riskcore.journal import Inputs
 from riskcore.ledger import encode_ledger, reserve
-from riskcore.ports import Stop
+from riskcore.ports import AccountView, Stop
 from riskcore.types import (
     AccountState,
     Decision,
@@ -235,6 +235,23 @@ def inputs(of: Order, at: AccountState | None = None, ledger: Ledger | Raw | Non
         "prices": marks(),
     }
     return Inputs(order=of, **{**fields, **what})
+
+
+def view(at: AccountState | None = None, ledger: Ledger | None = None, **what: Any) -> AccountView:
+    """The account as a load finds it, with the usual state and prices."""
+    seen = state() if at is None else at
+    fields: dict[str, Any] = {
+        "account_id": seen.account_id,
+        "version": 1,
+        "state": bytes(as_raw(seen)),
+        "ledger": None if ledger is None else encode_ledger(ledger),
+        "prices": marks(),
+        "answers": {},
+        "expired": (),
+        "own_bids": {},
+        "own_asks": {},
+    }
+    return AccountView(**{**fields, **what})
 
 
 def as_raw(what: Any) -> Raw:
