@@ -17,12 +17,13 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from audit.acting import Acting, NotAllowed
 from audit.admin import ReadOnlyAdmin, pretty
 from audit.rights import acting_of
 from audit.seeing import OfAccounts
 from audit.unfold import RadioSelectWidget, TextareaWidget, display
 from emergency.errors import EmergencyError
-from emergency.models import EmergencyStop, StopAccount
+from emergency.models import ENGAGE_STOP, LIFT_STOP, EmergencyStop, StopAccount
 from emergency.patience import do_give_up, do_go_on
 from emergency.services import LONGEST_REASON, Engaged, Lifted, do_engage_stop, do_re_enable
 from emergency.words import Trigger
@@ -46,7 +47,7 @@ def _reason(what: str) -> forms.CharField:
 class _ActForm(forms.ModelForm):  # type: ignore[type-arg]
     """A form that does what it says while it is validated, so that a refusal is shown on it."""
 
-    actor: ClassVar[str]
+    acting: ClassVar[Acting]
 
     made: Engaged | Lifted | EmergencyStop | None = None
 
@@ -55,7 +56,7 @@ class _ActForm(forms.ModelForm):  # type: ignore[type-arg]
             return
         try:
             self.made = self.act(self.cleaned_data)
-        except EmergencyError as error:
+        except (EmergencyError, NotAllowed) as error:
             self.add_error(None, str(error))
         except StateUnavailable:
             self.add_error(None, _AWAY)
@@ -90,7 +91,7 @@ class EngageForm(_ActForm):
     def act(self, given: dict[str, Any]) -> Engaged:
         return do_engage_stop(
             reason=given["reason"],
-            triggered_by=self.actor,
+            triggered_by=self.acting.name,
             trigger=Trigger.PERSON,
             scope=given["scope"],
             scope_id=given["scope_id"],
@@ -124,7 +125,7 @@ class ChangeForm(_ActForm):
         fields = ()
 
     def act(self, given: dict[str, Any]) -> Lifted | EmergencyStop:
-        said = {"actor": self.actor, "reason": given["why"], "stop_id": self.instance.pk}
+        said = {"acting": self.acting, "reason": given["why"], "stop_id": self.instance.pk}
         match given["what"]:
             case Act.GIVE_UP:
                 return do_give_up(**said)
@@ -182,18 +183,18 @@ class EmergencyStopAdmin(OfAccounts, ReadOnlyAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return whether this person may stop trading."""
-        return request.user.has_perm("emergency.engage_stop")
+        return request.user.has_perm(ENGAGE_STOP)
 
     def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         """Return whether this person may re-enable trading, and there is something to re-enable."""
-        if not request.user.has_perm("emergency.lift_stop"):
+        if not request.user.has_perm(LIFT_STOP):
             return False
         return not isinstance(obj, EmergencyStop) or (obj.in_force and _is_theirs(request, obj))
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = ChangeForm if change else EngageForm
         made: Any = super().get_form(request, obj, change, **{**kwargs, "form": form, "fields": form.Meta.fields})
-        made.actor = request.user.get_username()
+        made.acting = acting_of(request.user)
         return made
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:

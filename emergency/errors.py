@@ -21,6 +21,10 @@ class SamePerson(EmergencyError):
     """It takes somebody else."""
 
 
+class NobodyKnown(EmergencyError):
+    """It takes a person whom riskportal knows: signed in, or with a key of their own."""
+
+
 class StillBreached(EmergencyError):
     """An emergency policy is breached in the stop's scope. `breaches` says which, for people."""
 

@@ -12,14 +12,16 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from msgspec import Struct
 
+from audit.acting import Acting, same_person
 from audit.services import record, snapshot
 from bus.events import StopLifted
 from bus.publish import publish
 from emergency.breaches import find_breaches
-from emergency.errors import NotInForce, SamePerson, StillBreached
+from emergency.errors import NobodyKnown, NotInForce, SamePerson, StillBreached
 from emergency.flags import lower_flags, now_us
-from emergency.models import EmergencyStop
+from emergency.models import LIFT_STOP, EmergencyStop
 from emergency.notes import decode
+from emergency.persons import demand_scope, triggered_by_them, who_answers
 from emergency.records import add_step, record_notes
 from emergency.words import Event
 from riskcore.calendar import moment
@@ -57,7 +59,7 @@ class Lifted:
 class _Asked:
     """Who asks for what, at which moment of the live state."""
 
-    actor: str
+    acting: Acting
     authorized_by: str
     reason: str
     force: bool
@@ -66,7 +68,7 @@ class _Asked:
 
 def do_re_enable(
     *,
-    actor: str,
+    acting: Acting,
     reason: str,
     authorized_by: str = "",
     stop_id: str | UUID | None = None,
@@ -77,15 +79,13 @@ def do_re_enable(
     """Lift one stop, or all that are in force in exactly this scope; every other one stays in force.
 
     While an emergency policy is breached in its scope a stop is lifted only with `force`, which takes two calls by two
-    people: the first asks, the second approves, within 15 minutes.
+    people whom riskportal knows: the first asks, the second approves, within 15 minutes.
 
     Parameters
     ----------
-    actor
-        The name for the audit log.
     authorized_by
-        The person who takes it on themselves; `actor` if left out. With RISK_REENABLE_BY_OTHERS not the one who
-        triggered the stop.
+        The person who takes it on themselves, where a machine asks; the machine if left out. Whoever is known answers
+        for themselves. With RISK_REENABLE_BY_OTHERS not the one who triggered the stop.
     stop_id, scope, scope_id
         Which: the id of a stop, or a scope.
 
@@ -93,18 +93,23 @@ def do_re_enable(
     ------
     ValidationError
         By field.
-    NotInForce, SamePerson, StillBreached
+    NotAllowed
+        `acting` may not re-enable trading, or not there.
+    NotInForce, SamePerson, StillBreached, NobodyKnown
         Refused (emergency.errors); nothing was lifted.
     StateUnavailable
         The live state is away, so nobody knows what is breached.
     """
-    who = authorized_by.strip() or actor.strip()
-    _check(actor, who, reason, stop_id, scope)
+    acting.demand(LIFT_STOP)
+    who = who_answers(acting, authorized_by)
+    _check(reason, stop_id, scope)
     live = store()
     record_pending(live)
-    asked = _Asked(actor, who, reason.strip(), force, moment(now_us(live)))
+    asked = _Asked(acting, who, reason.strip(), force, moment(now_us(live)))
     with transaction.atomic():
         rows = _wanted(stop_id, scope, scope_id)
+        for row in rows:
+            demand_scope(acting, row.scope, row.scope_id)
         # What is refused of one is refused of all, before anything is written.
         breaches = [_breaches_to_bear(row, asked, live) for row in rows]
         made = Lifted(tuple(_lift(row, asked, found) for row, found in zip(rows, breaches, strict=True)))
@@ -118,12 +123,8 @@ def record_pending(live: Store) -> None:
     live.drop_stop_notes(*record_notes(decode(live.stop_notes())))
 
 
-def _check(actor: str, who: str, reason: str, stop_id: object, scope: object) -> None:
+def _check(reason: str, stop_id: object, scope: object) -> None:
     errors = {}
-    if not actor.strip() or len(actor) > 200:
-        errors["actor"] = "Say who asks, in at most 200 characters."
-    if not who or len(who) > 200:
-        errors["authorized_by"] = "Say who takes this on themselves, in at most 200 characters."
     if not reason.strip() or len(reason) > 2_000:
         errors["reason"] = "Say why trading goes on, in at most 2,000 characters."
     if (stop_id is None) is (scope is None):
@@ -156,12 +157,14 @@ def _wanted(stop_id: str | UUID | None, scope: StopScope | str | None, scope_id:
 
 def _breaches_to_bear(row: EmergencyStop, asked: _Asked, live: Store) -> list[str]:
     """Return what is breached in the scope of a stop. Raises EmergencyError where it stays in force."""
-    if settings.RISK_REENABLE_BY_OTHERS and _same(asked.authorized_by, row.triggered_by):
+    if settings.RISK_REENABLE_BY_OTHERS and triggered_by_them(asked.acting, asked.authorized_by, row):
         raise SamePerson(f"{row.triggered_by} triggered this stop: somebody else must re-enable trading.")
     breaches = find_breaches(live, StopScope(row.scope), row.scope_id)
     if breaches and not asked.force:
         raise StillBreached(f"The stop {row.where}", breaches)
-    if breaches and _is_asked_for(row, asked) and _same(row.force_asked_by, asked.authorized_by):
+    if breaches and not asked.acting.person:
+        raise NobodyKnown("In spite of a breach it takes people: sign in, or use an API key of your own.")
+    if breaches and _is_asked_for(row, asked) and same_person(row.force_asked_by, asked.authorized_by):
         raise SamePerson(f"{row.force_asked_by} asked for this: a second person must approve it.")
     return breaches
 
@@ -176,10 +179,6 @@ def _lift(row: EmergencyStop, asked: _Asked, breaches: list[str]) -> LiftedStop:
 
 def _is_asked_for(row: EmergencyStop, asked: _Asked) -> bool:
     return row.force_asked_at is not None and asked.at < row.force_asked_at + FORCE_LASTS
-
-
-def _same(one: str, other: str) -> bool:
-    return one.strip().casefold() == other.strip().casefold()
 
 
 def _ask_for_approval(row: EmergencyStop, asked: _Asked, breaches: list[str]) -> LiftedStop:
@@ -205,7 +204,7 @@ def _finish(row: EmergencyStop, asked: _Asked, *, by: str, reason: str, approved
 
 def _audit(row: EmergencyStop, before: dict[str, object], asked: _Asked, action: str) -> None:
     record(
-        actor=asked.actor,
+        actor=asked.acting.name,
         action=action,
         object_type="emergency_stop",
         object_id=row.pk,

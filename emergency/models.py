@@ -13,6 +13,9 @@ from policies.validation import one_of
 from riskcore.ports import StopScope
 from riskcore.types import TradingState
 
+ENGAGE_STOP = "emergency.engage_stop"
+LIFT_STOP = "emergency.lift_stop"
+
 STOPPING = (TradingState.REDUCING, TradingState.HALTED)
 
 

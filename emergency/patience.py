@@ -9,12 +9,14 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from audit.acting import Acting
 from audit.services import record, snapshot
 from emergency.errors import AsItIs, NotInForce
 from emergency.flags import now_us
 from emergency.lifting import record_pending
-from emergency.models import EmergencyStop
+from emergency.models import ENGAGE_STOP, LIFT_STOP, EmergencyStop
 from emergency.notes import encode
+from emergency.persons import demand_scope, who_answers
 from emergency.records import record_patience, record_step
 from emergency.tasks import unwind_soon
 from emergency.timeline import patience_step
@@ -26,47 +28,54 @@ from state.wiring import store
 logger = logging.getLogger(__name__)
 
 
-def do_give_up(*, stop_id: str | UUID, actor: str, reason: str, authorized_by: str = "") -> EmergencyStop:
+def do_give_up(*, stop_id: str | UUID, acting: Acting, reason: str, authorized_by: str = "") -> EmergencyStop:
     """Ask the OMS no more to cancel and close what is left of a stop; people see to it.
 
     Parameters
     ----------
-    actor
-        The name for the audit log.
     authorized_by
-        The person who takes it on themselves; `actor` if left out.
+        The person who takes it on themselves, where a machine asks; the machine if left out. Whoever is known answers
+        for themselves.
 
     Raises
     ------
     ValidationError
         By field.
+    NotAllowed
+        It takes the permission to re-enable trading: what is left is left to people.
     NotInForce, AsItIs
         Refused (emergency.errors).
     StateUnavailable
         Nobody knows what time it is: the live state is away.
     """
-    return _say(stop_id, actor, authorized_by, reason, given_up=True)
+    acting.demand(LIFT_STOP)
+    return _say(stop_id, acting, authorized_by, reason, given_up=True)
 
 
-def do_go_on(*, stop_id: str | UUID, actor: str, reason: str, authorized_by: str = "") -> EmergencyStop:
-    """Have the OMS asked again after somebody gave up. Arguments and errors are those of `do_give_up`."""
-    return _say(stop_id, actor, authorized_by, reason, given_up=False)
+def do_go_on(*, stop_id: str | UUID, acting: Acting, reason: str, authorized_by: str = "") -> EmergencyStop:
+    """Have the OMS asked again after somebody gave up: it takes the permission to stop trading.
+
+    Arguments and errors are those of `do_give_up`.
+    """
+    acting.demand(ENGAGE_STOP)
+    return _say(stop_id, acting, authorized_by, reason, given_up=False)
 
 
-def _say(stop_id: str | UUID, actor: str, authorized_by: str, reason: str, *, given_up: bool) -> EmergencyStop:
-    who = authorized_by.strip() or actor.strip()
-    _check(actor, who, reason)
+def _say(stop_id: str | UUID, acting: Acting, authorized_by: str, reason: str, *, given_up: bool) -> EmergencyStop:
+    who = who_answers(acting, authorized_by)
+    _check(reason)
     live = store()
     record_pending(live)
     with transaction.atomic():
         row = _changeable(stop_id, given_up=given_up)
+        demand_scope(acting, row.scope, row.scope_id)
         before = snapshot(row)
         note = PatienceNote(stop_id=str(row.pk), given_up=given_up, at_us=now_us(live), by=who, reason=reason.strip())
         record_patience(note)
         record_step(patience_step(note))
         row.refresh_from_db()
         record(
-            actor=actor,
+            actor=acting.name,
             action="stop.give_up" if given_up else "stop.go_on",
             object_type="emergency_stop",
             object_id=row.pk,
@@ -79,15 +88,9 @@ def _say(stop_id: str | UUID, actor: str, authorized_by: str, reason: str, *, gi
     return row
 
 
-def _check(actor: str, who: str, reason: str) -> None:
-    errors = {}
-    for name, text in (("actor", actor), ("authorized_by", who)):
-        if not text.strip() or len(text) > 200:
-            errors[name] = "Say who, in at most 200 characters."
+def _check(reason: str) -> None:
     if not reason.strip() or len(reason) > 2_000:
-        errors["reason"] = "Say why, in at most 2,000 characters."
-    if errors:
-        raise ValidationError(errors)
+        raise ValidationError({"reason": "Say why, in at most 2,000 characters."})
 
 
 def _changeable(stop_id: str | UUID, *, given_up: bool) -> EmergencyStop:

@@ -20,7 +20,7 @@ from api.rest.bodies import json_body
 from api.rest.lists import page_of
 from api.rest.queries import flag, instant, make_cursor, read_cursor, read_query, whole
 from api.rest.queries import identifier as named
-from emergency.errors import AsItIs, NotInForce, SamePerson, StillBreached
+from emergency.errors import AsItIs, NobodyKnown, NotInForce, SamePerson, StillBreached
 from emergency.models import EmergencyStop
 from emergency.notes import StopNote, decode
 from emergency.patience import do_give_up, do_go_on
@@ -142,7 +142,7 @@ class ReEnableView(RiskView):
         _demand(request, scope, scope_id)
         try:
             made = do_re_enable(
-                actor=caller(request).actor,
+                acting=caller(request).acting,
                 reason=asked["reason"],
                 authorized_by=asked["authorized_by"],
                 force=asked.get("force", False),
@@ -152,6 +152,8 @@ class ReEnableView(RiskView):
             raise errors.not_found(str(error)) from None
         except SamePerson as error:
             raise Problem(409, "same_person", str(error)) from None
+        except NobodyKnown as error:
+            raise Problem(403, "person_needed", str(error)) from None
         except StillBreached as error:
             raise Problem(409, "still_breached", str(error)) from None
         found = [
@@ -176,7 +178,7 @@ class _PatienceView(RiskView):
         asked = read_object(json_body(request._request, _MOST_BYTES), _PATIENCE_FIELDS, tuple(_PATIENCE_FIELDS))
         _demand(request, *_scope_of(asked["stop_id"]))
         try:
-            row = type(self).say(actor=caller(request).actor, **asked)
+            row = type(self).say(acting=caller(request).acting, **asked)
         except NotInForce as error:
             raise errors.not_found(str(error)) from None
         except AsItIs as error:

@@ -9,21 +9,22 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import Error, transaction
 
+from audit.acting import NotAllowed, NotTheirAccount, with_key
 from audit.models import AuditEvent
 from bus.events import StopLifted
 from emergency import lifting
-from emergency.errors import NotInForce, SamePerson, StillBreached
+from emergency.errors import NobodyKnown, NotInForce, SamePerson, StillBreached
 from emergency.keeping import keep
-from emergency.models import EmergencyStop
+from emergency.models import ENGAGE_STOP, LIFT_STOP, EmergencyStop
 from state.store import StateUnavailable
 from state.wiring import store
-from tests.emergency.world import ACCOUNTS, World, database_away, engage, lift, long, row, steps
+from tests.emergency.world import ACCOUNTS, World, database_away, engage, held, lift, long, person, row, steps
 
 
-def breach(world: World, account_id: str = ACCOUNTS[0], *held) -> None:
+def breach(world: World, account_id: str = ACCOUNTS[0], *positions) -> None:
     """Let an account fall by half from its peak: more than the emergency drawdown stop allows."""
-    world.feed(*held, account_id=account_id)
-    world.feed(*held, account_id=account_id, equity=500_000)
+    world.feed(*positions, account_id=account_id)
+    world.feed(*positions, account_id=account_id, equity=500_000)
 
 
 class TestWhatIsRefused:
@@ -31,7 +32,6 @@ class TestWhatIsRefused:
         ("field", "what"),
         [
             ("reason", {"reason": " "}),
-            ("actor", {"actor": " ", "authorized_by": "bob"}),
             ("authorized_by", {"authorized_by": "x" * 201}),
             ("scope", {"stop_id": None, "scope": "planet"}),
             ("stop_id", {"stop_id": None}),
@@ -67,6 +67,36 @@ class TestWhatIsRefused:
         with pytest.raises(SamePerson):
             lift(engaged.stop_id, authorized_by=who)
         assert not world.approves()
+
+    @pytest.mark.parametrize("engaged_by", ["alice", with_key("alice", "watchdog")])
+    def test_whom_riskportal_knows_to_have_triggered_it_cannot_lift_it_whatever_they_said(self, world, engaged_by):
+        engaged = engage(triggered_by="the watchdog", actor=engaged_by)
+        for again in (person("alice"), held("alice")):
+            with pytest.raises(SamePerson):
+                lift(engaged.stop_id, by=again)
+        assert row(engaged).in_force
+
+    def test_who_is_known_answers_for_nobody_else(self, world):
+        engaged = engage(triggered_by="alice")
+        with pytest.raises(ValidationError) as refused:
+            lift(engaged.stop_id, by=person("alice"), authorized_by="bob")
+        assert list(refused.value.message_dict) == ["authorized_by"]
+        assert row(engaged).in_force
+
+    def test_who_may_not_re_enable_trading_lifts_nothing(self, world):
+        engaged = engage()
+        with pytest.raises(NotAllowed, match=LIFT_STOP):
+            lift(engaged.stop_id, by=person("victor", may=(ENGAGE_STOP,)))
+        assert row(engaged).in_force
+
+    @pytest.mark.parametrize(
+        ("scope", "scope_id"), [("global", ""), ("account", "desk-2"), ("symbol", "BTCUSDT")], ids=lambda each: each
+    )
+    def test_who_is_for_some_accounts_lifts_no_stop_that_concerns_others(self, world, scope, scope_id):
+        engaged = engage(scope=scope, scope_id=scope_id)
+        with pytest.raises(NotTheirAccount):
+            lift(engaged.stop_id, by=person("dora", "desk-1"))
+        assert row(engaged).in_force
 
     def test_unless_the_settings_let_them(self, world, settings):
         settings.RISK_REENABLE_BY_OTHERS = False
@@ -110,7 +140,7 @@ class TestLifted:
 
     def test_the_record_says_who_and_why(self, world):
         engaged = engage()
-        lift(engaged.stop_id, actor="key:ops", authorized_by="bob", reason="the feed is repaired")
+        lift(engaged.stop_id, authorized_by="bob", reason="the feed is repaired")
         found = row(engaged)
         assert (found.lifted_by, found.lifted_reason, found.forced) == ("bob", "the feed is repaired", False)
         assert found.lifted_at is not None
@@ -128,6 +158,16 @@ class TestLifted:
         assert isinstance(event, StopLifted)
         assert (event.stop_id, event.lifted_by) == (engaged.stop_id, "bob")
         assert json.loads(event.payload())["event"] == "stop_lifted"
+
+    def test_who_is_known_answers_for_themselves(self, world):
+        engaged = engage()
+        lift(engaged.stop_id, by=held("bob"))
+        event = AuditEvent.objects.get(action="stop.lift")
+        assert (row(engaged).lifted_by, event.actor) == ("bob", "bob (key:cli)")
+
+    def test_who_is_for_one_account_lifts_its_stop(self, world):
+        engaged = engage(scope="account", scope_id="desk-1")
+        assert lift(engaged.stop_id, by=person("dora", "desk-1")).live
 
     def test_others_stay_in_force(self, world):
         first, other = engage(), engage(scope="account", scope_id="desk-1")
@@ -222,20 +262,32 @@ class TestForce:
     def test_one_person_alone_does_not_lift_it(self, world):
         engaged = engage()
         breach(world)
-        made = lift(engaged.stop_id, authorized_by="bob", force=True)
+        made = lift(engaged.stop_id, by=person("bob"), force=True)
         (stop,) = made.stops
         assert not stop.lifted
         assert stop.approve_before is not None
         assert not world.approves(account_id="desk-2")
         assert AuditEvent.objects.filter(action="stop.ask_to_force").count() == 1
-        with pytest.raises(SamePerson):
-            lift(engaged.stop_id, authorized_by="BOB", force=True)
+        for again in (person("BOB"), held("bob")):
+            with pytest.raises(SamePerson):
+                lift(engaged.stop_id, by=again, force=True)
+
+    def test_a_key_that_nobody_holds_neither_asks_nor_approves(self, world):
+        engaged = engage()
+        breach(world)
+        with pytest.raises(NobodyKnown):
+            lift(engaged.stop_id, authorized_by="bob", force=True)
+        assert not row(engaged).force_asked_by
+        lift(engaged.stop_id, by=person("bob"), force=True)
+        with pytest.raises(NobodyKnown):
+            lift(engaged.stop_id, authorized_by="carol", force=True)
+        assert row(engaged).in_force
 
     def test_a_second_person_approves(self, world):
         engaged = engage()
         breach(world)
-        lift(engaged.stop_id, authorized_by="bob", reason="hedged elsewhere", force=True)
-        made = lift(engaged.stop_id, authorized_by="carol", reason="I have seen the hedge", force=True)
+        lift(engaged.stop_id, by=person("bob"), reason="hedged elsewhere", force=True)
+        made = lift(engaged.stop_id, by=person("carol"), reason="I have seen the hedge", force=True)
         assert made.stops[0].lifted
         found = row(engaged)
         assert (found.lifted_by, found.approved_by, found.forced) == ("bob", "carol", True)
@@ -246,23 +298,23 @@ class TestForce:
     def test_who_triggered_it_is_no_second_person(self, world):
         engaged = engage(triggered_by="alice")
         breach(world)
-        lift(engaged.stop_id, authorized_by="bob", force=True)
+        lift(engaged.stop_id, by=person("bob"), force=True)
         with pytest.raises(SamePerson):
-            lift(engaged.stop_id, authorized_by="alice", force=True)
+            lift(engaged.stop_id, by=person("alice"), force=True)
 
     def test_without_force_the_second_person_approves_nothing(self, world):
         engaged = engage()
         breach(world)
-        lift(engaged.stop_id, authorized_by="bob", force=True)
+        lift(engaged.stop_id, by=person("bob"), force=True)
         with pytest.raises(StillBreached):
-            lift(engaged.stop_id, authorized_by="carol")
+            lift(engaged.stop_id, by=person("carol"))
 
     def test_what_was_asked_for_long_ago_is_asked_for_anew(self, world, monkeypatch):
         engaged = engage()
         breach(world)
         monkeypatch.setattr(lifting, "FORCE_LASTS", timedelta())
-        lift(engaged.stop_id, authorized_by="bob", force=True)
-        made = lift(engaged.stop_id, authorized_by="carol", force=True)
+        lift(engaged.stop_id, by=person("bob"), force=True)
+        made = lift(engaged.stop_id, by=person("carol"), force=True)
         assert not made.stops[0].lifted
         assert row(engaged).force_asked_by == "carol"
 

@@ -9,10 +9,12 @@ from django.core.exceptions import ValidationError
 from django.db import Error
 from msgspec.structs import replace
 
+from audit.acting import Acting, NotAllowed, NotTheirAccount
 from audit.models import AuditEvent
 from bus.asking import Unanswered
 from emergency.errors import AsItIs, NotInForce
 from emergency.keeping import keep
+from emergency.models import ENGAGE_STOP, LIFT_STOP
 from emergency.notes import encode
 from emergency.patience import do_give_up, do_go_on
 from emergency.unwind import Outcome
@@ -21,7 +23,7 @@ from riskportal.restore import restore_if_empty
 from state.store import StateUnavailable
 from tests.emergency.oms import Oms
 from tests.emergency.test_unwind import Desk, desk
-from tests.emergency.world import database_away, engage, lift, row, steps
+from tests.emergency.world import MACHINE, database_away, engage, lift, person, row, steps
 
 __all__ = ["desk"]
 
@@ -39,21 +41,40 @@ def answers(desk: Desk) -> None:
     desk.oms.says, desk.oms.orders = {}, {"desk-1": 2}
 
 
-def give_up(stop_id: str, **what: str) -> None:
-    do_give_up(**{"stop_id": stop_id, "actor": "bob", "reason": "closed by phone", **what})
+def give_up(stop_id: str, *, by: Acting = MACHINE, **what: str) -> None:
+    said = {"reason": "closed by phone", **({"authorized_by": "bob"} if by is MACHINE else {}), **what}
+    do_give_up(stop_id=stop_id, acting=by, **said)
 
 
-def go_on(stop_id: str) -> None:
-    do_go_on(stop_id=stop_id, actor="carol", reason="the OMS is back")
+def go_on(stop_id: str, *, by: Acting | None = None) -> None:
+    do_go_on(stop_id=stop_id, acting=by or person("carol"), reason="the OMS is back")
 
 
 class TestWhatIsRefused:
+    def test_to_give_up_takes_the_permission_to_re_enable(self, silent):
+        engaged = engage()
+        with pytest.raises(NotAllowed, match=LIFT_STOP):
+            give_up(engaged.stop_id, by=person("victor", may=(ENGAGE_STOP,)))
+        assert not row(engaged).given_up
+
+    def test_to_have_the_oms_asked_again_takes_the_permission_to_stop(self, silent):
+        engaged = engage()
+        give_up(engaged.stop_id)
+        with pytest.raises(NotAllowed, match=ENGAGE_STOP):
+            go_on(engaged.stop_id, by=person("victor", may=(LIFT_STOP,)))
+        assert row(engaged).given_up
+
+    def test_who_is_for_another_account_says_nothing_of_the_stop(self, silent):
+        engaged = engage(scope="account", scope_id="desk-1")
+        with pytest.raises(NotTheirAccount):
+            give_up(engaged.stop_id, by=person("dora", "desk-2"))
+        assert not row(engaged).given_up
+
     @pytest.mark.parametrize(
         ("field", "what"),
         [
             ("reason", {"reason": " "}),
             ("reason", {"reason": "x" * 2_001}),
-            ("actor", {"actor": " ", "authorized_by": "bob"}),
             ("authorized_by", {"authorized_by": "x" * 201}),
         ],
     )
@@ -112,7 +133,7 @@ class TestGivingUp:
 
     def test_it_is_in_the_audit_log(self, silent):
         engaged = engage()
-        give_up(engaged.stop_id, actor="key:ops", authorized_by="bob")
+        give_up(engaged.stop_id, authorized_by="bob")
         event = AuditEvent.objects.get(action="stop.give_up")
         assert (event.actor, event.object_id, event.reason) == ("key:ops", engaged.stop_id, "closed by phone")
         assert event.before is not None

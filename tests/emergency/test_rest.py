@@ -19,7 +19,7 @@ from emergency.words import Status
 from state.store import StateUnavailable
 from tests.api.world import bearer, record
 from tests.emergency.test_lifting import breach
-from tests.emergency.world import World, database_away, engage, lift
+from tests.emergency.world import World, database_away, engage, lift, row
 
 STOP = "/risk/emergency-stop"
 RE_ENABLE, HISTORY = f"{STOP}/re-enable", f"{STOP}/history"
@@ -74,6 +74,8 @@ def api(world: World) -> Api:
         record(),
         record("reader", "read"),
         record("desk", "read", "operate", accounts=frozenset({"desk-1"})),
+        record("bob", "operate", holder="bob"),
+        record("carol", "operate", holder="carol"),
         record("trader", "check", accounts=frozenset({"desk-1"})),
     )
     world.store.put_keys(encode_records(keys))
@@ -241,13 +243,43 @@ class TestReEnable:
     def test_a_breach_takes_force_and_a_second_person(self, world, api):
         engaged = engage()
         breach(world)
+        bob, carol = Api("bob"), Api("carol")
         body = {"stop_id": engaged.stop_id}
-        assert api.post(RE_ENABLE, {**_by("bob"), **body}, 409)["code"] == "still_breached"
-        first = api.post(RE_ENABLE, {**_by("bob"), **body, "force": True}, 202)
+        assert bob.post(RE_ENABLE, {**_by("bob"), **body}, 409)["code"] == "still_breached"
+        first = bob.post(RE_ENABLE, {**_by("bob"), **body, "force": True}, 202)
         assert first["results"][0]["status"] == "approval_needed"
+        assert bob.post(RE_ENABLE, {**_by("bob"), **body, "force": True}, 409)["code"] == "same_person"
+        assert (
+            bob.post(RE_ENABLE, {**_by("carol"), **body, "force": True}, 400)["errors"][0]["field"] == "authorized_by"
+        )
         assert not world.approves(account_id="desk-2")
-        api.post(RE_ENABLE, {**_by("carol"), **body, "force": True}, 200)
+        carol.post(RE_ENABLE, {**_by("carol"), **body, "force": True}, 200)
         assert world.approves(account_id="desk-2")
+
+    def test_a_person_who_is_signed_in_is_a_second_person(self, world, api):
+        engaged = engage()
+        breach(world)
+        body = {"stop_id": engaged.stop_id, "force": True}
+        Api("bob").post(RE_ENABLE, {**_by("bob"), **body}, 202)
+        sign_in(api, "sue", "lift_stop")
+        assert api("POST", RE_ENABLE, {**_by("sue"), **body}, key=False).status_code == 200
+        assert row(engaged).approved_by == "sue"
+
+    def test_force_takes_people_not_names_that_a_machine_says(self, world, api):
+        engaged = engage()
+        breach(world)
+        body = {"stop_id": engaged.stop_id, "force": True}
+        assert api.post(RE_ENABLE, {**_by("bob"), **body}, 403)["code"] == "person_needed"
+        assert row(engaged).in_force
+
+    def test_it_takes_its_own_permission(self, world, api):
+        engaged = engage()
+        sign_in(api, "sue", "engage_stop")
+        for what in (RE_ENABLE, f"{STOP}/give-up"):
+            answer = api("POST", what, {**_by("sue"), "stop_id": engaged.stop_id}, key=False)
+            assert answer.status_code == 403
+            assert "emergency.lift_stop" in answer.json()["detail"]
+        assert row(engaged).in_force
 
     def test_what_is_not_in_force(self, world, api):
         engaged = engage()

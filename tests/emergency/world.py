@@ -16,7 +16,8 @@ import redis
 from django.db import OperationalError
 
 from api.ids import new_decision_id
-from emergency.models import EmergencyStop
+from audit.acting import Acting, acting, with_key
+from emergency.models import ENGAGE_STOP, LIFT_STOP, EmergencyStop
 from emergency.services import Engaged, Lifted, do_engage_stop, do_re_enable
 from feeds.apply import apply_report
 from feeds.books import BOOKS
@@ -129,8 +130,24 @@ def engage(**what: Any) -> Engaged:
     return do_engage_stop(**{**fields, **what})
 
 
-def lift(stop_id: str | None = None, **what: Any) -> Lifted:
-    return do_re_enable(**{"actor": "bob", "reason": "all is well", "stop_id": stop_id, **what})
+def person(name: str, *accounts: str, may: tuple[str, ...] = (ENGAGE_STOP, LIFT_STOP)) -> Acting:
+    """Return somebody whom riskportal knows, for these accounts (none: all)."""
+    return Acting(name, frozenset(may), frozenset(accounts), name)
+
+
+def held(name: str) -> Acting:
+    """Return a key of somebody's own."""
+    return Acting(with_key(name, "cli"), frozenset({ENGAGE_STOP, LIFT_STOP}), frozenset(), name)
+
+
+# A key that nobody holds by name.
+MACHINE = acting("key:ops", [ENGAGE_STOP, LIFT_STOP])
+
+
+def lift(stop_id: str | None = None, *, by: Acting | None = None, **what: Any) -> Lifted:
+    """Lift as somebody, or as a machine on behalf of bob."""
+    asked = {"reason": "all is well", "stop_id": stop_id, **({} if by else {"authorized_by": "bob"}), **what}
+    return do_re_enable(acting=by or MACHINE, **asked)
 
 
 def row(engaged: Engaged) -> EmergencyStop:

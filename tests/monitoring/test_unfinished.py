@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.utils import timezone
 
+from audit.acting import system
 from emergency.models import EmergencyStop
 from emergency.patience import do_give_up, do_go_on
 from emergency.records import add_step
@@ -19,7 +20,7 @@ LEFT = [{"account_id": "desk-1", "why": "nobody listens"}]
 def given_up() -> str:
     stop_id = engage(scope="account", scope_id="desk-1").stop_id
     add_step(stop_id, "trouble", residuals=LEFT)
-    do_give_up(stop_id=stop_id, actor="alice", reason="closed by phone")
+    do_give_up(stop_id=stop_id, acting=system("alice"), reason="closed by phone")
     return stop_id
 
 
@@ -50,9 +51,9 @@ def test_one_that_was_given_up_is_one_alert_and_says_what_is_left(world: World) 
 def test_it_is_over_once_the_oms_is_asked_again_or_the_stop_is_lifted(world: World) -> None:
     stop_id = given_up()
     look()
-    do_go_on(stop_id=stop_id, actor="alice", reason="the OMS is back")
+    do_go_on(stop_id=stop_id, acting=system("alice"), reason="the OMS is back")
     assert look() == [("resolved", "desk-1")]
-    do_give_up(stop_id=stop_id, actor="alice", reason="it is not")
+    do_give_up(stop_id=stop_id, acting=system("alice"), reason="it is not")
     look()
     lift(stop_id=stop_id)
     look()
@@ -62,7 +63,7 @@ def test_it_is_over_once_the_oms_is_asked_again_or_the_stop_is_lifted(world: Wor
 def test_of_many_accounts_some_are_named(world: World) -> None:
     stop_id = engage().stop_id
     add_step(stop_id, "trouble", residuals=[{"account_id": f"a-{number}", "why": "?"} for number in range(8)])
-    do_give_up(stop_id=stop_id, actor="alice", reason="closed by phone")
+    do_give_up(stop_id=stop_id, acting=system("alice"), reason="closed by phone")
     tasks.check_stops()
     alert = Alert.objects.get()
     assert alert.account_id == ""
