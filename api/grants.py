@@ -12,6 +12,9 @@ CHECK_ORDERS = "api.check_orders"
 REPORT_STATE = "api.report_state"
 RELEASE = "audit.release_reservation"
 CHANGE_LIMITS = "policies.change_limits"
+APPROVE_LIMITS = "policies.approve_limits"
+VIEW_POLICY = "policies.view_policy"
+VIEW_REQUEST = "policies.view_changerequest"
 VIEW_ACCOUNT = "policies.view_account"
 VIEW_RESTRICTION = "policies.view_restrictedsymbol"
 VIEW_DECISION = "audit.view_orderdecision"
@@ -44,7 +47,7 @@ MEANINGS = {
 _OPERATE = frozenset({ENGAGE_STOP, LIFT_STOP, HANDLE_ALERT, RELEASE, CHANGE_LIMITS})
 
 # A second pair of eyes belongs to somebody: a key that nobody holds by name has none.
-FOR_PEOPLE = frozenset({"policies.approve_limits"})
+FOR_PEOPLE = frozenset({APPROVE_LIMITS})
 
 STANDS_FOR = {
     Word.CHECK: frozenset({CHECK_ORDERS}),

@@ -14,6 +14,8 @@ from api.rest.feeding import PricesView, StateView
 from api.rest.firm import GlobalView, PortfolioView
 from api.rest.lean import BatchView, CheckView
 from api.rest.leases import LeasesView, LeaseView
+from api.rest.policies import PoliciesView
+from api.rest.requests import RequestStepView, RequestsView, RequestView
 from api.rest.stops import GiveUpView, GoOnView, ReEnableView, StopHistoryView, StopView
 from api.rest.symbols import BlockView, SymbolsView
 from api.rest.system import HealthView, ReadyView, StatsView, prometheus
@@ -27,6 +29,10 @@ doors = [
     path("risk/portfolio", PortfolioView.as_view(), name="portfolio"),
     path("risk/limits", LimitsView.as_view(), name="limits"),
     path("risk/metrics/<str:account_id>", MetricsView.as_view(), name="metrics"),
+    path("risk/policies", PoliciesView.as_view(), name="policies"),
+    path("risk/requests", RequestsView.as_view(), name="requests"),
+    path("risk/requests/<str:number>", RequestView.as_view(), name="request"),
+    path("risk/requests/<str:number>/<str:step>", RequestStepView.as_view(), name="request-step"),
     path("risk/alerts", alerts.AlertsView.as_view(), name="alerts"),
     path("risk/alerts/<str:alert_id>/acknowledge", alerts.AcknowledgeView.as_view(), name="alert-acknowledge"),
     path("risk/alerts/<str:alert_id>/silence", alerts.SilenceView.as_view(), name="alert-silence"),

@@ -24,6 +24,7 @@ from api.errors import Problem
 from audit.acting import Acting, NotAllowed
 from audit.rights import acting_of
 from feeds.malformed import FieldError, Malformed
+from policies.errors import NotFound, PolicyError
 from state.store import StateUnavailable
 
 _encoder = msgspec.json.Encoder()
@@ -197,6 +198,8 @@ def _problem_of(error: Exception) -> Problem | None:
             return errors.state_unavailable()
         case OperationalError() | InterfaceError():
             return Problem(503, "database_unavailable", "the database cannot be reached", retry_after_s=1)
+        case PolicyError():
+            return errors.not_found(str(error)) if isinstance(error, NotFound) else Problem(409, "conflict", str(error))
         case ValidationError():
             return _invalid(error)
         case Http404():

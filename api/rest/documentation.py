@@ -16,7 +16,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.rest import accounts, alerts, decisions, feeding, firm, lean, symbols, system
+from api.rest import accounts, alerts, decisions, feeding, firm, lean, system
 from api.rest.base import RiskView
 from api.rest.documenting import (
     ACCOUNT,
@@ -32,6 +32,7 @@ from api.rest.documenting import (
     problems,
     query,
 )
+from api.rest.policy_documentation import document_policies
 from api.rest.schemas import ORDER_EXAMPLE, components, page, ref
 from api.rest.stop_documentation import document_leases, document_stops
 from riskcore.book import PolicyType
@@ -221,28 +222,7 @@ document_view(
 )
 document_stops()
 document_leases()
-document_view(
-    symbols.SymbolsView,
-    "Symbols",
-    get={"operation_id": "list_symbols", "responses": {**ok(page(ANY), "In force now."), **problems(*READ)}},
-)
-document_view(
-    symbols.BlockView,
-    "Symbols",
-    post={
-        "operation_id": "restrict_symbol",
-        "request": json_of(ref("Restriction")),
-        "responses": {
-            **ok(ANY, "Restricted; the next check goes by it where `live` is true.", code=201),
-            **problems(400, 401, 403, 413, 415, 503),
-        },
-    },
-    delete={
-        "operation_id": "lift_symbol",
-        "parameters": [ACCOUNT, query("side", "Restrictions of one side only."), query("reason", "Why.")],
-        "responses": {**ok(ANY, "What was lifted."), **problems(*READ, 404)},
-    },
-)
+document_policies()
 document_view(
     system.HealthView, "Service", get={"operation_id": "health", "auth": [], "responses": ok(ANY, "It is alive.")}
 )

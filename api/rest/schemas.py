@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from api.rest import alert_schemas, lease_schemas, stop_schemas
+from api.rest import alert_schemas, lease_schemas, policy_schemas, stop_schemas
 from api.wire import MOST_ORDERS, ORDER_FIELDS
 from feeds.messages import MOST_POSITIONS, MOST_PRICES
 from feeds.values import PLACES, WHOLE_DIGITS
@@ -235,6 +235,7 @@ def components() -> Schema:
         **alert_schemas.COMPONENTS,
         **stop_schemas.COMPONENTS,
         **lease_schemas.COMPONENTS,
+        **policy_schemas.COMPONENTS,
         "Problem": _PROBLEM,
     }
 

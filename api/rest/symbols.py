@@ -5,23 +5,24 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from django.db import transaction
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api import errors
 from api.desk import desk
-from api.errors import Problem
 from api.grants import CHANGE_LIMITS, CHECK_ORDERS, VIEW_RESTRICTION
 from api.reading import in_force_now
 from api.rest import queries
+from api.rest.asking import ask, publish_where_ready, shown, waiting
 from api.rest.base import RiskView, caller, demand_account, demand_all_accounts
 from api.rest.bodies import json_body
 from api.rest.queries import note, read_part, read_query
 from api.wire import MOST_CHECK_BYTES, read_restriction
-from policies.errors import PolicyError
+from policies.edits import Edit
 from policies.models import RestrictedSymbol
-from policies.services import Change, do_lift_symbol, do_restrict_symbol
+from policies.requests.applying import parse_fields, settable_when_new
+from policies.requests.publishing import Published
+from policies.requests.trying import edits_of
 from riskcore.book import Restriction
 from riskcore.calendar import moment
 
@@ -49,26 +50,37 @@ class BlockView(RiskView):
     needs = {"POST": (CHANGE_LIMITS,), "DELETE": (CHANGE_LIMITS,)}
 
     def post(self, request: Request, symbol: str) -> Response:
-        """Restrict a symbol: for one account or all, one side or both, wholly or to closing orders."""
+        """Restrict a symbol: for one account or all, one side or both, wholly or to closing orders.
+
+        The request for it is published at once, unless the installation has tighter limits approved as well.
+        """
         symbol = read_part("symbol", symbol, queries.symbol)
         asked = read_restriction(json_body(request._request, MOST_CHECK_BYTES))
-        _demand(request, asked.get("account_id", ""))
-        made = do_restrict_symbol(actor=caller(request).actor, symbol=symbol, **asked)
-        return Response(_changed(made), status=201)
+        account_id = asked.pop("account_id", "")
+        _demand(request, account_id)
+        fields = {"symbol": symbol, **asked, **({"account": account_id} if account_id else {})}
+        acting = caller(request).acting
+        made = publish_where_ready(acting, ask(acting, asked["reason"], (Edit("restriction", "", 0, fields),)))
+        return Response(_changed(made)[0], status=202 if made.book is None else 201)
 
     def delete(self, request: Request, symbol: str) -> Response:
-        """Lift every restriction of a symbol, or those of one account or side."""
+        """Ask for every restriction of a symbol to be lifted, or those of one account or side.
+
+        That loosens limits: it waits until somebody else has approved it. To ask for it again finds the same request.
+        """
         symbol = read_part("symbol", symbol, queries.symbol)
         fields = {"account_id": queries.identifier, "side": queries.side, "reason": note}
         asked = read_query(request, fields)
         _demand(request, asked.get("account_id", ""))
         reason = asked.pop("reason", "lifted over the API")
-        with transaction.atomic():
-            found = list(RestrictedSymbol.objects.filter(symbol=symbol, active=True, **asked).order_by("id"))
-            if not found:
-                raise errors.not_found(f"{symbol} is not restricted like that")
-            lifted = [_lift(row, caller(request).actor, reason) for row in found]
-        return Response({"results": [_changed(made) for made in lifted]})
+        found = RestrictedSymbol.objects.filter(symbol=symbol, active=True, **asked).order_by("id")
+        edits = tuple(Edit("restriction", str(row.pk), row.version, {"active": False}) for row in found)
+        if not edits:
+            raise errors.not_found(f"{symbol} is not restricted like that")
+        acting = caller(request).acting
+        made = publish_where_ready(acting, waiting(acting, edits) or ask(acting, reason, edits))
+        answer = {"results": _changed(made), "request": shown(made.request), "live": bool(made.live)}
+        return Response(answer, status=202 if made.book is None else 200)
 
 
 def _demand(request: Request, account_id: str) -> None:
@@ -76,13 +88,6 @@ def _demand(request: Request, account_id: str) -> None:
         demand_account(request, account_id)
     else:
         demand_all_accounts(request, "restrictions of no account")
-
-
-def _lift(row: RestrictedSymbol, actor: str, reason: str) -> Change[RestrictedSymbol]:
-    try:
-        return do_lift_symbol(actor=actor, reason=reason, restriction_id=row.pk, expected_version=row.version)
-    except PolicyError as error:
-        raise Problem(409, "conflict", str(error)) from None
 
 
 def _in_force(restriction: Restriction) -> dict[str, Any]:
@@ -96,11 +101,32 @@ def _in_force(restriction: Restriction) -> dict[str, Any]:
     }
 
 
-def _changed(made: Change[RestrictedSymbol]) -> dict[str, Any]:
-    """Return a restriction as it is now. `live` False: it is in force when the live state is back."""
-    row = made.row
+def _changed(made: Published) -> list[dict[str, Any]]:
+    """Return the restrictions of a request as they are now, or as they would be made.
+
+    `live` False: it is in force when the request is published, or the live state is back.
+    """
+    edits = edits_of(made.request)
+    rows = RestrictedSymbol.objects.in_bulk([each.key for each in edits])
+    by_key = {str(key): row for key, row in rows.items()}
+    return [
+        {
+            **_row(by_key.get(edit.key), edit),
+            "policy_book_version": made.request.book_id,
+            "live": bool(made.live),
+            "request": made.request.pk,
+            "state": made.request.state,
+        }
+        for edit in edits
+    ]
+
+
+def _row(row: RestrictedSymbol | None, edit: Edit) -> dict[str, Any]:
+    """Return a restriction that is there, or one that is not made yet."""
+    if row is None:
+        row = RestrictedSymbol(pk=edit.key, active=False, **_columns(edit))
     return {
-        "id": row.id,
+        "id": row.pk,
         "symbol": row.symbol,
         "reason": row.reason,
         "side": row.side or None,
@@ -108,6 +134,9 @@ def _changed(made: Change[RestrictedSymbol]) -> dict[str, Any]:
         "close_only": row.close_only,
         "until": row.until,
         "active": row.active,
-        "policy_book_version": made.book.version,
-        "live": bool(made.live),
     }
+
+
+def _columns(edit: Edit) -> dict[str, Any]:
+    found = parse_fields(RestrictedSymbol, edit.fields, settable_when_new(RestrictedSymbol))
+    return {"account_id" if name == "account" else name: value for name, value in found.items()}

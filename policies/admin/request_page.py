@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.urls import reverse
 from django.utils.http import urlencode
 from msgspec import Struct
@@ -12,12 +11,10 @@ from msgspec import Struct
 from audit.acting import Acting
 from policies.direction import Direction, Judged
 from policies.edits import EDITABLE, Edit
-from policies.errors import PolicyError
 from policies.models import ChangeRequest, State
-from policies.requests.publishing import text_of
 from policies.requests.rules import Action, approvals, refusal
-from policies.requests.stating import DIRECTION_WORDS, LEADING, next_step, offers
-from policies.requests.trying import RowDifference, Tried, as_asked, as_published, edits_of, try_edits
+from policies.requests.stating import DIRECTION_WORDS, LEADING, next_step, offers, tried_or_why
+from policies.requests.trying import RowDifference, Tried, as_asked, edits_of
 
 MOST_ROWS = 100
 
@@ -58,7 +55,7 @@ class ShownRow(Struct, frozen=True):
 
 def page_of(request: ChangeRequest, acting: Acting) -> dict[str, Any]:
     """Return what the template of the page needs."""
-    tried, problem = _tried(request)
+    tried, problem = tried_or_why(request)
     direction = None if tried is None else tried.direction
     found, next_words = offers(request, acting, direction), next_step(request, acting, direction)
     why_not = {each.why_not for each in found if each.action in LEADING and each.why_not} - {next_words}
@@ -75,16 +72,6 @@ def page_of(request: ChangeRequest, acting: Acting) -> dict[str, Any]:
         "steps": request.steps.all(),
         "reversed_by": request.reversed_by.exclude(state=State.WITHDRAWN),
     }
-
-
-def _tried(request: ChangeRequest) -> tuple[Tried | None, str]:
-    """Return what a request did, or would do now, or why it cannot be done; neither for one that was withdrawn."""
-    if request.state == State.WITHDRAWN:
-        return None, ""
-    try:
-        return as_published(request, request.book) if request.book is not None else try_edits(edits_of(request)), ""
-    except (PolicyError, ValidationError, LookupError, ValueError) as error:
-        return None, text_of(error)
 
 
 def _rows(request: ChangeRequest, acting: Acting, tried: Tried | None) -> list[ShownRow]:

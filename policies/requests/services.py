@@ -134,7 +134,7 @@ def do_approve_request(*, acting: Acting, request_id: int, expected_version: int
 
 
 @transaction.atomic
-def do_reject_request(*, acting: Acting, request_id: int, expected_version: int, note: str) -> ChangeRequest:
+def do_reject_request(*, acting: Acting, request_id: int, expected_version: int, note: str = "") -> ChangeRequest:
     """Reject a request that somebody else wrote, and say why. Editing it makes it a draft again."""
     request = lock_request(request_id, expected_version)
     demand(Action.REJECT, request, acting)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from msgspec import Struct
 
 from audit.acting import Acting, NotAllowed
 from policies.direction import Direction
-from policies.errors import OwnRequest, WrongState
+from policies.errors import OwnRequest, PolicyError, WrongState
 from policies.models import ChangeRequest, State, Step
+from policies.requests.publishing import text_of
 from policies.requests.rules import Action, approvals, missing_approvals, refusal
+from policies.requests.trying import Tried, as_published, edits_of, try_edits
 
 # What brings a request on; beside these somebody may only hold it up.
 LEADING = frozenset({Action.APPROVE, Action.PUBLISH, Action.SUBMIT})
@@ -39,6 +42,16 @@ DIRECTION_WORDS = {
     Direction.UNCLEAR: "cannot be told: counts as loosening",
     Direction.LOOSENS: "loosens",
 }
+
+
+def tried_or_why(request: ChangeRequest) -> tuple[Tried | None, str]:
+    """Return what a request did, or would do now, or why it cannot be done; neither for one that was withdrawn."""
+    if request.state == State.WITHDRAWN:
+        return None, ""
+    try:
+        return as_published(request, request.book) if request.book is not None else try_edits(edits_of(request)), ""
+    except (PolicyError, ValidationError, LookupError, ValueError) as error:
+        return None, text_of(error)
 
 
 def offers(request: ChangeRequest, acting: Acting, direction: Direction | None) -> tuple[Offer, ...]:

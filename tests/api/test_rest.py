@@ -337,7 +337,8 @@ def test_a_key_for_some_accounts_sees_no_other_decisions(trading, store):
 
 
 # ----------------------------------------------------------------------------------------------- symbols
-def test_a_restricted_symbol_blocks_at_once_until_it_is_lifted(trading):
+def test_a_restricted_symbol_blocks_at_once_until_it_is_lifted(trading, settings):
+    settings.RISK_LOOSENING_APPROVALS = 0
     answer = trading("POST", "/risk/symbol/btcusdt/block", {"reason": "a delisting"})
     assert (answer.status_code, answer.json()["live"]) == (201, True)
     assert trading.check("o-1")["reason"] == "symbol_blocked"
