@@ -28,6 +28,7 @@ FULL = Plan(
     hostile_s=8.0,
     accounts=10_000,
     looks=10,
+    previewed=10_000,
 )
 QUICK = Plan(
     rounds=1,
@@ -40,6 +41,7 @@ QUICK = Plan(
     hostile_s=2.0,
     accounts=2_000,
     looks=3,
+    previewed=2_000,
 )
 
 PARTS = {
@@ -50,6 +52,7 @@ PARTS = {
     "drain": Bench.drain,
     "stop": Bench.stop,
     "monitor": Bench.monitor,
+    "preview": Bench.preview,
     "hostile": Bench.hostile,
 }
 

@@ -21,6 +21,7 @@ from bench.installation import Installation
 from bench.machine import ROOT, Cores, on_core, pin
 from bench.monitor import Monitored
 from bench.open_loop import Latencies
+from bench.preview import Previews
 from bench.processes import Process, clean_environment
 from bench.results import BatchRow, HostileRow, OpenRow, Results, Row
 from bench.stages import Stage
@@ -46,7 +47,10 @@ _LOOK_S = 15.0  # with what has to change before it
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """How much is measured. Every figure of closed-loop load is the median of `rounds` runs of `run_s` seconds."""
+    """How much is measured. Every figure of closed-loop load is the median of `rounds` runs of `run_s` seconds.
+
+    `accounts` are looked at by the monitor and by previews, which replay `previewed` decisions.
+    """
 
     rounds: int
     run_s: int
@@ -58,6 +62,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     hostile_s: float
     accounts: int
     looks: int
+    previewed: int
 
 
 class Bench:
@@ -204,6 +209,14 @@ class Bench:
         self._world.reset()
         content = self._run(self._cores.server, "bench.monitor", str(self._plan.accounts), str(self._plan.looks))
         self._results.monitor = msgspec.json.decode(content, type=Monitored)
+
+    def preview(self) -> None:
+        """How long the preview of a changed limit takes."""
+        self._say(f"previews of {self._plan.previewed:,} decisions and {self._plan.accounts:,} accounts")
+        self._world.reset()
+        counts = str(self._plan.previewed), str(self._plan.accounts)
+        content = self._run(self._cores.server, "bench.preview", *counts)
+        self._results.preview = msgspec.json.decode(content, type=Previews)
 
     def hostile(self) -> None:
         """What one hostile client is answered, and what it does to the checks of the others."""

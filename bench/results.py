@@ -11,8 +11,10 @@ from bench.batch import Batches
 from bench.doors import FLOOR, TITLES
 from bench.drain import Drained
 from bench.hostile import Others, Refusals
+from bench.many_accounts import POSITIONS
 from bench.monitor import Monitored
 from bench.open_loop import Latencies
+from bench.preview import Previewed, Previews
 from bench.stages import Stage
 from bench.stop import Stops
 from bench.wrk import Run
@@ -67,6 +69,7 @@ class Results(Struct, kw_only=True):
     drain: Drained | None = None
     stop: Stops | None = None
     monitor: Monitored | None = None
+    preview: Previews | None = None
     hostile: list[HostileRow] = []
 
 
@@ -100,6 +103,8 @@ def text(results: Results, *, markdown: bool) -> str:
         parts += ["### Journal and stop", *others]
     if results.monitor is not None:
         parts += [_of_monitor(results.monitor), draw(_looks(results.monitor)), draw(_stages(results.monitor.stages))]
+    if results.preview is not None:
+        parts += [_of_preview(results.preview), draw(_previews(results.preview))]
     if results.hostile:
         parts += ["### A hostile client, asked to be answered within 100 ms", draw(_hostile(results.hostile))]
         parts += ["### The checks of other clients beside it", draw(_others(results.hostile))]
@@ -130,6 +135,24 @@ def _of_monitor(found: Monitored) -> str:
         f"### A look of the monitor at {found.accounts:,} accounts of {found.positions} positions, "
         f"{found.limits} limits each ({found.rss_mb:.0f} MB)"
     )
+
+
+def _of_preview(found: Previews) -> str:
+    return (
+        f"### The preview of a changed limit, on one core ({found.limits} limits on each order, accounts of "
+        f"{POSITIONS} positions, {found.rss_mb:.0f} MB)"
+    )
+
+
+def _previews(found: Previews) -> list[Sequence[str]]:
+    table: list[Sequence[str]] = [("what changes", "of", "seconds", "CPU seconds", "otherwise")]
+    for kind, rows in (("decisions", found.decisions), ("accounts", found.accounts)):
+        table += [_preview_row(kind, row) for row in rows]
+    return table
+
+
+def _preview_row(kind: str, row: Previewed) -> Sequence[str]:
+    return row.change, f"{row.count:,} {kind}", f"{row.seconds:.2f}", f"{row.cpu_s:.2f}", f"{row.otherwise:,}"
 
 
 def _looks(found: Monitored) -> list[Sequence[str]]:
