@@ -15,7 +15,7 @@ from riskcore.compiled import CompiledBook
 from riskcore.decimals import INFINITY, ZERO, shown_ratio, tidy
 from riskcore.firm import FIRM
 from riskcore.limits import Finding, Limit, describe
-from riskcore.picture import Picture, Reading, readings_of, take_picture
+from riskcore.picture import Picture, Reading, is_on, readings_of, take_picture
 from riskcore.ports import AccountView
 from riskcore.tail import MEASURES
 from riskcore.types import Reservation
@@ -100,11 +100,14 @@ class Look:
         self._breaches: list[Breached] = []
         self._groups: dict[str, _Group] = {}
 
-    @property
-    def finds_nothing(self) -> bool:
-        """Whether no account can stand otherwise: no limit differs that is on accounts."""
-        pair = self.changes
-        return not (self._reach.accounts or pair.before.limits or pair.after.limits or self._reach.profiles)
+    def concerned(self) -> tuple[str, ...]:
+        """Return the accounts that may stand otherwise: those that a limit is on which differs, or may be."""
+        reach, found = self._reach, dict.fromkeys(sorted(self._reach.accounts))
+        for book in (self.changes.before, self.changes.after):
+            for account in book.accounts.values():
+                if account.profile in reach.profiles or any(is_on(limit.policy, account) for limit in book.limits):
+                    found[account.id] = None
+        return tuple(found)
 
     def add(self, view: AccountView, expired: tuple[Reservation, ...], now_us: int) -> None:
         """Look at an account by its records. Raises ValueError where they cannot be worked with."""
@@ -127,7 +130,7 @@ class Look:
             if account is None:
                 yield None
             elif picture is not None and self._same_values:
-                yield replace(picture, book=book, account=account)
+                yield replace(picture, book=book.at(now_us), account=account)
             else:
                 picture = take_picture(view, book, now_us, expired)
                 yield picture

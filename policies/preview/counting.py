@@ -67,7 +67,8 @@ class Counting:
 
 def _way_of(policy: Policy) -> tuple[object, ...]:
     """Return what says which messages are counted for a policy, and in which windows."""
-    return policy.metric, policy.window_s, policy.scope, policy.scope_ids
+    hours = policy.active, policy.effective_from_us, policy.effective_until_us
+    return policy.metric, policy.window_s, policy.scope, policy.scope_ids, hours
 
 
 def _counts_alike(one: RateWindow, other: RateWindow | None) -> bool:

@@ -47,7 +47,8 @@ class Firm:
         if sums is None:
             return None
         pair = self._changes
-        before, after = (by_place(self._held_against(book, sums, now_us)) for book in (pair.before, pair.after))
+        books = (pair.before.at(now_us), pair.after.at(now_us))
+        before, after = (by_place(self._held_against(book, sums, now_us)) for book in books)
         return before, after
 
     def _held_against(self, book: CompiledBook, sums: FirmSums, now_us: int) -> Iterator[Reading]:

@@ -140,7 +140,7 @@ class LimitUse(Struct, frozen=True, kw_only=True):
 class Accounts(Struct, frozen=True, kw_only=True):
     """What comes of the accounts as they stand.
 
-    `looked_at` accounts are in the book, `unknown` of them cannot be valued: no state, or a price that was never
+    `looked_at` accounts may stand otherwise, `unknown` of them cannot be valued: no state, or a price that was never
     known. `broken` counts the limits that would be broken at once, and `breaches` has them, those of the firm and of
     emergency policies in front; `healed` counts those that would be broken no more.
     """
@@ -154,10 +154,11 @@ class Accounts(Struct, frozen=True, kw_only=True):
 
 
 class Impact(Struct, frozen=True, kw_only=True):
-    """All that a proposed book would change."""
+    """All that a proposed book would change. `notes` say what was taken for granted; it took so many `seconds`."""
 
     orders: Orders
     accounts: Accounts
+    notes: tuple[str, ...]
     seconds: float
 
 

@@ -27,6 +27,7 @@ KIND_WORDS = {
     Kind.OFFERED: "would be offered another quantity",
     Kind.REASON: "would be blocked for another reason",
     Kind.WARNED: "would have other warnings",
+    Kind.SHADOWED: "would break another limit in shadow",
 }
 APART_WORDS = {
     Apart.WHAT_IF: "what-ifs: they are no orders",
@@ -215,9 +216,11 @@ def _shown_flip(flip: Flip) -> ShownFlip:
 
 def _answer(answer: Told) -> str:
     if answer.approved:
-        return "; ".join(["approved", *(f"warning: {each.message}" for each in answer.warnings)])
-    offer = f" (up to {tidy(answer.max_quantity):,f} would pass)" if answer.max_quantity else ""
-    return f"{answer.reason}: {answer.message}{offer}"
+        said = ["approved", *(f"warning: {each.message}" for each in answer.warnings)]
+    else:
+        offer = f" (up to {tidy(answer.max_quantity):,f} would pass)" if answer.max_quantity else ""
+        said = [f"{answer.reason}: {answer.message}{offer}"]
+    return "; ".join([*said, *(f"in shadow: {each.message}" for each in answer.shadow_violations)])
 
 
 # ------------------------------------------------------------------------------------------------------ picture

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from riskcore.book import Book, Policy, Profile, Scope
+from riskcore.book import Book, Operator, Policy, Profile, Scope
 from riskcore.compiled import CompiledBook
+from riskcore.tail import MEASURES
 from riskcore.types import Order
 
 # The parts of a book of which it is told whom a difference concerns. One in any other part concerns every order.
-_TOLD = frozenset({"version", "policies", "profiles", "accounts", "restrictions", "instruments", "returns"})
+_TOLD = frozenset({"version", "policies", "profiles", "accounts", "restrictions", "instruments"})
 
 
 class Reach:
@@ -47,6 +48,9 @@ class Reach:
         return first != second
 
     def _add(self, policy: Policy, profiles: set[str]) -> None:
+        if policy.metric in MEASURES or policy.operator is Operator.NOT_EQUAL:
+            # With one such limit anywhere, checks of every account go another way about.
+            self.of_all = True
         match policy.scope:
             case Scope.ACCOUNT:
                 self._accounts.update(policy.scope_ids)
@@ -72,12 +76,7 @@ class Reach:
 def _differ_for_all(before: CompiledBook, after: CompiledBook) -> bool:
     """Return whether something differs that every check goes by, or of which nobody here knows who does."""
     old, new = before.book, after.book
-    kinds = ("forbids_one_value", "limits_exchanges", "limits_tail")
-    return (
-        (before.limits_tail and old.returns != new.returns)
-        or any(getattr(old, name) != getattr(new, name) for name in new.__struct_fields__ if name not in _TOLD)
-        or any(getattr(before, name) != getattr(after, name) for name in kinds)
-    )
+    return any(getattr(old, name) != getattr(new, name) for name in new.__struct_fields__ if name not in _TOLD)
 
 
 def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[str]:

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     OFFERED = "offered"
     REASON = "reason"
     WARNED = "warned"
+    SHADOWED = "shadowed"
 
 
 class Apart(StrEnum):
@@ -48,6 +49,7 @@ class Told(Struct, frozen=True, kw_only=True):
     violations: tuple[Breach, ...]
     warnings: tuple[Breach, ...]
     max_quantity: Decimal | None
+    shadow_violations: tuple[Breach, ...] = ()
 
     @property
     def approved(self) -> bool:
@@ -151,6 +153,7 @@ def told(decision: Decision) -> Told:
         violations=decision.violations,
         warnings=decision.warnings,
         max_quantity=decision.max_quantity,
+        shadow_violations=decision.shadow_violations or (),
     )
 
 
@@ -161,12 +164,13 @@ def kind_of(before: Told, after: Told) -> Kind | None:
     """
     if before.approved is not after.approved:
         return Kind.APPROVED if after.approved else Kind.BLOCKED
-    if after.approved:
-        return Kind.WARNED if _limits(before.warnings) != _limits(after.warnings) else None
-    if _offer(before) != _offer(after):
+    if not after.approved and _offer(before) != _offer(after):
         return Kind.OFFERED
-    same = before.reason == after.reason and _limits(before.violations) == _limits(after.violations)
-    return None if same else Kind.REASON
+    if before.reason != after.reason or _limits(before.violations) != _limits(after.violations):
+        return Kind.REASON
+    if after.approved and _limits(before.warnings) != _limits(after.warnings):
+        return Kind.WARNED
+    return Kind.SHADOWED if _limits(before.shadow_violations) != _limits(after.shadow_violations) else None
 
 
 def _offer(answer: Told) -> Decimal | None:
@@ -194,8 +198,14 @@ def _flip(inputs: Inputs, kind: Kind, before: Told, after: Told) -> Flip:
 def _causes(kind: Kind, before: Told, after: Told) -> tuple[str, ...]:
     """Return the limits that make the difference; where none is named, the reason code."""
     if kind is Kind.WARNED:
-        one_only = _limits(before.warnings) ^ _limits(after.warnings)
-        told_of = (*before.warnings, *after.warnings)
-        return tuple(dict.fromkeys(each.name for each in told_of if (each.policy_id or each.name) in one_only))
+        return _on_one_side(before.warnings, after.warnings)
+    if kind is Kind.SHADOWED:
+        return _on_one_side(before.shadow_violations, after.shadow_violations)
     blocking = before if after.approved else after
     return tuple(dict.fromkeys(breach.name for breach in blocking.violations)) or (blocking.reason or "",)
+
+
+def _on_one_side(before: tuple[Breach, ...], after: tuple[Breach, ...]) -> tuple[str, ...]:
+    """Return the names of the limits that are broken under one book and not under the other."""
+    alone = _limits(before) ^ _limits(after)
+    return tuple(dict.fromkeys(one.name for one in (*before, *after) if (one.policy_id or one.name) in alone))

@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Collection
 
 from policies.models import Book
+from policies.preview.assumed import as_if_in_force
 from policies.preview.impact import Impact, Orders, Tally
 from policies.preview.replay import Replay
 from policies.preview.standing import look_at_accounts
 from policies.preview.window import Window, count_rejects, decisions_of
 from riskcore.calendar import microseconds, moment
 from riskcore.compiled import CompiledBook
+from riskcore.ports import Load
 from state.store import Store
 
 # So often somebody is told how far it has come, in decisions. It is also how soon a cancelled one ends.
@@ -27,9 +29,12 @@ def work_out(window: Window, in_force: CompiledBook, proposed: CompiledBook, sto
     Django's database errors.
     """
     started = time.monotonic()
+    assumed, notes = as_if_in_force(in_force.book, proposed.book, store.load(Load(accounts=())).now_us)
+    proposed = CompiledBook(assumed) if notes else proposed
     orders = replay_decisions(window, in_force, proposed, alike_to(in_force), told)
     accounts = look_at_accounts(store, in_force, proposed, lambda done: told(orders.replayed + done))
-    return Impact(orders=orders, accounts=accounts, seconds=round(time.monotonic() - started, 3))
+    seconds = round(time.monotonic() - started, 3)
+    return Impact(orders=orders, accounts=accounts, notes=notes, seconds=seconds)
 
 
 def replay_decisions(

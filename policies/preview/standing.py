@@ -26,15 +26,15 @@ def look_at_accounts(
 ) -> Accounts:
     """Return how the accounts stand under both books. `told` is told how many were looked at. Raises StateUnavailable.
 
-    Where no limit on accounts differs, none is looked at.
+    Those are looked at that may stand otherwise.
     """
     look = Look(in_force, proposed)
-    if look.finds_nothing:
+    concerned = look.concerned()
+    if not concerned:
         return look.accounts()
     firm, prices, now_us, done = Firm(look.changes), store.all_prices(), 0, 0
     with localcontext(EXACT):
-        known = dict.fromkeys((*in_force.accounts, *proposed.accounts), UNKNOWN)
-        for part in store.changed("", known):
+        for part in store.changed("", dict.fromkeys(concerned, UNKNOWN)):
             now_us, feed = part.now_us, Feed(prices, part.now_us, proposed.parameters)
             for record in part.records:
                 _take(store, record, prices, feed, look, firm)

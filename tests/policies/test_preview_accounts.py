@@ -17,10 +17,11 @@ from policies.preview import accounts as looking
 from policies.preview.impact import Accounts, AccountUse, LimitUse
 from policies.preview.standing import look_at_accounts
 from policies.services import do_create_account, do_create_profile
-from riskcore.book import Book, Operator, PolicyType, Scope
+from riskcore.book import Book, Mode, Operator, PolicyType, Scope
 from riskcore.compiled import CompiledBook
 from riskcore.firm import FIRM
 from riskcore.report import AccountReport
+from riskcore.schedule import ActiveWindow
 from riskcore.types import Position, Side, position_key
 from tests.emergency.world import World
 from tests.policies.preview_world import PRICES, PROFILE, WHO, orders, send, trading
@@ -176,6 +177,17 @@ def test_open_orders_count_as_everywhere(world):
     assert sent.told.approved, sent.told
     (limit,) = look(world, proposed(), proposed(LEVERAGE)).limits
     assert shares(limit)["desk-00"] == ("none", "0.300000")
+
+
+def test_a_limit_that_is_not_in_force_just_now_is_on_nobody(world):
+    long_ago = (ActiveWindow(since="2020-01-01", until="2020-01-02"),)
+    found = look(world, proposed(), proposed(replace(LEVERAGE, threshold=Decimal("0.1"), active=long_ago)))
+    assert (found.looked_at, found.broken, found.limits) == (2, 0, ())
+
+
+def test_a_limit_in_shadow_is_broken_for_nobody(world):
+    found = look(world, proposed(), proposed(replace(LEVERAGE, threshold=Decimal("0.1"), mode=Mode.SHADOW)))
+    assert (found.broken, found.limits) == (0, ())
 
 
 def test_an_account_of_which_nothing_is_known_is_counted(world):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from msgspec.structs import replace
 from policies.preview.reach import Reach
 from riskcore.book import Account, Book, Instrument, Operator, Parameters, Profile, Restriction, Scope
 from riskcore.compiled import CompiledBook
+from riskcore.decide import decide
 from tests.audit.subjects import BOOK, inputs
 from tests.policies.previewing import book, policy
+from tests.riskcore.worlds import LIMITED, SYMBOLS, scene
 
 LIMIT = policy("leverage", 10)
 (WIDE,) = BOOK.profiles
@@ -113,6 +116,29 @@ def test_limits_in_another_order_concern_every_order():
 def test_a_kind_of_limit_that_no_account_had_concerns_every_order(unusual):
     narrow = replace(LIMIT, scope=Scope.ACCOUNT, scope_ids=("desk-2",), **unusual)
     assert concerns(book(), book(narrow), account_id="desk-1")
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_an_order_that_is_not_concerned_is_decided_alike_word_for_word(seed):
+    """Random accounts, limits and orders, and any limit of some: whoever it does not concern is told the same."""
+    random, world = Random(seed), scene(seed)
+    chosen = random.choice(
+        (
+            {"scope": Scope.SYMBOL, "scope_ids": (random.choice(SYMBOLS),)},
+            {"scope": Scope.ACCOUNT, "scope_ids": ("B",)},
+            {"scope": Scope.STRATEGY, "scope_ids": ("carry",)},
+            {"scope": Scope.PROFILE, "scope_ids": ("other",)},
+        )
+    )
+    metric = random.choice(LIMITED)
+    operator = random.choice((Operator.AT_MOST, Operator.AT_LEAST, Operator.NOT_EQUAL))
+    added = policy(metric, 1, id="added", operator=operator, **chosen)
+    before = world.book.book
+    after = CompiledBook(replace(before, policies=(*before.policies, added)))
+    reach = Reach(world.book, after)
+    for step in world.orders(20):
+        if not reach.concerns(step.inputs.order):
+            assert decide(step.inputs, after).decision == step.decision
 
 
 def test_a_part_of_the_book_that_is_not_known_here_concerns_every_order():

@@ -10,11 +10,12 @@ import pytest
 from msgspec.structs import replace
 
 from policies.preview.replay import Apart, Flip, Kind, Replay, Replayed, told
-from riskcore.book import Account, Book, OnBreach, PolicyType, Restriction
+from riskcore.book import Account, Book, Mode, OnBreach, PolicyType, Restriction
 from riskcore.compiled import CompiledBook
 from riskcore.decide import decide
 from riskcore.journal import Inputs
 from riskcore.reasons import Reason
+from riskcore.schedule import ActiveWindow
 from riskcore.types import Verdict
 from tests.audit.subjects import inputs
 from tests.policies.previewing import book, policy, recorded
@@ -108,6 +109,36 @@ def test_a_difference_between_two_versions_of_the_program_is_no_flip():
     _, blocked = recorded(book(TIGHT))
     after = book(replace(LOOSE, threshold=Decimal(40_000)))
     assert replay(book(LOOSE), after, alike=(1,)).of(inputs_json, blocked).flip is None
+
+
+# ------------------------------------------------------------------------------------------------ shadow, hours, parts
+def test_a_limit_in_shadow_is_told_and_blocks_nothing():
+    found = flip(book(), book(replace(TIGHT, mode=Mode.SHADOW)))
+    assert (found.kind, found.causes) == (Kind.SHADOWED, ("order_notional",))
+    assert found.after.approved
+    assert found.after.shadow_violations[0].threshold == 20_000
+
+
+def test_a_limit_that_leaves_the_shadow_blocks():
+    assert flip(book(replace(TIGHT, mode=Mode.SHADOW)), book(TIGHT)).kind is Kind.BLOCKED
+
+
+def test_a_limit_of_some_hours_counts_at_the_hour_of_the_decision():
+    """The decisions are of a Monday, 14:13 UTC."""
+    in_time, too_early = (
+        replace(TIGHT, active=(ActiveWindow(from_minute=hour * 60, to_minute=(hour + 1) * 60),)) for hour in (14, 13)
+    )
+    assert flip(book(), book(in_time)).kind is Kind.BLOCKED
+    assert replayed(book(), book(too_early)).flip is None
+
+
+def test_a_limit_on_a_part_of_the_accounts_blocks_those_that_it_has_reached():
+    accounts = tuple(Account(id=f"desk-{number}", profile="wide") for number in range(40))
+    before = book(accounts=accounts)
+    after = replace(before, policies=(replace(TIGHT, rollout_percent=30),))
+    kinds = [flip(before, after, account_id=each.id).kind for each in accounts]
+    assert set(kinds) == {Kind.BLOCKED, Kind.SHADOWED}
+    assert 4 <= kinds.count(Kind.BLOCKED) <= 20
 
 
 # ------------------------------------------------------------------------------------------------ counted apart
