@@ -15,11 +15,17 @@ from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
 
+from audit.models import AuditEvent
 from audit.people import accounts_of, evidence, record_change, record_password, set_accounts
 from audit.rights import known_accounts
 from audit.unfold import AdminPasswordChangeForm, ModelAdmin, TextareaWidget, UserChangeForm, UserCreationForm, display
 
+_LATEST = 5
 _WHY = ("Why", {"fields": ("reason",)})
 
 if TYPE_CHECKING:
@@ -83,7 +89,22 @@ class Recorded(_Admin):
             for title, options in super().get_fieldsets(request, obj)
         ]
         may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        if obj is not None and request.user.has_perm("audit.view_auditevent"):
+            groups.append(("Who changed what", {"fields": ("shown_changes",)}))
         return [*groups, _WHY] if may_write else groups
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return (*super().get_readonly_fields(request, obj), "shown_changes")
+
+    @display(description="Latest changes")
+    def shown_changes(self, row: Any) -> SafeString | str:
+        kind = {"object_type": row._meta.model_name, "object_id": str(row.pk)}
+        events = AuditEvent.objects.filter(**kind).order_by("-sequence")[:_LATEST]
+        page = reverse("admin:audit_auditevent_changelist")
+        lines = ((event.at.strftime("%Y-%m-%d %H:%M"), event.actor, event.action, event.reason) for event in events)
+        said = format_html_join("", "<div>{} {}: {} ({})</div>", lines)
+        link = format_html('<a class="underline" href="{}?{}">All of them</a>', page, urlencode(kind))
+        return format_html("{}{}", said, link)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if change:
@@ -141,7 +162,7 @@ class UserAdmin(Recorded, _UserAdmin, ModelAdmin):
         if obj is None:
             return groups
         name = "accounts" if self.has_change_permission(request, obj) else "shown_accounts"
-        return [*groups[:-1], ("Accounts", {"fields": (name,)}), groups[-1]]
+        return [*groups[:1], ("Accounts", {"fields": (name,)}), *groups[1:]]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Whoever may not do everything makes nobody who may."""

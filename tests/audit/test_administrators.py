@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
 
@@ -126,6 +126,23 @@ def test_an_administrator_who_makes_themselves_an_approver_is_seen(admin, ada):
     shown = auditor.get(reverse("admin:audit_auditevent_change", args=(event.pk,))).content.decode()
     assert "The others are away" in shown
     assert "approver" in shown
+
+
+def test_the_page_of_a_person_says_who_changed_what_and_why(admin, ada):
+    roles = Group.objects.filter(name__in=("administrator", "approver"))
+    change(admin, ada, groups=[group.pk for group in roles], reason="The others are <b>away</b>")
+    shown = admin.get(page(ada, "change")).content.decode()
+    assert "ada: user.change (The others are &lt;b&gt;away&lt;/b&gt;)" in shown
+    link = f"{reverse('admin:audit_auditevent_changelist')}?object_type=user&amp;object_id={ada.pk}"
+    assert link in shown
+    listed = admin.get(link.replace("&amp;", "&"))
+    assert [event.action for event in listed.context["cl"].result_list] == ["user.change"]
+
+
+def test_who_may_not_read_the_audit_log_is_not_told_of_changes(ada):
+    mona = person("mona", "administrator")
+    Group.objects.get(name="administrator").permissions.remove(Permission.objects.get(codename="view_auditevent"))
+    assert "Who changed what" not in browser(mona).get(page(ada, "change")).content.decode()
 
 
 def test_a_role_that_is_given_another_permission_is_seen(admin, ada):

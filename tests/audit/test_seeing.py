@@ -8,8 +8,9 @@ from uuid import uuid4
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Permission, User
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -108,3 +109,11 @@ def test_of_every_page_of_the_admin_it_is_said_whose_it_is():
         if not isinstance(page, OfAccounts | OfAll) and model._meta.label not in _OF_NOBODY | _BY_ITSELF
     ]
     assert unsaid == []
+
+
+def test_all_that_a_person_may_is_read_once_for_a_page():
+    client = signed_in("olga")
+    with CaptureQueriesContext(connection) as captured:
+        client.get(page_of(Alert))
+    assert len([each for each in captured if 'FROM "auth_permission"' in each["sql"]]) == 1
+    assert len([each for each in captured if 'FROM "audit_accountgrant"' in each["sql"]]) == 1
