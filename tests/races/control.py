@@ -40,7 +40,7 @@ class ReadReservations(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class ChangeThreshold(Struct, frozen=True, kw_only=True, tag=True):
-    """Change the threshold of a policy, as an officer does."""
+    """Change the threshold of a policy by a request, as officers do."""
 
     policy: str
     threshold: Decimal
@@ -93,18 +93,20 @@ def _prepare(store: Store, request: Prepare) -> None:
 
 
 def _change_threshold(request: ChangeThreshold) -> int:
-    from policies.models import Policy
-    from policies.services import do_change_policy
+    from audit.acting import system
+    from policies.edits import Edit
+    from policies.models import Policy, State
+    from policies.requests import services
 
     policy = Policy.objects.get(name=request.policy)
-    made = do_change_policy(
-        actor="test",
-        reason="a race",
-        policy_id=policy.pk,
-        expected_version=policy.version,
-        threshold=request.threshold,
-    )
+    edit = Edit("policy", str(policy.pk), policy.version, {"threshold": request.threshold})
+    asked = services.do_draft_request(acting=system("alice"), reason="a race", edits=[edit])
+    seen = {"request_id": asked.pk, "expected_version": asked.version}
+    if services.do_submit_request(acting=system("alice"), **seen).state == State.SUBMITTED:
+        services.do_approve_request(acting=system("bob"), **seen)
+    made = services.do_publish_request(acting=system("alice"), **seen)
     assert made.live
+    assert made.book is not None
     return made.book.version
 
 
