@@ -18,8 +18,6 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 
-# Requests at the same time: they wait for Redis and the database for the most part, but share one interpreter.
-_WEB_THREADS = min(8, 2 * (os.cpu_count() or 1) + 1)
 _TASKS = 4
 _GRACE_S = 3
 
@@ -39,13 +37,15 @@ def web() -> None:
     from granian.constants import Interfaces
     from granian.log import LogLevels
 
+    from riskportal.stops_first import THREADS
+
     Granian(
         "riskportal.watched:application",
         address=_host(),
         port=settings.RISK_HTTP_PORT,
         interface=Interfaces.WSGI,
         workers=settings.RISK_WEB_PROCESSES,
-        blocking_threads=_WEB_THREADS,
+        blocking_threads=THREADS,
         websockets=False,
         log_level=LogLevels.warning,
         log_dictconfig={"handlers": {}, "loggers": {"_granian": {"handlers": [], "propagate": True}}},

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 # Sets Django up, which the watch needs.
-from riskportal.wsgi import application
+from riskportal.wsgi import application as wsgi_application
 
+from riskportal.stops_first import StopsFirst  # isort: skip
 from riskportal.watching import Watching  # isort: skip
 
-__all__ = ["application"]
-
+application = StopsFirst(wsgi_application)
 Watching().start()

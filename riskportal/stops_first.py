@@ -1,0 +1,66 @@
+"""A stop passes whatever waits in the web process: other requests have some of its threads, never all.
+
+A thread that waits costs next to nothing; what is scarce is the interpreter, which those that work share.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any, TypeAlias
+
+from api import errors
+
+Environ: TypeAlias = dict[str, Any]
+StartResponse: TypeAlias = Callable[..., Any]
+Application: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+# Requests that are worked on at a time: they wait for Redis and the database for the most part. Then the threads of
+# those that wait for their turn, and those that nothing but a stop gets.
+WORKING = min(8, 2 * (os.cpu_count() or 1) + 1)
+_WAITING = 50
+KEPT = 8
+THREADS = WORKING + _WAITING + KEPT
+
+_STOP = "/risk/emergency-stop"
+
+
+def is_stop(method: str, path: str) -> bool:
+    """Return whether a request is a call to stop."""
+    return path == _STOP and method == "POST"
+
+
+class StopsFirst:
+    """A WSGI application: a call to stop goes to `application` at once, all else in turn, or is refused.
+
+    Parameters
+    ----------
+    working, waiting
+        How many of the others are worked on, and wait for that, at a time.
+    """
+
+    def __init__(self, application: Application, *, working: int = WORKING, waiting: int = _WAITING) -> None:
+        self._application = application
+        self._turns = threading.Semaphore(working)
+        self._room = threading.Semaphore(working + waiting)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if is_stop(environ["REQUEST_METHOD"], environ["PATH_INFO"]):
+            return self._application(environ, start_response)
+        if not self._room.acquire(blocking=False):
+            return _refuse(start_response)
+        try:
+            with self._turns:
+                return self._application(environ, start_response)
+        finally:
+            self._room.release()
+
+
+def _refuse(start_response: StartResponse) -> Iterable[bytes]:
+    problem = errors.too_busy()
+    body = problem.body()
+    headers = {"Content-Type": errors.PROBLEM_TYPE, "Content-Length": str(len(body)), **problem.headers()}
+    start_response(f"{problem.status} {HTTPStatus(problem.status).phrase}", list(headers.items()))
+    return [body]
