@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection
 from django.utils import timezone
 
 from audit.acting import NotAllowed
@@ -103,6 +105,25 @@ def test_one_at_a_time_is_worked_out(live, large):
     Preview.objects.filter(pk=running.pk).update(state=Progress.RUNNING)
     assert not run_next(timezone.now())
     assert again(waiting).state == Progress.WAITING
+
+
+def test_two_workers_never_take_the_same_one(live, large, monkeypatch):
+    taken: list[int] = []
+    monkeypatch.setattr(previews, "run", taken.append)
+    wanted = [asked(leverage(threshold)).pk for threshold in ("8", "7", "6")]
+    together = threading.Barrier(4)
+
+    def work() -> None:
+        together.wait()
+        run_next(timezone.now())
+        connection.close()
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert taken == wanted[:1]
 
 
 def test_one_whose_process_is_gone_has_failed_and_lets_the_next_one_go(live, large):
