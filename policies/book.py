@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 from django.conf import settings
@@ -15,7 +17,17 @@ from msgspec.structs import replace
 from audit.services import record
 from bus import publish as bus
 from bus.events import BookPublished
-from policies.models import Account, Book, BookLock, BookReturns, CapitalProfile, Instrument, Policy, RestrictedSymbol
+from policies.models import (
+    Account,
+    Book,
+    BookLock,
+    BookReturns,
+    CapitalProfile,
+    Instrument,
+    Managed,
+    Policy,
+    RestrictedSymbol,
+)
 from riskcore import book as core
 from riskcore.calendar import microseconds
 from riskcore.compiled import CompiledBook
@@ -36,12 +48,14 @@ def build_book(version: int, returns: BookReturns | None = None) -> core.Book:
         version=version,
         returns=UNSET if returns is None else decode_returns(returns.content),
         parameters=parameters(),
-        policies=tuple(map(policy_of, Policy.objects.filter(enabled=True).order_by("id"))),
-        profiles=tuple(map(profile_of, CapitalProfile.objects.order_by("name"))),
-        accounts=tuple(map(account_of, Account.objects.order_by("id"))),
-        restrictions=tuple(map(restriction_of, RestrictedSymbol.objects.filter(active=True).order_by("id"))),
-        instruments=tuple(map(instrument_of, Instrument.objects.order_by("symbol"))),
+        **{part: read() for part, read in _PARTS.values()},
     )
+
+
+def build_next(book: core.Book, written: Collection[type[Managed]]) -> core.Book:
+    """Return the book after `book` by the present rows, of which only those of these kinds were written since."""
+    parts = {part: read() for model, (part, read) in _PARTS.items() if model in written}
+    return replace(book, version=book.version + 1, **parts)
 
 
 def parameters() -> core.Parameters:
@@ -131,6 +145,19 @@ def instrument_of(row: Instrument) -> core.Instrument:
     )
 
 
+# Which part of a book the rows of each kind make, and how.
+_PARTS: dict[type[Managed], tuple[str, Callable[[], tuple[Any, ...]]]] = {
+    Policy: ("policies", lambda: tuple(map(policy_of, Policy.objects.filter(enabled=True).order_by("id")))),
+    CapitalProfile: ("profiles", lambda: tuple(map(profile_of, CapitalProfile.objects.order_by("name")))),
+    Account: ("accounts", lambda: tuple(map(account_of, Account.objects.order_by("id")))),
+    RestrictedSymbol: (
+        "restrictions",
+        lambda: tuple(map(restriction_of, RestrictedSymbol.objects.filter(active=True).order_by("id"))),
+    ),
+    Instrument: ("instruments", lambda: tuple(map(instrument_of, Instrument.objects.order_by("symbol")))),
+}
+
+
 def _us(duration: timedelta) -> int:
     return duration // timedelta(microseconds=1)
 
@@ -145,16 +172,22 @@ def lock_books() -> None:
     BookLock.objects.select_for_update().get(pk=1)
 
 
-def add_book(*, actor: str, reason: str, at: datetime, returns: BookReturns | None = None) -> Book:
+def add_book(
+    *, actor: str, reason: str, at: datetime, returns: BookReturns | None = None, built: core.Book | None = None
+) -> Book:
     """Number and keep the book that the rows now make, for the caller that holds the lock of `lock_books`.
 
-    `returns` None: it goes by those of the book before it. Raises ValueError where a policy cannot be evaluated:
-    such a book must not be published.
+    `returns` None: it goes by those of the book before it. `built` is what the rows make without its returns, where the
+    caller has worked that out. Raises ValueError where a policy cannot be evaluated: such a book must not be published.
     """
     previous = latest()
     if returns is None and previous is not None:
         returns = previous.returns
-    book = build_book(previous.version + 1 if previous is not None else 1, returns)
+    version = previous.version + 1 if previous is not None else 1
+    if built is None:
+        book = build_book(version, returns)
+    else:
+        book = replace(built, version=version, returns=UNSET if returns is None else decode_returns(returns.content))
     CompiledBook(book)
     return Book.objects.create(
         version=book.version,

@@ -20,6 +20,7 @@ from audit.services import record, snapshot
 from policies.book import add_book, as_evidence, lock_books, publish
 from policies.errors import FieldChange, NotFound, NothingToChange, StaleEdit
 from policies.models import Book, Managed
+from riskcore import book as core
 
 Row = TypeVar("Row", bound=Managed)
 
@@ -113,10 +114,19 @@ def write_change(
 
 
 def finish(
-    written: Sequence[Written[Any]], *, actor: str, reason: str, at: datetime, request: int | None = None
+    written: Sequence[Written[Any]],
+    *,
+    actor: str,
+    reason: str,
+    at: datetime,
+    request: int | None = None,
+    built: core.Book | None = None,
 ) -> tuple[Book, list[AuditEvent]]:
-    """Make the book that the rows now make, and the event of each row written. `request` is what they were asked by."""
-    book = add_book(actor=actor, reason=reason, at=at)
+    """Make the book that the rows now make, and the event of each row written.
+
+    `request` is what they were asked by. `built` is what the rows make, where that was worked out already.
+    """
+    book = add_book(actor=actor, reason=reason, at=at, built=built)
     asked: dict[str, object] = {} if request is None else {"request": request}
     events = [
         record(

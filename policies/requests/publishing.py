@@ -101,8 +101,10 @@ def _publish(request: ChangeRequest, acting: Acting) -> Published:
     at, newest = timezone.now(), books.latest()
     before = books.build_book(0 if newest is None else newest.version)
     written = apply_edits(edits_of(request), actor=acting.name, reason=request.reason, at=at)
-    _judge(request, look_at(written, before).direction)
-    book, _ = finish(written, actor=acting.name, reason=request.reason, at=at, request=request.pk)
+    tried = look_at(written, before)
+    _judge(request, tried.direction)
+    why = {"actor": acting.name, "reason": request.reason}
+    book, _ = finish(written, **why, at=at, request=request.pk, built=tried.after)
     request.book, request.publish_at, request.problem = book, None, ""
     take_step(request, Step.PUBLISHED, actor=acting.name, at=at, note=f"Book {book.version}", state=State.PUBLISHED)
     made = Published(request, book)

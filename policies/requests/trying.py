@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from audit.services import snapshot
-from policies.book import build_book, decode_returns, latest, loaded, lock_books
+from policies.book import build_book, build_next, decode_returns, latest, loaded, lock_books
 from policies.changes import Written, changed_fields, shown
 from policies.direction import Direction, Judged, judge, loosest
 from policies.edits import EDITABLE, Edit
@@ -81,9 +81,9 @@ def try_edits(edits: Sequence[Edit]) -> Tried:
     return tried
 
 
-def look_at(written: Iterable[Written[Any]], before: core.Book) -> Tried:
+def look_at(written: Collection[Written[Any]], before: core.Book) -> Tried:
     """Return what rows mean that were just written. Raises ValidationError where no check could go by their book."""
-    after = build_book(before.version + 1)
+    after = build_next(before, {type(each.row) for each in written})
     try:
         CompiledBook(after)
     except ValueError as error:
