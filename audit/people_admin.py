@@ -5,6 +5,7 @@ Django calls the `log_...` methods in the transaction of a change, after everyth
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -23,7 +24,15 @@ from django.utils.safestring import SafeString
 from audit.models import AuditEvent
 from audit.people import accounts_of, evidence, record_change, record_password, set_accounts
 from audit.rights import known_accounts
-from audit.unfold import AdminPasswordChangeForm, ModelAdmin, TextareaWidget, UserChangeForm, UserCreationForm, display
+from audit.unfold import (
+    AdminPasswordChangeForm,
+    CheckboxesWidget,
+    ModelAdmin,
+    TextareaWidget,
+    UserChangeForm,
+    UserCreationForm,
+    display,
+)
 
 _LATEST = 5
 _WHY = ("Why", {"fields": ("reason",)})
@@ -157,12 +166,32 @@ class UserAdmin(Recorded, _UserAdmin, ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("groups", "account_grants")
 
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("What they may", {"fields": ("is_active", "is_staff", "groups", "accounts")}),
+        ("Who they are", {"fields": ("first_name", "last_name", "email")}),
+        ("Besides their roles", {"fields": ("is_superuser", "user_permissions")}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+    filter_horizontal = ("user_permissions",)
+
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         groups = super().get_fieldsets(request, obj)
-        if obj is None:
+        if obj is None or self.has_change_permission(request, obj):
             return groups
-        name = "accounts" if self.has_change_permission(request, obj) else "shown_accounts"
-        return [*groups[:1], ("Accounts", {"fields": (name,)}), *groups[1:]]
+        # Who may only look has no form, whose field this is.
+        shown = {"accounts": "shown_accounts"}
+        return [
+            (title, {**given, "fields": [shown.get(name, name) for name in given["fields"]]}) for title, given in groups
+        ]
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "groups":
+            kwargs["widget"] = CheckboxesWidget()
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        if field is not None and db_field.name == "groups":
+            field.label, field.help_text = "Roles", "What each may is in docs/roles.md, and on the page of its group."
+        return field
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Whoever may not do everything makes nobody who may."""
@@ -208,6 +237,10 @@ def _recorded_own_password(request: HttpRequest, extra_context: dict[str, Any] |
 
 
 admin.site.password_change = _recorded_own_password  # type: ignore[method-assign, assignment]
+
+
+def _without_form(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple("shown_accounts" if name == "accounts" else name for name in names)
 
 
 def _is_no_lower(request: HttpRequest, obj: Any) -> bool:

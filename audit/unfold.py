@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.forms import UserChangeForm as _UserChangeForm
     from django.contrib.auth.models import User
     from django.core.paginator import Paginator as InfinitePaginator
+    from django.forms import CheckboxSelectMultiple as CheckboxesWidget
     from django.forms import RadioSelect as RadioSelectWidget
     from django.forms import Textarea as TextareaWidget
     from django.forms import TextInput as TextInputWidget
@@ -46,12 +47,14 @@ else:
     from unfold.decorators import display
     from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
     from unfold.paginator import InfinitePaginator
+    from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget as CheckboxesWidget
     from unfold.widgets import UnfoldAdminRadioSelectWidget as RadioSelectWidget
     from unfold.widgets import UnfoldAdminTextareaWidget as TextareaWidget
     from unfold.widgets import UnfoldAdminTextInputWidget as TextInputWidget
 
 __all__ = [
     "AdminPasswordChangeForm",
+    "CheckboxesWidget",
     "InfinitePaginator",
     "ModelAdmin",
     "RadioSelectWidget",
