@@ -17,6 +17,7 @@ from audit.acting import NotAllowed
 from audit.admin import ReadOnlyAdmin
 from audit.rights import acting_of
 from audit.unfold import display
+from policies.admin import files
 from policies.admin.book_page import comparison_of, page_of, restoring_of
 from policies.books.finding import book_at
 from policies.books.services import do_restore_book
@@ -50,11 +51,15 @@ class BookAdmin(ReadOnlyAdmin):
             view("as-of/", self.as_of_view, "as_of"),
             view("compare/", self.compare_view, "compare"),
             view("<int:version>/restore/", self.restore_view, "restore"),
+            view("import/", self.import_view, "import"),
+            view("export/<slug:form>/", self.export_view, "export"),
             *super().get_urls(),
         ]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        context = {**(extra_context or {}), "zone": settings.RISK_DAY_ZONE}
+        acting = acting_of(request.user)
+        may = {"may_export": not acting.accounts, "may_import": acting.may(CHANGE_LIMITS)}
+        context = {**(extra_context or {}), **may, "zone": settings.RISK_DAY_ZONE}
         return super().changelist_view(request, context)
 
     def change_view(
@@ -121,6 +126,23 @@ class BookAdmin(ReadOnlyAdmin):
         return self._page(
             request, "book_restore.html", f"Restore book {version}", {**context, "reason": reason, "original": book}
         )
+
+    def export_view(self, request: HttpRequest, form: str) -> HttpResponse:
+        """Send the limits as they are now as a file."""
+        self._demand_view(request)
+        return files.exported(acting_of(request.user), form, request.GET.get("only", ""))
+
+    def import_view(self, request: HttpRequest) -> HttpResponse:
+        """Show what a file of limits would change, and write the request that does it."""
+        self._demand_view(request)
+        acting = acting_of(request.user)
+        if request.method == "POST" and "carried" in request.POST:
+            try:
+                return _go_to(request, files.do_import_carried(request, acting))
+            except files.REFUSED as error:
+                messages.error(request, text_of(error))
+                return HttpResponseRedirect(reverse("admin:policies_book_import"))
+        return self._page(request, "book_import.html", "Import limits", files.page_of(request, acting))
 
     def _page(self, request: HttpRequest, template: str, title: str, context: dict[str, Any]) -> HttpResponse:
         shared = {**self.admin_site.each_context(request), "title": title, "opts": self.opts}

@@ -76,8 +76,8 @@ def _both(told: Told) -> str:
 
 def _said(plan: Plan, tried: Tried | None, request: ChangeRequest | None) -> str:
     if tried is None:
-        return f"All {plan.same} rows are like that already: there is nothing to change."
-    counts = f"{len(plan.edits)} rows change, {plan.same} are like that already."
+        return f"Rows like that already: {plan.same}; there is nothing to change."
+    counts = f"Rows to change: {len(plan.edits)}; like that already: {plan.same}."
     if request is None:
         return f"{counts} Nothing was written."
     return f"{counts} {request}. It {'is ready to publish' if request.state == 'approved' else 'waits for approval'}."
