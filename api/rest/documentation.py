@@ -259,7 +259,7 @@ class _Session(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     name = "session"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "apiKey", "in": "cookie", "name": "sessionid", "description": "Signed in to the admin: read."}
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid", "description": "Signed in: as roles let."}
 
 
 _SETTINGS = {

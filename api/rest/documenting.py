@@ -13,7 +13,7 @@ from api.rest.schemas import Schema, ref
 _PROBLEMS = {
     400: "The body or the query is not understood; every wrong field is named.",
     401: "No API key, or one that is not good.",
-    403: "The key has not the permission, or is not for the account.",
+    403: "Whoever asks has not the permission, which is named, or is not for the account.",
     404: "There is no such thing.",
     409: "What is there is not as it would have to be; nothing was changed.",
     413: "The body is too long.",

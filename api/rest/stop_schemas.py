@@ -65,13 +65,13 @@ _RE_ENABLE = {
         {
             "stop_id": _ID,
             "scope": {**_SCOPE, "description": "Lifts every stop in force in exactly this scope."},
-            "authorized_by": _text("The person who takes it on themselves.", LONGEST_ACTOR),
+            "authorized_by": _text("Who takes it on themselves; yourself, unless a machine asks.", LONGEST_ACTOR),
             "reason": _text("Why trading may go on.", LONGEST_REASON),
             "force": {
                 "type": "boolean",
                 "default": False,
                 "description": "Although an emergency policy is breached: a second person must send the same within 15"
-                " minutes.",
+                " minutes. Only people, signed in or with a key of their own.",
             },
         },
         ["authorized_by", "reason"],
@@ -81,7 +81,7 @@ _RE_ENABLE = {
 _PATIENCE = _sent(
     {
         "stop_id": _ID,
-        "authorized_by": _text("The person who takes it on themselves.", LONGEST_ACTOR),
+        "authorized_by": _text("Who takes it on themselves; yourself, unless a machine asks.", LONGEST_ACTOR),
         "reason": _text("Why.", LONGEST_REASON),
     },
     ["stop_id", "authorized_by", "reason"],
