@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from policies.preview.impact import MOST_ACCOUNTS, MOST_BREACHES, Accounts, AccountUse, Breached, LimitUse, Use
 from policies.preview.reach import Reach
-from riskcore.book import Book, PolicyType
+from riskcore.book import Book, Policy, PolicyType
 from riskcore.compiled import CompiledBook
 from riskcore.decimals import INFINITY, ZERO, shown_ratio, tidy
 from riskcore.firm import FIRM
@@ -19,6 +19,8 @@ from riskcore.picture import Picture, Reading, is_on, readings_of, take_picture
 from riskcore.ports import AccountView
 from riskcore.tail import MEASURES
 from riskcore.types import Reservation
+
+_URGENT = (PolicyType.EMERGENCY, PolicyType.HARD, PolicyType.SOFT)
 
 # A limit by what it is known by under both books, and which symbol and exchange it is held against.
 Place = tuple[str, str, str]
@@ -96,7 +98,7 @@ class Look:
         self.changes = pair_of_changes(in_force, proposed, self._reach)
         old, new = in_force.book, proposed.book
         self._same_values = old.parameters == new.parameters and old.returns == new.returns
-        self._looked_at = self._unknown = self._healed = self._broken = 0
+        self._looked_at = self._unknown = self._healed = self._broken = self._stopped = self._tripping = 0
         self._breaches: list[Breached] = []
         self._groups: dict[str, _Group] = {}
 
@@ -144,6 +146,7 @@ class Look:
         """Take in what was found of an account, or of the firm, under both books."""
         uses: dict[str, list[AccountUse]] = {}
         last: dict[str, Reading] = {}
+        types: set[PolicyType] = set()
         for place in dict.fromkeys((*after, *before)):
             use = _account_use(account_id, place, before.get(place), after.get(place))
             if use.before == use.after:
@@ -153,24 +156,30 @@ class Look:
             uses.setdefault(name, []).append(use)
             self._healed += use.heals
             if use.breaks:
-                self._add_breach(use, last[name])
+                types.add(last[name].limit.policy.type)
+                self._add_breach(use, last[name].limit.policy)
         for name, of_limit in uses.items():
             self._groups.setdefault(name, _Group()).add(of_limit, last[name])
+        if PolicyType.EMERGENCY in types:
+            self._stopped += 1
+        elif PolicyType.HARD in types and account_id != FIRM:
+            self._tripping += 1
 
-    def _add_breach(self, use: AccountUse, reading: Reading) -> None:
+    def _add_breach(self, use: AccountUse, policy: Policy) -> None:
         self._broken += 1
-        stops = reading.limit.policy.type is PolicyType.EMERGENCY
-        if stops or use.account_id == FIRM or len(self._breaches) < MOST_BREACHES:
-            self._breaches.append(Breached(name=reading.limit.policy.name, stops=stops, use=use))
+        if policy.type is PolicyType.EMERGENCY or use.account_id == FIRM or len(self._breaches) < MOST_BREACHES:
+            self._breaches.append(Breached(name=policy.name, type=policy.type, use=use))
 
     def accounts(self) -> Accounts:
         """Return what was found."""
-        ordered = sorted(self._breaches, key=lambda one: (not one.stops, one.use.account_id, one.name))
+        ordered = sorted(self._breaches, key=lambda one: (_URGENT.index(one.type), one.use.account_id, one.name))
         groups = (group.limit_use() for group in self._groups.values())
         return Accounts(
             looked_at=self._looked_at,
             unknown=self._unknown,
             broken=self._broken,
+            stopped=self._stopped,
+            tripping=self._tripping,
             breaches=tuple(ordered[:MOST_BREACHES]),
             healed=self._healed,
             limits=tuple(sorted(groups, key=lambda one: (-one.broken_after, one.name))),

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from policies.preview.replay import Apart, Flip, Kind, Replayed
+from riskcore.book import PolicyType
 
 # As many orders are kept with the result, those decided last; all are counted.
 MOST_FLIPS = 500
@@ -116,10 +117,10 @@ class AccountUse(Struct, frozen=True, kw_only=True):
 
 
 class Breached(Struct, frozen=True, kw_only=True):
-    """A limit that would be broken at once. `stops`: an emergency policy, so that trading would be stopped for it."""
+    """A limit that would be broken at once, of a type: hard, soft or emergency."""
 
     name: str
-    stops: bool
+    type: PolicyType
     use: AccountUse
 
 
@@ -142,12 +143,15 @@ class Accounts(Struct, frozen=True, kw_only=True):
 
     `looked_at` accounts may stand otherwise, `unknown` of them cannot be valued: no state, or a price that was never
     known. `broken` counts the limits that would be broken at once, and `breaches` has them, those of the firm and of
-    emergency policies in front; `healed` counts those that would be broken no more.
+    emergency policies in front; `healed` counts those that would be broken no more. In `stopped` accounts, the firm one
+    of them, an emergency limit would be, in `tripping` others a hard one.
     """
 
     looked_at: int
     unknown: int
     broken: int
+    stopped: int
+    tripping: int
     breaches: tuple[Breached, ...]
     healed: int
     limits: tuple[LimitUse, ...]

@@ -7,15 +7,16 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import msgspec
+from django.conf import settings
 from msgspec import Struct
 
 from audit.acting import Acting
-from policies.book import latest
-from policies.models import APPROVE_LIMITS, CHANGE_LIMITS, ChangeRequest, Preview, Progress
-from policies.preview.impact import AccountUse, Impact, LimitUse, Row, Use, decode_impact
+from policies.models import APPROVE_LIMITS, CHANGE_LIMITS, Book, ChangeRequest, Preview, Progress
+from policies.preview.impact import AccountUse, Breached, Impact, LimitUse, Row, Use, decode_impact
 from policies.preview.replay import Apart, Flip, Kind, Told
 from policies.preview.services import OPEN
 from policies.wording import figure
+from riskcore.book import PolicyType
 from riskcore.calendar import moment
 from riskcore.decimals import tidy
 from riskcore.firm import FIRM
@@ -70,7 +71,8 @@ class ShownBreach(Struct, frozen=True):
     account: str
     limit: str
     message: str
-    stops: bool
+    effect: str
+    colour: str
 
 
 class ShownFlip(Struct, frozen=True):
@@ -98,7 +100,7 @@ class Shown(Struct, frozen=True):
     by_account: tuple[tuple[str, int, int, int], ...]
     apart: tuple[tuple[int, str], ...]
     breaches: tuple[ShownBreach, ...]
-    stops: int
+    trips: bool
     limits: tuple[ShownLimit, ...]
     is_partial: bool
 
@@ -142,9 +144,9 @@ def _outdated(row: Preview, request: ChangeRequest) -> Iterable[str]:
     """Yield why a preview is not of what would be published now."""
     if row.request_version != request.version:
         yield f"It is of version {row.request_version} of the request, which is version {request.version} now."
-    newest = latest()
-    if request.state in OPEN and newest is not None and row.book_sha256 not in ("", newest.sha256):
-        yield f"It was held against book {row.book_version}; book {newest.version} is in force now."
+    newest = Book.objects.order_by("-version").values_list("version", "sha256").first()
+    if request.state in OPEN and newest is not None and row.book_sha256 not in ("", newest[1]):
+        yield f"It was held against book {row.book_version}; book {newest[0]} is in force now."
 
 
 def _age(since: timedelta) -> str:
@@ -168,7 +170,6 @@ def _shown(row: Preview | None, acting: Acting) -> tuple[Shown | None, str]:
 def shown(impact: Impact, acting: Acting) -> Shown:
     """Return what somebody may see of a preview: of orders and accounts, those that they are for."""
     orders, accounts = impact.orders, impact.accounts
-    breaches = [one for one in accounts.breaches if _may_see(acting, one.use)]
     return Shown(
         impact=impact,
         since=moment(orders.since_us) if orders.since_us else None,
@@ -180,8 +181,8 @@ def shown(impact: Impact, acting: Acting) -> Shown:
         by_limit=tuple(map(_shown_row, orders.by_limit)),
         by_account=tuple(_shown_row(row) for row in orders.by_account if acting.may_see(row.name)),
         apart=tuple((count, APART_WORDS[apart]) for apart, count in orders.apart.items()),
-        breaches=tuple(ShownBreach(_account(one.use), one.name, one.use.message, one.stops) for one in breaches),
-        stops=sum(one.stops for one in breaches),
+        breaches=tuple(_shown_breach(one) for one in accounts.breaches if _may_see(acting, one.use)),
+        trips=bool(settings.RISK_BREAKER_COUNT and accounts.tripping),
         limits=tuple(_shown_limit(limit, acting) for limit in accounts.limits),
         is_partial=bool(acting.accounts),
     )
@@ -193,6 +194,16 @@ def _may_see(acting: Acting, use: AccountUse) -> bool:
 
 def _account(use: AccountUse) -> str:
     return "The firm" if use.account_id == FIRM else use.account_id
+
+
+def _shown_breach(breached: Breached) -> ShownBreach:
+    use = breached.use
+    effect, colour = "an alert", "warning"
+    if breached.type is PolicyType.EMERGENCY:
+        effect, colour = "stops trading", "danger"
+    elif breached.type is PolicyType.HARD and use.account_id != FIRM and settings.RISK_BREAKER_COUNT:
+        effect, colour = "trips the circuit breaker", "danger"
+    return ShownBreach(_account(use), breached.name, use.message, effect, colour)
 
 
 def _shown_row(row: Row) -> tuple[str, int, int, int]:

@@ -121,8 +121,23 @@ def test_a_broken_emergency_limit_stops_trading_and_comes_first(world):
         policy("gross_exposure", 1), policy("leverage", "0.8", type=PolicyType.EMERGENCY, id="e", name="Stop")
     )
     found = look(world, proposed(), after)
-    assert [one.name for one in found.breaches if one.stops] == ["Stop"]
-    assert found.breaches[0].stops
+    assert [(one.name, one.type) for one in found.breaches] == [
+        ("Stop", PolicyType.EMERGENCY),
+        ("gross_exposure", PolicyType.HARD),
+        ("gross_exposure", PolicyType.HARD),
+        ("gross_exposure", PolicyType.HARD),
+    ]
+    assert (found.stopped, found.tripping) == (1, 1)
+
+
+def test_a_broken_hard_limit_trips_in_accounts_and_not_in_the_firm(world):
+    found = look(world, proposed(LEVERAGE), proposed(replace(LEVERAGE, threshold=Decimal("0.6"))))
+    assert (found.stopped, found.tripping) == (0, 1)
+
+
+def test_a_broken_soft_limit_trips_nothing(world):
+    found = look(world, proposed(), proposed(replace(LEVERAGE, threshold=Decimal("0.1"), type=PolicyType.SOFT)))
+    assert (found.broken, found.stopped, found.tripping) == (3, 0, 0)
 
 
 def test_limits_that_do_not_change_are_not_told(world):

@@ -101,6 +101,16 @@ def test_limits_that_break_at_once_are_named_with_their_accounts(world, officer)
     assert "Limits that would be broken at once" in shown
     assert re.search(r"desk-\d\d Max Account Leverage Max Account Leverage: leverage [\d.]+ breaks <= 0.5", shown)
     assert "stops trading" not in shown
+    assert re.search(r"Publishing this trips the circuit breaker in \d+ account", shown)
+
+
+def test_without_a_circuit_breaker_a_broken_hard_limit_is_an_alert(world, officer, settings):
+    settings.RISK_BREAKER_COUNT = 0
+    request = draft(setting(policy(), threshold="0.5"))
+    press(officer, request)
+    shown = text(page(officer, request))
+    assert "circuit breaker" not in shown
+    assert "breaks <= 0.5 an alert" in shown
 
 
 def test_a_broken_emergency_limit_is_said_to_stop_trading(world, officer):
