@@ -126,6 +126,8 @@ def run(preview_id: int) -> None:
 
 
 def _run(preview: Preview) -> None:
+    if preview.request.version != preview.request_version:
+        raise _Ended
     in_force, proposed = _books(preview.request)
     report = _Report(preview)
     window = Window(most=preview.most, since=preview.since, until=preview.until)

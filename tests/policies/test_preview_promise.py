@@ -8,11 +8,14 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
+from monitoring.accounts import Accounts
+from policies.book import latest, loaded
 from policies.edits import Edit
 from policies.models import CapitalProfile, ChangeRequest, Preview, Progress
 from policies.preview.impact import Impact, decode_impact
 from policies.preview.replay import Kind, kind_of
 from policies.preview.services import do_preview
+from riskcore.compiled import CompiledBook
 from riskcore.reasons import Reason
 from riskcore.types import Order
 from tests.emergency.world import World
@@ -88,3 +91,24 @@ def test_a_new_limit_on_the_number_of_messages_blocks_exactly_those_predicted(wo
 
 def _small(order: Order, number: int) -> Order:
     return replace(order, order_id=f"small-{number}", quantity=Decimal("0.001"))
+
+
+# ------------------------------------------------------------------------------------------------ accounts
+def test_what_breaks_at_once_is_exactly_what_the_monitor_finds_then(world):
+    request = draft(*of_everything(), new_limit("No Short ETH", metric="net_exposure", operator=">=", threshold="0"))
+    impact = previewed(request)
+    before = found_broken(world)
+    published(approved(request))
+    predicted = {(one.use.account_id, one.name, one.use.symbol) for one in impact.accounts.breaches}
+    assert len(predicted) > 5
+    assert predicted == found_broken(world) - before
+
+
+def found_broken(world: World) -> set[tuple[str, str, str]]:
+    """Return what the monitor finds broken: accounts, and the firm, with the limit and the symbol."""
+    newest = latest()
+    assert newest is not None
+    book, accounts = CompiledBook(loaded(newest.version)), Accounts(world.store)
+    seen = accounts.look(book)
+    glances = (*seen.accounts, accounts.firm(seen.sums, book, seen.now_us))
+    return {(one.account_id, reading.limit.policy.name, reading.symbol) for one in glances for reading in one.broken}
