@@ -1,4 +1,7 @@
-"""Everything that officers can change. One call is one row changed, one audit event and one new book.
+"""What the configuration publishes by itself: on the first start, on the command line, for measuring.
+
+No door calls this: people change limits by request (policies.requests.services). One call is one row changed, one audit
+event and one new book.
 
 All take keywords only. `actor` is the name of whoever asks, `reason` says why; `expected_version` is the
 version of the row that they saw, and a stale one is refused. They return a `Change`, and raise
