@@ -10,11 +10,11 @@ from msgspec import UNSET
 
 from riskcore.calendar import moment
 from riskcore.case import Case
-from riskcore.decimals import EXACT, MINUS_ONE, ONE, ZERO, shown_ratio, shown_share, tidy
+from riskcore.decimals import EXACT, MILLIONTH, MINUS_ONE, ONE, ZERO, shown_ratio, shown_share, tidy
 from riskcore.figures import Figures
 from riskcore.judge import Judgement
 from riskcore.limits import Finding
-from riskcore.metrics import SHOWN, Kind
+from riskcore.metrics import SHOWN
 from riskcore.types import AccountState, BindingLimit, Decision, Reservation, ReservationRef, RiskLevel, Verdict
 
 _HUNDRED = Decimal(100)
@@ -27,7 +27,7 @@ _MOVED = tuple((metric.name, metric.value, metric.show) for metric in SHOWN if n
 def answer(case: Case, judgement: Judgement, reservation: Reservation | None) -> Decision:
     """Return the decision of this judgement. `reservation` is what an approval holds, None for a what-if."""
     refusal, figures, order = judgement.refusal, judgement.figures, case.order
-    binding = binding_finding(figures.findings) if figures is not None else None
+    binding = _binding(figures)
     return Decision(
         decision=_verdict(judgement),
         approved=refusal is None,
@@ -80,6 +80,10 @@ def _scale_factor(judgement: Judgement, quantity: Decimal) -> Decimal | None:
     return None if judgement.max_quantity is None else shown_share(judgement.max_quantity / quantity)
 
 
+def _binding(figures: Figures | None) -> Finding | None:
+    return figures.holding.binding(figures.holding.scope.blocking) if figures is not None else None
+
+
 def binding_finding(findings: Iterable[Finding]) -> Finding | None:
     """Return the hard or emergency limit with the most utilisation; beyond measure is the most."""
     binding, most = None, MINUS_ONE
@@ -109,7 +113,7 @@ def _risk_level(case: Case, figures: Figures | None, binding: Finding | None) ->
     if figures is None or not figures.valued:
         return RiskLevel.UNKNOWN
     if binding is not None and not binding.limit.of_account:
-        binding = binding_finding(finding for finding in figures.findings if finding.limit.of_account)
+        binding = figures.holding.binding(figures.holding.scope.binding)
     return risk_level(binding, case.parameters.warning_utilisation, case.parameters.critical_utilisation)
 
 
@@ -141,15 +145,15 @@ def _shown_metrics(figures: Figures) -> dict[str, Decimal | None]:
     if after.tail is None:
         return shown
     # Value at risk is shown as far as limits ask for it.
-    asked = dict.fromkeys(f.limit.metric for f in figures.findings if f.limit.metric.kind is Kind.TAIL)
+    asked = dict.fromkeys(limit.metric for _, limit in figures.holding.scope.worked_out if limit.of_tail)
     return shown | {
         metric.name: None if (value := metric.value(after)) is None else metric.show(value) for metric in asked
     }
 
 
 def _utilisations(figures: Figures) -> dict[str, Decimal | None]:
-    shown, findings = figures.unmoved.utilisations.copy(), figures.findings
-    for place, limit in figures.scope.moved:
-        used = findings[place].utilisation
-        shown[limit.policy.id] = None if used is None else shown_ratio(used)
+    shown, used = figures.unmoved.utilisations.copy(), figures.holding.used
+    for place, limit in figures.holding.scope.moved:
+        share = used[place]  # as `shown_ratio` shows it, but never infinite
+        shown[limit.policy.id] = None if share is None else share.quantize(MILLIONTH, None, EXACT)
     return shown

@@ -81,10 +81,14 @@ class _Working:
         self.changed = False
         self.removed: tuple[Reservation, ...] = ()
         self.added: list[Reservation] = []
+        # Of these, what is not among the bids and asks yet: only another order of the same batch may meet it.
+        self._unquoted: list[Reservation] = []
         self.remembered: dict[str, Answer] = {}
 
     def own_price(self, order: Order, keys: Iterable[str]) -> str | None:
         """Return the account's own best open price on the other side, among the legs that the order may meet."""
+        while self._unquoted:
+            self._quote(self._unquoted.pop())
         quotes = self.asks if order.side is Side.BUY else self.bids
         found = [quotes[key] for key in keys if key in quotes]
         return _best(found, min if order.side is Side.BUY else max) if found else None
@@ -106,7 +110,7 @@ class _Working:
         self.removed, self.expired = self.removed + self.expired, ()
         if outcome.reservation is not None:
             self.added.append(outcome.reservation)
-            self._quote(outcome.reservation)
+            self._unquoted.append(outcome.reservation)
 
     def _quote(self, held: Reservation) -> None:
         key = position_key(held.symbol, held.exchange)

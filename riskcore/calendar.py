@@ -13,7 +13,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def moment(at_us: int) -> datetime:
     """Return microseconds since the epoch as an aware UTC datetime, exactly."""
-    return _EPOCH + timedelta(microseconds=at_us)
+    return _EPOCH + at_us * _MICROSECOND
 
 
 def microseconds(at: datetime) -> int:

@@ -164,9 +164,9 @@ def find_leg(symbol: str, exchange: str, positions: dict[str, Position]) -> tupl
 
 def _same_side_open(order: Order, ledger: Ledger, key: str) -> Decimal:
     """Sum the open quantity of the order's side over every leg of the symbol that may close this position."""
-    total = ZERO
+    total, symbol = ZERO, order.symbol
     for opened_key, opened in ledger.open.items():
-        if opened_key == key or (opened.symbol == order.symbol and (not opened.exchange or key == order.symbol)):
+        if opened.symbol == symbol and (opened_key == key or not opened.exchange or key == symbol):
             total += opened.buy_quantity if order.side is Side.BUY else opened.sell_quantity
     return total
 
@@ -206,7 +206,9 @@ def current_mark(
     best: Decimal | None = None
     best_age = parameters.price_max_age_us
     if price is not None and price.price > ZERO:
-        age = age_us(price.received_at_us, price.sent_at_us, now_us, parameters)
+        age = now_us - price.received_at_us
+        if price.sent_at_us or age < 0:  # as a rule its own stamp is not known, and our clock goes forward
+            age = age_us(price.received_at_us, price.sent_at_us, now_us, parameters)
         if age <= best_age:
             best, best_age = price.price, age
     if position is None or position.mark_price <= ZERO:

@@ -27,17 +27,17 @@ FINEST = Decimal("1E-12")
 EXACT = Context(prec=64, traps=[InvalidOperation, DivisionByZero, Overflow])
 
 _CENT = Decimal("0.01")
-_MILLIONTH = Decimal("0.000001")
+MILLIONTH = Decimal("0.000001")
 
 
 def shown_ratio(value: Decimal) -> Decimal:
     """Return a ratio as people and machines are shown it: at six decimals (0.047619), an infinite one as it is."""
-    return value.quantize(_MILLIONTH, None, EXACT) if value < INFINITY else value
+    return value.quantize(MILLIONTH, None, EXACT) if value < INFINITY else value
 
 
 def shown_share(value: Decimal) -> Decimal:
     """Return the part of a quantity that is allowed, at six decimals: rounded down, so that it is never more."""
-    return value.quantize(_MILLIONTH, ROUND_DOWN, EXACT)
+    return value.quantize(MILLIONTH, ROUND_DOWN, EXACT)
 
 
 def tidy(value: Decimal) -> Decimal:

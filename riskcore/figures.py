@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from msgspec import Struct
@@ -10,7 +10,7 @@ from msgspec import Struct
 from riskcore.book import Parameters
 from riskcore.bookkeeping import counted_with
 from riskcore.case import Case, age_of, current_mark, margin_rate, reference_price, valuation_price
-from riskcore.decimals import ZERO
+from riskcore.decimals import MINUS_ONE, ZERO
 from riskcore.gates import Refusal
 from riskcore.in_scope import InScope, in_scope
 from riskcore.ledger import turnover_today
@@ -40,13 +40,39 @@ class Part(Struct, frozen=True):
     values: dict[Value, Decimal | None]
 
 
+class Holding(Struct, frozen=True):
+    """The limits in scope held against an order, each by its place: its metric's value, and how much of it is `used`.
+
+    `broken` are those that do not hold, in their order.
+    """
+
+    scope: InScope
+    values: Sequence[Decimal | None]
+    used: Sequence[Decimal | None]
+    broken: dict[int, Finding]
+
+    def binding(self, places: Sequence[int]) -> Finding | None:
+        """Return the limit with the most utilisation of those at some places; beyond measure is the most."""
+        used, binding, most = self.used, -1, MINUS_ONE
+        for place in places:
+            share = used[place]
+            if share is None:
+                return self._finding(place)
+            if share > most:
+                binding, most = place, share
+        return self._finding(binding) if binding >= 0 else None
+
+    def _finding(self, place: int) -> Finding:
+        broken = self.broken.get(place)
+        return broken or Finding(self.scope.limits[place], self.values[place], True, self.used[place])
+
+
 class Figures(Struct, frozen=True, kw_only=True):
     """What the limits are held against. Amounts in currency.
 
     `whole` is the account, `here` what of it is on the order's exchange; the same where no limit is about that.
-    `unmoved` is what no order moves. `findings` has every limit in `scope`, evaluated with the order; `broken` are the
-    places of those that do not hold, and `eased` of those among them that the order makes better. `valued` False: a
-    price is missing that the account cannot be valued without, and the values are None.
+    `unmoved` is what no order moves. `eased` are the places of those broken limits that the order makes better.
+    `valued` False: a price is missing that the account cannot be valued without, and the values are None.
     """
 
     whole: Part
@@ -55,21 +81,25 @@ class Figures(Struct, frozen=True, kw_only=True):
     margin_rate: Decimal
     margin_needed: Decimal
     margin_available: Decimal
-    scope: InScope
     unmoved: Unmoved
-    findings: tuple[Finding, ...]
-    broken: tuple[int, ...]
+    holding: Holding
     eased: frozenset[int]
     valued: bool = True
+
+
+# The legs of the states seen last, by the state's identity, which is kept with them: as long as nothing of a leg has
+# moved, the account's next order finds the same position, the same open orders and an equal mark.
+_REMEMBERED = 4_096
+_legs: dict[int, tuple[AccountState, dict[str, Leg]]] = {}
 
 
 def value_legs(
     state: AccountState, ledger: Ledger, prices: dict[str, Price], now_us: int, parameters: Parameters
 ) -> dict[str, Leg] | str:
     """Return every leg with something held or an open order, by position key; or the symbol that has no fresh mark."""
-    legs = {}
+    legs: dict[str, Leg] = {}
     state_age_us = age_of(state, now_us, parameters)
-    opened_of, price_of = ledger.open.get, prices.get
+    opened_of, price_of, known = ledger.open.get, prices.get, _known_legs(state).get
     for key, position in state.positions.items():
         opened = opened_of(key)
         if opened is None:
@@ -79,25 +109,37 @@ def value_legs(
         mark = current_mark(position, price_of(position.symbol), state_age_us, now_us, parameters)
         if mark is None:
             return position.symbol
-        legs[key] = held_leg(position, opened, mark)
+        leg = known(key)
+        if leg is None or leg.opened is not opened or leg.mark != mark:
+            leg = held_leg(position, opened, mark)
+        legs[key] = leg
     for key, opened in ledger.open.items():
         if key not in legs:
             mark = current_mark(None, price_of(opened.symbol), state_age_us, now_us, parameters)
             if mark is None:
                 return opened.symbol
             legs[key] = make_leg(opened.symbol, opened.exchange, ZERO, ZERO, opened, mark)
+    _legs[id(state)] = state, legs
     return legs
 
 
-def _order_leg(case: Case, legs: dict[str, Leg]) -> Leg | str:
-    """Return the leg that the order changes, or its symbol where that has no fresh mark."""
-    leg = legs.get(case.key)
-    if leg is not None:
-        return leg
+def _known_legs(state: AccountState) -> dict[str, Leg]:
+    """Return the legs of a state as they were valued last, and see to it that there is room to keep them."""
+    kept = _legs.get(id(state))
+    if kept is not None and kept[0] is state:
+        return kept[1]
+    if len(_legs) >= _REMEMBERED:
+        _legs.clear()
+    return {}
+
+
+def _order_mark(case: Case) -> Decimal | None:
     price = case.inputs.prices.get(case.order.symbol)
-    mark = current_mark(case.position, price, case.state_age_us, case.inputs.now_us, case.parameters)
-    if mark is None:
-        return case.order.symbol
+    return current_mark(case.position, price, case.state_age_us, case.inputs.now_us, case.parameters)
+
+
+def _order_leg(case: Case, mark: Decimal) -> Leg:
+    """Return the leg that the order changes, valued by itself."""
     opened = case.ledger.open.get(case.key) or NO_ORDERS
     if case.position is not None:
         return held_leg(case.position, opened, mark)
@@ -109,13 +151,15 @@ def work_out(case: Case) -> Figures | Refusal:
     state, order = case.state, case.order
     assert state is not None and case.account is not None  # gate 5 has passed
     legs = value_legs(state, case.ledger, case.inputs.prices, case.inputs.now_us, case.parameters)
-    leg = _order_leg(case, {}) if isinstance(legs, str) else _order_leg(case, legs)
-    if isinstance(leg, str):
-        return _without_price(leg)
+    mark = _order_mark(case)
+    if mark is None:
+        return _without_price(order.symbol)
     if isinstance(legs, str):
-        return _figures_of_reducing(case, leg) if case.reducing else _without_price(legs)
+        return _figures_of_reducing(case, _order_leg(case, mark)) if case.reducing else _without_price(legs)
+    leg = legs.get(case.key) or _order_leg(case, mark)
     rate = margin_rate(order, case.instrument, case.parameters)
-    facts = _facts(case, leg.mark)
+    # A leg that was valued before may have an equal mark that is written differently: what is kept says this one.
+    facts = _facts(case, mark)
     after_leg = leg_with_order(leg, order.side, order.quantity, facts.valued_at, rate)
     whole = _part(case, list(legs.values()), leg, after_leg, facts)
     here = whole
@@ -123,8 +167,7 @@ def work_out(case: Case) -> Figures | Refusal:
         here = _part(case, [one for one in legs.values() if one.may_be_on(case.exchange)], leg, after_leg, facts)
     scope = case.book.limits_for(order, case.account, case.exchange)
     unmoved = unmoved_by_orders(state, scope)
-    findings = _find_all(case, scope, unmoved, whole, here)
-    broken = tuple([place for place, finding in enumerate(findings) if not finding.holds])
+    holding = _hold(case, scope, unmoved, whole, here)
     reserved = whole.before.exposure.margin_reserved
     return Figures(
         whole=whole,
@@ -133,11 +176,9 @@ def work_out(case: Case) -> Figures | Refusal:
         margin_rate=rate,
         margin_needed=whole.after.exposure.margin_reserved - reserved,
         margin_available=state.equity - state.margin_used - reserved,
-        scope=scope,
         unmoved=unmoved,
-        findings=findings,
-        broken=broken,
-        eased=frozenset([place for place in broken if _is_eased(findings[place], whole, here)]),
+        holding=holding,
+        eased=frozenset([place for place, finding in holding.broken.items() if _is_eased(finding, whole, here)]),
     )
 
 
@@ -174,18 +215,29 @@ def _tail(case: Case, legs: list[Leg]) -> Tail | None:
     return Tail(book.returns, legs, case.state.equity, old=book.has_old_returns(case.inputs.now_us))
 
 
-def _find_all(case: Case, scope: InScope, unmoved: Unmoved, whole: Part, here: Part) -> tuple[Finding, ...]:
-    """Evaluate every limit in scope: those that an order moves take the places that are left for them."""
-    findings = list(unmoved.findings)
-    for place, limit in scope.of_figures:
-        part = here if limit.by_exchange else whole
-        findings[place] = evaluate(limit, part.values[limit.value])
-    for place, limit in scope.of_tail:
-        after = here.after if limit.by_exchange else whole.after
-        findings[place] = evaluate(limit, limit.value(after), after)
-    for place, limit in scope.counted:
-        findings[place] = evaluate(limit, _counted(limit, case))
-    return tuple(findings)
+def _hold(case: Case, scope: InScope, unmoved: Unmoved, whole: Part, here: Part) -> Holding:
+    """Hold every limit in scope against the order."""
+    values, used, broken = list(unmoved.values), list(unmoved.used), unmoved.broken.copy()
+    for known, placed in ((whole.values, scope.of_figures), (here.values, scope.of_figures_here)):
+        for place, limit in placed:
+            value = values[place] = known[limit.value]
+            if value is not None and limit.compare(value, limit.threshold):
+                used[place] = limit.share(value, limit.threshold)
+            else:
+                finding = broken[place] = evaluate(limit, value)
+                used[place] = finding.utilisation
+    for place, limit in scope.worked_out:
+        finding = _find(limit, here if limit.by_exchange else whole, case)
+        values[place], used[place] = finding.value, finding.utilisation
+        if not finding.holds:
+            broken[place] = finding
+    return Holding(scope, values, used, dict(sorted(broken.items())))
+
+
+def _find(limit: Limit, part: Part, case: Case) -> Finding:
+    if limit.counted:
+        return evaluate(limit, Decimal(counted_with(limit, case.ledger, case.order, case.exchange, case.inputs.now_us)))
+    return evaluate(limit, limit.value(part.after), part.after)
 
 
 def _without_price(symbol: str) -> Refusal:
@@ -202,7 +254,6 @@ def _figures_of_reducing(case: Case, leg: Leg) -> Figures:
     facts = _facts(case, leg.mark)
     rate = margin_rate(order, case.instrument, case.parameters)
     scope = in_scope(case.book.limits_for(order, case.account, case.exchange).messages)
-    findings = tuple([evaluate(limit, _counted(limit, case)) for limit in scope.limits])
     subject = Subject(state=case.state, exposure=exposure_of((leg,)), leg=leg, order=facts)
     alone = Part(subject, subject, dict.fromkeys(_VALUES))
     return Figures(
@@ -212,10 +263,8 @@ def _figures_of_reducing(case: Case, leg: Leg) -> Figures:
         margin_rate=rate,
         margin_needed=ZERO,
         margin_available=ZERO,
-        scope=scope,
         unmoved=NOTHING_SAID,
-        findings=findings,
-        broken=tuple([place for place, finding in enumerate(findings) if not finding.holds]),
+        holding=_hold(case, scope, unmoved_by_orders(case.state, scope), alone, alone),
         eased=frozenset(),
         valued=False,
     )
@@ -243,10 +292,6 @@ def _facts(case: Case, mark: Decimal) -> OrderFacts:
         deviation=abs(price - mark) / mark,
         daily_notional=turnover_today(case.ledger, now_us) + notional,
     )
-
-
-def _counted(limit: Limit, case: Case) -> Decimal:
-    return Decimal(counted_with(limit, case.ledger, case.order, case.exchange, case.inputs.now_us))
 
 
 def _is_eased(finding: Finding, whole: Part, here: Part) -> bool:

@@ -20,7 +20,7 @@ from riskcore.gates import (
     well_formed,
 )
 from riskcore.headroom import Room, bounds_of, has_room, largest_quantity, quantity_step, within_instrument
-from riskcore.limits import Finding, Gate, as_breach, describe
+from riskcore.limits import Finding, Gate, Limit, as_breach, describe
 from riskcore.reasons import Reason
 from riskcore.types import Breach, Side
 
@@ -105,8 +105,7 @@ def _refused_by(case: Case, figures: Figures, failing: list[Finding]) -> tuple[R
 def _sort_findings(case: Case, figures: Figures) -> tuple[list[Finding], list[Finding], list[Finding]]:
     """Part the limits that do not hold into those that stop the order, those that warn, and those that only would."""
     failing, warnings, shadowed = list[Finding](), list[Finding](), list[Finding]()
-    for place in figures.broken:
-        finding = figures.findings[place]
+    for place, finding in figures.holding.broken.items():
         exempt = case.reducing and finding.limit.gate is not Gate.MESSAGES
         let_through = exempt or place in figures.eased
         if finding.limit.shadow:
@@ -197,14 +196,12 @@ def _largest_within_limits(case: Case, figures: Figures) -> Decimal:
 
     Limits that the order makes better do not count; where one is broken whatever the quantity is, there is none.
     """
-    stopping = [figures.findings[place].limit for place in figures.broken if place not in figures.eased]
-    if any(limit.blocking and not has_room(limit) for limit in stopping):
+    if any(not has_room(limit) for limit in _stopping(figures)):
         return ZERO
-    bounds = figures.scope.bounds
+    scope = figures.holding.scope
+    bounds = scope.bounds
     if figures.eased:
-        bounds = bounds_of(
-            finding.limit for place, finding in enumerate(figures.findings) if place not in figures.eased
-        )
+        bounds = bounds_of(limit for place, limit in enumerate(scope.limits) if place not in figures.eased)
     room = _room(case, figures, figures.whole)
     here = room if figures.here is figures.whole else _room(case, figures, figures.here)
     return largest_quantity(room, here, bounds)
@@ -242,7 +239,13 @@ def _only_reducing_passes(case: Case, figures: Figures) -> bool:
     return any(
         gate(larger) is not None
         for gate in (emergency_stop, global_risk, restricted_symbol, _order_type_allowed, _no_self_match)
-    ) or any(figures.findings[place].limit.blocking and place not in figures.eased for place in figures.broken)
+    ) or bool(_stopping(figures))
+
+
+def _stopping(figures: Figures) -> list[Limit]:
+    """Return the blocking limits that the order breaks and does not make better."""
+    broken = figures.holding.broken.items()
+    return [finding.limit for place, finding in broken if finding.limit.blocking and place not in figures.eased]
 
 
 def _largest_beside(case: Case, figures: Figures) -> Decimal:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 import msgspec
+from msgspec import Raw
 from msgspec.structs import replace
 
 from riskcore.decimals import ZERO
@@ -26,11 +27,29 @@ _REMEMBERED = 1_024
 _ledgers: dict[bytes, Ledger] = {}
 
 
+# The JSON of open orders written last, by their identity, which is kept with it: an order changes one leg of them, and
+# they are most of a ledger.
+_LEGS_REMEMBERED = 16_384
+_texts: dict[int, tuple[OpenOrders, Raw]] = {}
+
+
 def encode_ledger(ledger: Ledger) -> bytes:
     """Return the ledger as JSON."""
-    content = _encoder.encode(ledger)
+    texts: dict[str, Raw] = {}
+    for key, opened in ledger.open.items():
+        kept = _texts.get(id(opened))
+        texts[key] = kept[1] if kept is not None and kept[0] is opened else _text_of(opened)
+    content = _encoder.encode(replace(ledger, open=texts))
     _remember(content, ledger)
     return content
+
+
+def _text_of(opened: OpenOrders) -> Raw:
+    text = Raw(_encoder.encode(opened))
+    if len(_texts) >= _LEGS_REMEMBERED:
+        _texts.clear()
+    _texts[id(opened)] = opened, text
+    return text
 
 
 def _remember(content: bytes, ledger: Ledger) -> None:

@@ -61,24 +61,9 @@ class Exposure(Struct, frozen=True, kw_only=True, gc=False):
     open_orders: int
 
 
-# The legs valued last, by the identity of their position, which is kept with them: as long as nothing of a leg
-# has moved, the account's next order finds the same position, the same open orders and an equal mark.
-_REMEMBERED = 65_536
-_legs: dict[int, tuple[Position, Leg]] = {}
-
-
 def held_leg(position: Position, opened: OpenOrders, mark: Decimal) -> Leg:
     """Return the leg of a position. `mark` in currency per unit, > 0."""
-    kept = _legs.get(id(position))
-    if kept is not None:
-        known, leg = kept
-        if known is position and leg.opened is opened and leg.mark == mark:
-            return leg
-    leg = make_leg(position.symbol, position.exchange, position.quantity, position.entry_price, opened, mark)
-    if len(_legs) >= _REMEMBERED:
-        _legs.clear()
-    _legs[id(position)] = position, leg
-    return leg
+    return make_leg(position.symbol, position.exchange, position.quantity, position.entry_price, opened, mark)
 
 
 def make_leg(

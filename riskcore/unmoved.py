@@ -15,18 +15,21 @@ from riskcore.types import AccountState
 
 
 class Unmoved(Struct, frozen=True, gc=False):
-    """Figures as a decision has them, with a place for each of those that an order moves, as if it were not known.
+    """Figures as a decision has them, with a place for each of those that an order moves, where None stands.
 
-    `shown` has the metrics by name; `findings` and `utilisations`, by policy, the limits in scope.
+    `shown` has the metrics by name and `utilisations` the limits in scope by policy. Of these, by place: `values`, how
+    much of each is `used`, and those that are `broken`.
     """
 
     shown: dict[str, Decimal | None]
-    findings: tuple[Finding, ...]
     utilisations: dict[str, Decimal | None]
+    values: tuple[Decimal | None, ...]
+    used: tuple[Decimal | None, ...]
+    broken: dict[int, Finding]
 
 
 # Of an account that cannot be valued nothing is said.
-NOTHING_SAID = Unmoved(dict.fromkeys(metric.name for metric in SHOWN), (), {})
+NOTHING_SAID = Unmoved(dict.fromkeys(metric.name for metric in SHOWN), {}, (), (), {})
 
 # The states seen last with the limits on them, by their identity, which is kept with them: between two reports of an
 # account its orders find the same ones.
@@ -53,10 +56,16 @@ def _work_out(state: AccountState, scope: InScope) -> Unmoved:
     for metric in SHOWN:
         value = metric.value(alone) if metric.of_state else None
         shown[metric.name] = None if value is None else metric.show(value)
-    findings = [evaluate(limit, None) for limit in scope.limits]
-    utilisations: dict[str, Decimal | None] = {limit.policy.id: None for limit in scope.limits}
-    for place, limit in scope.of_state:
-        finding = findings[place] = evaluate(limit, limit.value(alone))
+    utilisations: dict[str, Decimal | None] = dict.fromkeys(limit.policy.id for limit in scope.limits)
+    found = {place: evaluate(limit, limit.value(alone)) for place, limit in scope.of_state}
+    for finding in found.values():
         if finding.utilisation is not None:
-            utilisations[limit.policy.id] = shown_ratio(finding.utilisation)
-    return Unmoved(shown, tuple(findings), utilisations)
+            utilisations[finding.limit.policy.id] = shown_ratio(finding.utilisation)
+    every = [found.get(place) for place in range(len(scope.limits))]
+    return Unmoved(
+        shown,
+        utilisations,
+        tuple([None if one is None else one.value for one in every]),
+        tuple([None if one is None else one.utilisation for one in every]),
+        {place: finding for place, finding in found.items() if not finding.holds},
+    )

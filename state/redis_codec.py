@@ -117,7 +117,7 @@ def decode_committed(reply: Any, commit: Commit, lanes: int = 1) -> Committed | 
 def decode_loaded(reply: Any, load: Load, lanes: int = 1) -> Loaded:
     """Return what the load script replied to `load`, of a store with so many lanes."""
     try:
-        prices = {} if reply[6] == b"{}" else _price_decoder.decode(reply[6])
+        prices = _prices(reply[6])
         only = len(load.accounts) == 1
         return Loaded(
             now_us=int(reply[0]),
@@ -143,6 +143,22 @@ def decode_firm_part(text: bytes) -> tuple[int, bytes]:
         return _whole(at_us), content
     except _UNREADABLE as error:
         raise StateUnavailable(f"the live state holds what cannot be read: {error}") from error
+
+
+# The prices read last, by their text: until one of them moves, the orders of an account find the same ones.
+_PRICES_REMEMBERED = 1_024
+_known_prices: dict[bytes, dict[str, Price]] = {}
+
+
+def _prices(text: bytes) -> dict[str, Price]:
+    """Return the prices in a reply, not to be changed."""
+    known = _known_prices.get(text)
+    if known is None:
+        known = _price_decoder.decode(text)
+        if len(_known_prices) >= _PRICES_REMEMBERED:
+            _known_prices.clear()
+        _known_prices[text] = known
+    return known
 
 
 def _view(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from riskcore import ledger as ledger_module
 from riskcore.decimals import EXACT
 from riskcore.ledger import EMPTY_LEDGER, decode_ledger, encode_ledger, release, reserve
 from riskcore.types import Ledger, OpenOrders, Reservation
@@ -111,6 +112,16 @@ def test_the_sums_are_those_of_the_live_reservations_in_whatever_order_they_go(m
             ledger = decode_ledger(encode_ledger(ledger))
             assert without_history(ledger.open) == without_history(sums(live))
     assert ledger.open == {}
+
+
+def test_a_leg_is_written_as_it_is_however_often_its_ledger_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "_LEGS_REMEMBERED", 2)
+    ledger = EMPTY_LEDGER
+    for symbol in ("BTCUSDT", "ETHUSDT", "BTCUSDT", "XYZ"):
+        ledger = reserve(ledger, reservation(symbol=symbol))
+        for _ in range(2):
+            assert encode_ledger(ledger) == msgspec.json.encode(ledger)
+        assert len(ledger_module._texts) <= 2
 
 
 def test_an_account_without_a_ledger_has_an_empty_one() -> None:

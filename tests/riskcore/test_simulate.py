@@ -5,20 +5,24 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from msgspec.structs import replace
 
-from riskcore import simulate
-from riskcore.ledger import with_open
-from riskcore.simulate import NO_ORDERS, held_leg, strictly_reduces
-from riskcore.types import OpenOrders, Position
+from riskcore import figures as figures_module
+from riskcore.book import Parameters
+from riskcore.figures import value_legs
+from riskcore.ledger import EMPTY_LEDGER
+from riskcore.simulate import Leg, strictly_reduces
+from riskcore.types import AccountState, Ledger
 from tests.riskcore.builders import (
     BUY,
+    NOW,
     SELL,
     check,
     compiled,
     holding,
     instrument,
+    marks,
     order,
+    outcome,
     position,
     reservation,
     soft,
@@ -173,26 +177,31 @@ def test_an_order_strictly_reduces_if_nothing_of_its_side_can_flip_the_position(
 class TestRememberedLegs:
     """A leg is valued once for as long as nothing of it moves."""
 
-    held = Position(symbol="BTCUSDT", quantity=D(2), entry_price=D(90), mark_price=D(100))
+    at = state(position(2, entry_price=90))
+    buys = holding(reservation(3, price=100))
+
+    def leg(self, mark: str, ledger: Ledger = EMPTY_LEDGER, at: AccountState = at) -> Leg:
+        legs = value_legs(at, ledger, marks(BTCUSDT=mark), NOW, Parameters())
+        assert not isinstance(legs, str)
+        return legs["BTCUSDT"]
 
     def test_the_same_position_at_the_same_mark_is_the_same_leg(self) -> None:
-        leg = held_leg(self.held, NO_ORDERS, D(100))
-        assert held_leg(self.held, NO_ORDERS, D("100.0")) is leg
+        assert self.leg("100.0") is self.leg("100")
+
+    def test_what_is_kept_of_an_order_says_the_mark_as_it_was_told_now(self) -> None:
+        sell = order(1, SELL, price=50_000)  # below the mark: valued at that
+        told = [outcome(sell, at=self.at, prices=marks(BTCUSDT=mark)).reservation for mark in ("60000.0", "60000")]
+        assert [str(held.valued_at) for held in told if held is not None] == ["60000.0", "60000"]
 
     def test_another_mark_or_other_open_orders_are_another_leg(self) -> None:
-        held_leg(self.held, NO_ORDERS, D(100))
-        assert held_leg(self.held, NO_ORDERS, D(110)).worst_value == 220
-        opened = with_open(OpenOrders(symbol="BTCUSDT"), BUY, D(3), D(100), D("0.1"))
-        assert held_leg(self.held, opened, D(110)).worst_value == 550
-        assert held_leg(self.held, NO_ORDERS, D(110)).worst_value == 220
+        moments = [("100", EMPTY_LEDGER), ("110", EMPTY_LEDGER), ("110", self.buys), ("110", EMPTY_LEDGER)]
+        assert [self.leg(mark, ledger).worst_value for mark, ledger in moments] == [200, 220, 550, 220]
 
-    def test_an_equal_position_that_is_another_one_is_valued_by_itself(self) -> None:
-        first = held_leg(self.held, NO_ORDERS, D(100))
-        second = held_leg(replace(self.held, quantity=D(-2)), NO_ORDERS, D(100))
-        assert (first.high_value, second.high_value) == (D(200), D(-200))
+    def test_an_equal_state_that_is_another_one_is_valued_by_itself(self) -> None:
+        assert self.leg("100", at=state(position(2, entry_price=90))) is not self.leg("100")
 
     def test_no_more_are_kept_than_fit(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(simulate, "_REMEMBERED", 2)
-        others = [replace(self.held, quantity=D(number)) for number in range(5)]
-        assert [held_leg(other, NO_ORDERS, D(100)).high_value for other in others] == [0, 100, 200, 300, 400]
-        assert len(simulate._legs) <= 2
+        monkeypatch.setattr(figures_module, "_REMEMBERED", 2)
+        others = [state(position(number)) for number in range(1, 6)]
+        assert [self.leg("100", at=other).high_value for other in others] == [100, 200, 300, 400, 500]
+        assert len(figures_module._legs) <= 2

@@ -7,7 +7,6 @@ from decimal import Decimal
 import pytest
 
 from riskcore import unmoved
-from riskcore.limits import evaluate
 from riskcore.unmoved import unmoved_by_orders
 from tests.riskcore.builders import check, compiled, order, policy, state
 
@@ -28,11 +27,10 @@ def test_it_is_worked_out_once_for_a_state_and_its_limits() -> None:
     assert unmoved_by_orders(at, scope_of(other)) is not known
 
 
-def test_what_an_order_moves_has_a_place_in_it_as_if_it_broke_its_limit() -> None:
+def test_what_an_order_moves_has_a_place_in_it() -> None:
     known = unmoved_by_orders(state(daily_start_equity=200_000), scope_of())
-    of_day, of_leverage = (finding for finding in known.findings[:2])
-    assert (of_day.value, of_day.holds, of_day.utilisation) == (D("0.5"), False, D(5))
-    assert of_leverage == evaluate(of_leverage.limit, None)
+    assert (known.values[:2], known.used[:2]) == ((D("0.5"), None), (D(5), None))
+    assert [finding.limit.policy.id for finding in known.broken.values()] == ["drawdown_daily"]
     assert (known.shown["drawdown_daily"], known.shown["leverage"]) == (D("0.5"), None)
     assert (known.utilisations["drawdown_daily"], known.utilisations["leverage"]) == (D(5), None)
 
