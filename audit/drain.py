@@ -11,12 +11,13 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
 from django.utils import timezone
 
+from audit.copying import add_rows
 from audit.entries import Row, UnfitEntry, entry_time_us, read_row
 from audit.metrics import JOURNAL_LAG, JOURNAL_REJECTS
 from audit.models import JournalCursor, JournalReject, OrderDecision, ReservationEnd
@@ -176,7 +177,7 @@ def _keep(batch: _Batch) -> int:
         of_model = [each for (kind, _), each in batch.rows.items() if kind is model]
         try:
             with transaction.atomic():
-                _insert([row for row, _, _ in of_model])
+                add_rows([row for row, _, _ in of_model])
         except (DataError, IntegrityError):
             _insert_singly(batch, of_model)
     JournalReject.objects.bulk_create(batch.rejects, ignore_conflicts=True)
@@ -206,20 +207,3 @@ def _insert_singly(batch: _Batch, rows: Sequence[tuple[Row, str, bytes]]) -> Non
                 row.save()
         except (DataError, IntegrityError) as error:
             batch.reject(entry_id, content, error)
-
-
-def _insert(rows: Sequence[Row]) -> None:
-    if not rows:
-        return
-    model: type[Any] = type(rows[0])
-    if connection.vendor != "postgresql":
-        model.objects.bulk_create(rows)
-        return
-    fields = model._meta.concrete_fields
-    quote = connection.ops.quote_name
-    columns = ", ".join(quote(str(each.column)) for each in fields)
-    statement = f"COPY {quote(model._meta.db_table)} ({columns}) FROM STDIN"
-    # COPY is ten times as fast as INSERT; Django's cursor hands it on, but not its errors.
-    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in rows:
-            copy.write_row([getattr(row, each.attname) for each in fields])

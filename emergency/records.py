@@ -13,6 +13,7 @@ import msgspec
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from audit.copying import add_rows
 from audit.services import record, snapshot
 from bus.events import StopEngaged
 from bus.publish import publish
@@ -30,33 +31,52 @@ from state.wiring import store
 _TOGETHER = 500
 
 
+def record_stop(note: StopNote, accounts: Sequence[AccountThen] = (), *, is_new: bool = False) -> bool:
+    """Write a stop with its first steps and its audit event, unless it is there; return whether it was not.
+
+    `is_new`: it has just come into force, so it is written without looking for it first.
+    """
+    if is_new or not EmergencyStop.objects.filter(pk=UUID(note.id)).exists():
+        try:
+            _write(note, accounts)
+            return True
+        except IntegrityError:
+            pass  # of several that write it at once one does
+    _complete(note, accounts)
+    return False
+
+
 @transaction.atomic
-def record_stop(note: StopNote, accounts: Sequence[AccountThen] = ()) -> bool:
-    """Write a stop with its first steps and its audit event, unless it is there; return whether it was not."""
-    row, created = _find_or_add(note)
-    if created:
-        where = f"{note.scope} {note.scope_id}".strip()
-        _add(row, note.asked_at_us, Event.ASKED, f"{note.state} {where} by {note.triggered_by}: {note.reason}")
-    _complete(row, note)
+def _write(note: StopNote, accounts: Sequence[AccountThen]) -> None:
+    """Write a stop that is not there. Raises IntegrityError where it is."""
+    row = EmergencyStop(pk=UUID(note.id), **_columns(note))
+    row.save(by_service=True, force_insert=True)
+    where = f"{note.scope} {note.scope_id}".strip()
+    asked = _step(row, note.asked_at_us, Event.ASKED, f"{note.state} {where} by {note.triggered_by}: {note.reason}")
+    in_force = [_in_force(row, note)] if note.engaged_at_us else []
+    recorded = [_recorded(row, note, len(accounts))] if accounts else []
+    StopStep.objects.bulk_create([asked, *in_force, *recorded])
+    add_rows(_rows_of(row.pk, accounts))
+    record(
+        actor=note.actor,
+        action="stop.engage",
+        object_type="emergency_stop",
+        object_id=row.pk,
+        object_label=str(row),
+        reason=note.reason,
+        before=None,
+        after=snapshot(row),
+    )
+
+
+@transaction.atomic
+def _complete(note: StopNote, accounts: Sequence[AccountThen]) -> None:
+    """Write what is not known yet of a stop that is on record: since when it is in force, and the accounts then."""
     if accounts:
         record_accounts(note.id, accounts)
-        _add(row, note.engaged_at_us or note.asked_at_us, Event.RECORDED, f"{_counted(len(accounts))} at that moment")
-    if created:
-        record(
-            actor=note.actor,
-            action="stop.engage",
-            object_type="emergency_stop",
-            object_id=row.pk,
-            object_label=str(row),
-            reason=note.reason,
-            before=None,
-            after=snapshot(row),
-        )
-    return created
-
-
-def _complete(row: EmergencyStop, note: StopNote) -> None:
-    """Write from when on a stop is known to be in force, once that is known."""
+    row = EmergencyStop.objects.get(pk=UUID(note.id))
+    if accounts:
+        _recorded(row, note, len(accounts)).save()
     if not note.engaged_at_us or row.in_force_known:
         return
     row = EmergencyStop.objects.select_for_update().get(pk=row.pk)
@@ -64,21 +84,16 @@ def _complete(row: EmergencyStop, note: StopNote) -> None:
         return
     row.engaged_at, row.in_force_known = moment(note.engaged_at_us), True
     row.save(by_service=True)
-    _add(row, note.engaged_at_us, Event.IN_FORCE, "No order that it covers is approved from here on.")
+    _in_force(row, note).save()
 
 
-def _find_or_add(note: StopNote) -> tuple[EmergencyStop, bool]:
-    """Return the row of a stop, and whether it was added; of several that would add it at once one does."""
-    found = EmergencyStop.objects.filter(pk=UUID(note.id)).first()
-    if found is not None:
-        return found, False
-    row = EmergencyStop(pk=UUID(note.id), **_columns(note))
-    try:
-        with transaction.atomic():
-            row.save(by_service=True, force_insert=True)
-    except IntegrityError:
-        return EmergencyStop.objects.get(pk=row.pk), False
-    return row, True
+def _in_force(row: EmergencyStop, note: StopNote) -> StopStep:
+    return _step(row, note.engaged_at_us, Event.IN_FORCE, "No order that it covers is approved from here on.")
+
+
+def _recorded(row: EmergencyStop, note: StopNote, accounts: int) -> StopStep:
+    counted = "1 account as it was" if accounts == 1 else f"{accounts:,} accounts as they were"
+    return _step(row, note.engaged_at_us or note.asked_at_us, Event.RECORDED, f"{counted} at that moment")
 
 
 def _columns(note: StopNote) -> dict[str, Any]:
@@ -92,17 +107,22 @@ def _columns(note: StopNote) -> dict[str, Any]:
         "unwind": note.unwind,
         "asked_at": moment(note.asked_at_us),
         "engaged_at": moment(note.engaged_at_us or note.asked_at_us),
+        "in_force_known": bool(note.engaged_at_us),
         "recorded_at": timezone.now(),
     }
 
 
 def record_accounts(stop_id: str, accounts: Sequence[AccountThen]) -> None:
     """Write accounts as they were at the moment of a stop; those that are there stay as they are."""
-    rows = [
-        StopAccount(stop_id=UUID(stop_id), account_id=each.account_id, account_version=each.version, state=each.state)
+    rows = _rows_of(UUID(stop_id), accounts)
+    StopAccount.objects.bulk_create(rows, batch_size=_TOGETHER, ignore_conflicts=True)
+
+
+def _rows_of(stop_id: UUID, accounts: Sequence[AccountThen]) -> list[StopAccount]:
+    return [
+        StopAccount(stop_id=stop_id, account_id=each.account_id, account_version=each.version, state=each.state)
         for each in accounts
     ]
-    StopAccount.objects.bulk_create(rows, batch_size=_TOGETHER, ignore_conflicts=True)
 
 
 def record_step(note: StepNote) -> None:
@@ -210,18 +230,14 @@ def add_step(
         row.status = row.status if status is None else status
         row.residuals = row.residuals if residuals is None else list(residuals)
         row.save(by_service=True)
-    return _add(row, microseconds(at) if at is not None else now_us(store()), what, detail)
-
-
-def _counted(accounts: int) -> str:
-    return "1 account as it was" if accounts == 1 else f"{accounts:,} accounts as they were"
-
-
-def _add(row: EmergencyStop, at_us: int, what: str, detail: str) -> StopStep:
-    # Of several steps at one moment the id says which was written first.
-    step = StopStep(id=UUID(new_id(time.time_ns() // 1000)), stop=row, at=moment(at_us), what=str(what), detail=detail)
+    step = _step(row, microseconds(at) if at is not None else now_us(store()), what, detail)
     step.save()
     return step
+
+
+def _step(row: EmergencyStop, at_us: int, what: str, detail: str) -> StopStep:
+    # Of several steps at one moment the id says which was written first.
+    return StopStep(id=UUID(new_id(time.time_ns() // 1000)), stop=row, at=moment(at_us), what=str(what), detail=detail)
 
 
 def engaged_event(note: StopNote) -> StopEngaged:

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from audit import drain as module
 from audit.append_only import AppendOnlyError
+from audit.copying import add_rows
 from audit.drain import drain, lag_seconds
 from audit.metrics import JOURNAL_LAG
 from audit.models import JournalCursor, JournalReject, OrderDecision, ReservationEnd
@@ -93,11 +94,10 @@ def test_killed_before_the_commit_nothing_is_lost(monkeypatch):
     journal = Journal(*(decided() for _ in range(3)))
 
     def insert_and_die(rows):
-        insert(rows)
+        add_rows(rows)
         raise KilledError
 
-    insert = module._insert
-    monkeypatch.setattr(module, "_insert", insert_and_die)
+    monkeypatch.setattr(module, "add_rows", insert_and_die)
     with pytest.raises(KilledError):
         drain(journal)
     monkeypatch.undo()

@@ -8,6 +8,7 @@ import os
 import pytest
 
 from audit import drain as module
+from audit.copying import add_rows
 from audit.drain import drain
 from audit.models import JournalCursor, OrderDecision
 from state.journal_file import JournalFile
@@ -31,14 +32,13 @@ def store(tmp_path, monkeypatch):
 
 def test_everything_is_synced_before_the_first_row_is_inserted(store, monkeypatch):
     order: list[str] = []
-    insert = module._insert
     monkeypatch.setattr(os, "fsync", lambda _fd: order.append("synced"))
 
     def insert_and_note(rows):
         order.append("inserted")
-        insert(rows)
+        add_rows(rows)
 
-    monkeypatch.setattr(module, "_insert", insert_and_note)
+    monkeypatch.setattr(module, "add_rows", insert_and_note)
     assert drain(store) == 3
     assert "synced" in order
     assert "synced" not in order[order.index("inserted") :]
