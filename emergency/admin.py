@@ -90,8 +90,8 @@ class EngageForm(_ActForm):
 
     def act(self, given: dict[str, Any]) -> Engaged:
         return do_engage_stop(
+            acting=self.acting,
             reason=given["reason"],
-            triggered_by=self.acting.name,
             trigger=Trigger.PERSON,
             scope=given["scope"],
             scope_id=given["scope_id"],

@@ -15,12 +15,14 @@ from django.db import Error as DatabaseError
 from msgspec import Struct
 from msgspec.structs import replace
 
+from audit.acting import Acting
 from bus.publish import publish
 from emergency import metrics
 from emergency.flags import Raised, raise_flag
 from emergency.lifting import Lifted, do_re_enable
-from emergency.models import STOPPING
+from emergency.models import ENGAGE_STOP, STOPPING
 from emergency.notes import AccountThen, Note, StopNote, accounts_notes, encode
+from emergency.persons import demand_scope
 from emergency.records import asked_again, engaged_event, record_notes, record_stop
 from emergency.snapshot import take_snapshot
 from emergency.tasks import unwind_soon
@@ -64,14 +66,14 @@ class Engaged(Struct, frozen=True, kw_only=True):
 
 def do_engage_stop(
     *,
+    acting: Acting,
     reason: str,
-    triggered_by: str,
     trigger: Trigger | str,
     scope: StopScope | str,
     scope_id: str = "",
     state: TradingState = TradingState.HALTED,
     unwind: bool = False,
-    actor: str | None = None,
+    triggered_by: str = "",
 ) -> Engaged:
     """Stop trading in a scope. When this returns, no process approves an order there until it is re-enabled.
 
@@ -79,8 +81,6 @@ def do_engage_stop(
     ----------
     reason
         Why, for people: at most 2,000 characters.
-    triggered_by
-        The person, policy or part that asks: whoever re-enables is somebody else.
     trigger
         What kind of thing that is.
     scope, scope_id
@@ -89,18 +89,23 @@ def do_engage_stop(
         HALTED, or REDUCING, in which orders pass that strictly reduce a position.
     unwind
         Close positions too. A stop in force that does not is no answer to one that does.
-    actor
-        The name for the audit log; `triggered_by` if left out.
+    triggered_by
+        The person, policy or part that asks, in the words of whoever acts, who it is if left out: whoever re-enables
+        is somebody else.
 
     Raises
     ------
+    NotAllowed
+        `acting` may not stop trading, or not there; nothing is stopped.
     ValidationError
         By field; nothing is stopped.
     StateUnavailable
         The live state cannot be reached: no order is approved while that is so, but the stop may not be in force once
         it is back. Call again.
     """
-    asked = _asked(reason, triggered_by, trigger, scope, scope_id, state, unwind=unwind, actor=actor)
+    acting.demand(ENGAGE_STOP)
+    asked = _asked(acting, reason, triggered_by, trigger, scope, scope_id, state, unwind=unwind)
+    demand_scope(acting, asked.scope, asked.scope_id)
     live = store()
     raised = raise_flag(live, asked)
     return _recorded_new(live, raised.note) if raised.new else _recorded_again(live, raised, asked)
@@ -172,6 +177,7 @@ def _engaged(note: StopNote, *, new: bool, recorded: bool, accounts: list[Accoun
 
 # ------------------------------------------------------------------------------------- what was asked for
 def _asked(
+    acting: Acting,
     reason: str,
     triggered_by: str,
     trigger: Trigger | str,
@@ -180,13 +186,10 @@ def _asked(
     state: TradingState | str,
     *,
     unwind: bool,
-    actor: str | None,
 ) -> StopNote:
     errors: dict[str, str] = {}
-    said = [("reason", reason, LONGEST_REASON), ("triggered_by", triggered_by, LONGEST_ACTOR)]
-    if actor is not None:
-        said.append(("actor", actor, LONGEST_ACTOR))
-    for name, text, longest in said:
+    by = triggered_by or acting.name
+    for name, text, longest in (("reason", reason, LONGEST_REASON), ("triggered_by", by, LONGEST_ACTOR)):
         if not text.strip() or len(text) > longest:
             errors[name] = f"Expected 1 to {longest:,} characters."
     if state not in STOPPING:
@@ -206,10 +209,10 @@ def _asked(
         scope_id=scope_id.strip().upper() if where in _UPPER else scope_id.strip(),
         state=TradingState(state),
         reason=reason.strip(),
-        triggered_by=triggered_by.strip(),
+        triggered_by=by.strip(),
         trigger=Trigger(trigger),
         unwind=unwind,
-        actor=(actor or triggered_by).strip(),
+        actor=acting.name,
         asked_at_us=0,
     )
 

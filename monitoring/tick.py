@@ -21,6 +21,7 @@ from enum import StrEnum
 from django.conf import settings
 from django.db import DatabaseError
 
+from audit.acting import system
 from emergency.forced import lifted_in_spite
 from emergency.services import do_engage_stop
 from emergency.words import Trigger
@@ -200,8 +201,8 @@ def _stop(observations: Iterable[Observation], stops: tuple[Stop, ...], until_s:
             break
         stopped.add(one.account_id)
         do_engage_stop(
+            acting=system(f"policy {one.policy_name}"),
             reason=one.message,
-            triggered_by=f"policy {one.policy_name}",
             trigger=Trigger.POLICY,
             scope=scope,
             scope_id=one.account_id,

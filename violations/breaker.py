@@ -16,6 +16,7 @@ from typing import Protocol
 from django.conf import settings
 from django.utils import timezone
 
+from audit.acting import Acting, system
 from emergency.services import do_engage_stop
 from emergency.words import Trigger
 from riskcore.calendar import microseconds, moment
@@ -41,14 +42,14 @@ class Engage(Protocol):
     def __call__(
         self,
         *,
+        acting: Acting,
         reason: str,
-        triggered_by: str,
         trigger: Trigger,
         scope: StopScope,
         scope_id: str = "",
         state: TradingState = TradingState.HALTED,
         unwind: bool = False,
-        actor: str | None = None,
+        triggered_by: str = "",
     ) -> object: ...
 
 
@@ -179,8 +180,8 @@ def _engage(trip: BreakerTrip, engage: Engage) -> bool:
     try:
         # To engage the same stop once more, for a process that died before it could say that it had, makes no other.
         engage(
+            acting=system(ACTOR),
             reason=trip.reason,
-            triggered_by=ACTOR,
             trigger=Trigger.BREAKER,
             scope=StopScope(trip.scope),
             scope_id=trip.scope_id,

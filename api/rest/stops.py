@@ -113,6 +113,7 @@ class StopView(RiskView):
         _demand(request, scope, scope_id)
         try:
             engaged = do_engage_stop(
+                acting=caller(request).acting,
                 reason=asked["reason"],
                 triggered_by=asked["triggered_by"],
                 trigger=Trigger.DRILL if asked.get("drill") else Trigger.PERSON,
@@ -120,7 +121,6 @@ class StopView(RiskView):
                 scope_id=scope_id,
                 state=asked.get("state", TradingState.HALTED),
                 unwind=asked.get("unwind", False),
-                actor=caller(request).actor,
             )
         except StateUnavailable:
             detail = "the live state cannot be reached: the stop is not known to be in force, send it again"

@@ -189,6 +189,16 @@ class TestWhoIsForOneAccount:
         AccountGrant.objects.create(user=User.objects.get(username="dora"), account_id="desk-1")
         return client
 
+    @pytest.mark.parametrize("what", [{}, {"scope": "account", "scope_id": "desk-2"}], ids=["everything", "another"])
+    def test_other_accounts_are_not_stopped_by_hand(self, world, what):
+        answer = self.desk_1("engage_stop").post(reverse(ADD), {**NEW, **what})
+        assert "some accounts only" in str(errors(answer))
+        assert world.up() == []
+
+    def test_their_account_is_stopped(self, world):
+        self.desk_1("engage_stop").post(reverse(ADD), {**NEW, "scope": "account", "scope_id": "desk-1"})
+        assert len(world.up()) == 1
+
     def test_stops_of_other_accounts_are_neither_shown_nor_lifted(self, world):
         mine, other = (engage(scope="account", scope_id=each) for each in ("desk-1", "desk-2"))
         client = self.desk_1("view_emergencystop", "lift_stop")

@@ -12,10 +12,12 @@ from decimal import Decimal
 import pytest
 from django.core.exceptions import ValidationError
 
+from audit.acting import NotAllowed, NotTheirAccount
 from audit.models import AuditEvent
 from bus.events import StopEngaged
 from emergency import services, tasks
-from emergency.models import EmergencyStop
+from emergency.errors import SamePerson
+from emergency.models import ENGAGE_STOP, LIFT_STOP, EmergencyStop
 from emergency.words import Status, Trigger
 from riskcore.calendar import microseconds
 from riskcore.ports import Stop
@@ -23,7 +25,7 @@ from riskcore.types import Side, TradingState
 from state.redis_scripts import FOLLOW_STOPS
 from state.store import StateUnavailable
 from state.wiring import store
-from tests.emergency.world import ACCOUNTS, PRICES, engage, lift, long, order, row, steps
+from tests.emergency.world import ACCOUNTS, PRICES, engage, held, lift, long, order, person, row, steps
 from tests.support.patience import PATIENCE_S
 
 HAMMERS = 8
@@ -42,9 +44,8 @@ class TestWhatIsRefused:
         [
             ("reason", {"reason": "  "}),
             ("reason", {"reason": "x" * 2_001}),
-            ("triggered_by", {"triggered_by": ""}),
+            ("triggered_by", {"triggered_by": " "}),
             ("triggered_by", {"triggered_by": "x" * 201}),
-            ("actor", {"actor": " "}),
             ("trigger", {"trigger": "mood"}),
             ("scope", {"scope": "planet"}),
             ("scope_id", {"scope": "account"}),
@@ -60,6 +61,24 @@ class TestWhatIsRefused:
         assert list(refused.value.message_dict) == [field]
         assert world.up() == []
         assert not EmergencyStop.objects.exists()
+
+    def test_who_may_not_stop_trading_stops_nothing(self, world):
+        with pytest.raises(NotAllowed, match=ENGAGE_STOP):
+            engage(by=person("victor", may=(LIFT_STOP,)))
+        assert world.up() == []
+
+    @pytest.mark.parametrize(
+        ("scope", "scope_id"),
+        [("global", ""), ("account", "desk-2"), ("symbol", "BTCUSDT"), ("exchange", "OKX"), ("strategy", "s")],
+        ids=lambda each: each,
+    )
+    def test_who_is_for_some_accounts_stops_nothing_that_concerns_others(self, world, scope, scope_id):
+        with pytest.raises(NotTheirAccount):
+            engage(by=person("dora", "desk-1"), scope=scope, scope_id=scope_id)
+        assert world.up() == []
+
+    def test_who_is_for_one_account_stops_that_one(self, world):
+        assert engage(by=person("dora", "desk-1"), scope="account", scope_id="desk-1").new
 
 
 class TestNothingIsApprovedAfterIt:
@@ -137,7 +156,7 @@ class TestScope:
 class TestRecord:
     def test_it_says_who_why_when_and_where(self, world):
         before = world.now_us()
-        engaged = engage(scope="symbol", scope_id="ethusdt", state=TradingState.REDUCING, unwind=True, actor="key:ops")
+        engaged = engage(scope="symbol", scope_id="ethusdt", state=TradingState.REDUCING, unwind=True)
         found = row(engaged)
         assert (found.scope, found.scope_id, found.state, found.unwind) == ("symbol", "ETHUSDT", "REDUCING", True)
         assert (found.reason, found.triggered_by, found.trigger) == ("a test", "alice", "person")
@@ -148,8 +167,14 @@ class TestRecord:
         assert steps(engaged)[:2] == ["asked", "in_force"]
         assert found.pk.version == 7
 
+    def test_who_is_known_and_says_no_other_name_has_triggered_it(self, world):
+        engaged = engage(by=held("alice"))
+        assert row(engaged).triggered_by == AuditEvent.objects.get(action="stop.engage").actor == "alice (key:cli)"
+        with pytest.raises(SamePerson):
+            lift(engaged.stop_id, by=person("alice"))
+
     def test_it_is_in_the_audit_log(self, world):
-        engaged = engage(actor="key:ops")
+        engaged = engage()
         event = AuditEvent.objects.get(action="stop.engage")
         assert (event.actor, event.object_id, event.reason) == ("key:ops", engaged.stop_id, "a test")
         assert event.after is not None

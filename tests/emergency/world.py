@@ -120,10 +120,12 @@ def long(symbol: str = "BTCUSDT", quantity: str = "1") -> Position:
     return Position(symbol=symbol, quantity=Decimal(quantity), entry_price=price, mark_price=price, exchange="")
 
 
-def engage(**what: Any) -> Engaged:
+def engage(*, by: Acting | None = None, **what: Any) -> Engaged:
+    """Stop trading as somebody, or as a machine on behalf of alice."""
     fields: dict[str, Any] = {
+        "acting": by or MACHINE,
         "reason": "a test",
-        "triggered_by": "alice",
+        **({} if by else {"triggered_by": "alice"}),
         "trigger": "person",
         "scope": "global",
     }

@@ -23,7 +23,7 @@ from riskcore.ports import Load, Loaded
 from riskcore.types import RiskLevel, Side, TradingState
 from riskportal.restore import Outcome as Restored
 from riskportal.restore import restore_if_empty
-from tests.emergency.world import ACCOUNTS, World, engage, lift, long, order
+from tests.emergency.world import ACCOUNTS, World, engage, lift, long, order, person
 from violations.models import Alert, Violation
 
 MINUTE_US = 60_000_000
@@ -116,8 +116,8 @@ def test_a_stop_that_closes_nothing_is_followed_by_one_that_does_where_that_is_w
 def test_what_two_people_bear_is_not_stopped_again_while_it_goes_on(world: World, monitor: Monitor) -> None:
     fall(world, "desk-1", 740_000)  # an emergency limit and two hard ones are broken
     assert monitor.tick() is Outcome.LOOKED
-    lift(scope="account", scope_id="desk-1", authorized_by="bob", force=True)
-    lift(scope="account", scope_id="desk-1", authorized_by="carol", force=True)
+    lift(scope="account", scope_id="desk-1", by=person("bob"), force=True)
+    lift(scope="account", scope_id="desk-1", by=person("carol"), force=True)
     for _ in range(7):
         assert monitor.tick() is Outcome.LOOKED
     assert EmergencyStop.objects.filter(lifted_at=None).count() == 0

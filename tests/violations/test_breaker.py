@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
+from audit.acting import system
 from emergency.words import Trigger
 from riskcore.ports import Stop, StopScope
 from riskcore.types import TradingState
@@ -140,7 +141,7 @@ def test_the_fifth_in_a_minute_halts_the_account(stops, watch):
     (asked,) = stops.calls
     assert asked == {
         "reason": "5 hard violations in 60 s in account A",
-        "triggered_by": "circuit breaker",
+        "acting": system("circuit breaker"),
         "trigger": Trigger.BREAKER,
         "scope": StopScope.ACCOUNT,
         "scope_id": "A",
