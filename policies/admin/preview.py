@@ -22,6 +22,8 @@ from policies.preview.services import do_preview
 from policies.preview.window import Window
 from policies.requests.moments import read_moment
 from policies.requests.publishing import text_of
+from policies.requests.scope import may_see
+from policies.requests.trying import edits_of
 
 
 @admin.register(Preview)
@@ -65,6 +67,8 @@ def _found(request: HttpRequest, number: int) -> ChangeRequest:
     if not request.user.has_perm("policies.view_changerequest"):
         raise PermissionDenied
     found: ChangeRequest = get_object_or_404(ChangeRequest, pk=number)
+    if not may_see(acting_of(request.user), edits_of(found)):
+        raise PermissionDenied
     return found
 
 

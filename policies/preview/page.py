@@ -109,6 +109,7 @@ class Page(Struct, frozen=True):
     """The newest preview of a request. `outdated` says why it is not of what would be published now."""
 
     row: Preview | None
+    is_open: bool
     may_ask: bool
     is_lost: bool
     is_stuck: bool
@@ -126,10 +127,12 @@ class Page(Struct, frozen=True):
 def page_of(request: ChangeRequest, acting: Acting, now: datetime) -> Page:
     """Return what the page of a request shows of its newest preview."""
     row = Preview.objects.filter(request=request).order_by("-id").first()
-    may_ask = (acting.may(CHANGE_LIMITS) or acting.may(APPROVE_LIMITS)) and request.state in OPEN
+    is_open = request.state in OPEN
+    may_ask = is_open and (acting.may(CHANGE_LIMITS) or acting.may(APPROVE_LIMITS))
     shown, problem = _shown(row, acting)
     return Page(
         row=row,
+        is_open=is_open,
         may_ask=may_ask,
         is_lost=row is not None and row.is_lost(now),
         is_stuck=row is not None and row.state == Progress.WAITING and now - row.alive_at > timedelta(seconds=30),

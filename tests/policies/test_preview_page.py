@@ -14,6 +14,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from audit.acting import NotTheirAccount, acting
 from audit.models import AccountGrant
 from policies.models import APPROVE_LIMITS, CHANGE_LIMITS, ChangeRequest, Preview, Progress
 from policies.preview import services as previews
@@ -22,7 +23,7 @@ from policies.requests.services import do_edit_request
 from policies.tasks import run_previews
 from tests.emergency.world import World
 from tests.policies.preview_world import orders, send, trading
-from tests.policies.requesting import ALICE, draft, leverage, new_limit, policy, seen, setting
+from tests.policies.requesting import ALICE, draft, leverage, new_limit, policy, published, seen, setting
 from tests.policies.subjects import limit
 
 DESKS = 12
@@ -218,6 +219,23 @@ def test_who_may_not_see_requests_sees_no_preview(world):
     request = tight()
     assert stranger.get(reverse("admin:policies_preview_section", args=(request.pk,))).status_code == 403
     assert press(stranger, request).status_code == 403
+
+
+def test_who_is_for_other_accounts_gets_no_preview_of_a_request_and_sees_none(world):
+    request = draft(new_limit("Of Another", scope="account", scope_ids=["desk-05"]))
+    do_preview(acting=ALICE, **seen(request))
+    one = browser("dora", CHANGE_LIMITS)
+    AccountGrant.objects.create(user=User.objects.get(username="dora"), account_id="desk-03")
+    assert one.get(reverse("admin:policies_preview_section", args=(request.pk,))).status_code == 403
+    assert press(one, request).status_code == 403
+    with pytest.raises(NotTheirAccount):
+        do_preview(acting=acting("dora", [CHANGE_LIMITS], ["desk-03"]), **seen(request))
+
+
+def test_a_request_that_is_closed_is_not_previewed_any_more(world, officer):
+    request = leverage("8")
+    published(request)
+    assert text(page(officer, request)).endswith("No preview was made of this request.")
 
 
 def test_who_is_for_some_accounts_sees_those_alone(world):
