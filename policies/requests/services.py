@@ -24,14 +24,14 @@ from audit.acting import Acting
 from policies.book import lock_books
 from policies.changes import check_who_and_why
 from policies.edits import Edit
-from policies.errors import WrongState
+from policies.errors import StaleEdit, WrongState
 from policies.models import CHANGE_LIMITS, ChangeRequest, State, Step
 from policies.requests import publishing, reversing
 from policies.requests.publishing import Published
 from policies.requests.rules import Action, approvals, approvals_needed, demand
 from policies.requests.scope import check_accounts
 from policies.requests.steps import lock_request, take_step
-from policies.requests.trying import edits_of, try_edits
+from policies.requests.trying import RowDifference, edits_of, try_edits
 from policies.requests.writing import canonical, title_of
 
 __all__ = [
@@ -85,15 +85,20 @@ def do_draft_request(
 def do_edit_request(
     *, acting: Acting, request_id: int, expected_version: int, reason: str, edits: Sequence[Edit], title: str = ""
 ) -> ChangeRequest:
-    """Write a request anew. It is a draft again, and its approvals count no more."""
+    """Write a request anew. It is a draft again, and its approvals count no more.
+
+    Where other edits than those written now are stale, that is no hindrance: they are brought up to date one by one.
+    """
     edits = canonical(edits)
     lock_books()
     request = lock_request(request_id, expected_version)
     demand(Action.EDIT, request, acting)
     check_who_and_why(acting.name, reason)
-    check_accounts(acting, (*edits_of(request), *edits))
-    tried = try_edits(edits)
-    request.title, request.reason = title.strip() or title_of(tried.rows), reason.strip()
+    kept = edits_of(request)
+    check_accounts(acting, (*kept, *edits))
+    rows = _tried_rows(edits, kept)
+    request.title = title.strip() or (title_of(rows) if rows is not None else request.title)
+    request.reason = reason.strip()
     request.edits = _as_json(edits)
     request.version += 1
     request.direction, request.problem, request.publish_at = "", "", None
@@ -196,6 +201,18 @@ def do_roll_back_request(*, acting: Acting, request_id: int, reason: str) -> Cha
     return do_draft_request(
         acting=acting, reason=reason, edits=edits, title=f"Roll back: {request.title}"[:200], reverses=request
     )
+
+
+def _tried_rows(edits: Sequence[Edit], kept: Sequence[Edit]) -> Sequence[RowDifference] | None:
+    """Return what edits would do to their rows, None where one that was kept is stale and the new ones are sound."""
+    try:
+        return try_edits(edits).rows
+    except StaleEdit:
+        new = [each for each in edits if each not in kept]
+        if not new or len(new) == len(edits):
+            raise
+        try_edits(new)
+        return None
 
 
 def _as_json(edits: Sequence[Edit]) -> list[dict[str, object]]:

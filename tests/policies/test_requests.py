@@ -449,6 +449,22 @@ def test_without_the_live_state_it_is_kept_and_the_person_told(live, away):
     assert policy().threshold == 8
 
 
+def test_a_request_of_which_several_rows_changed_is_brought_up_to_date_row_by_row(defaults):
+    request = draft(setting(policy(), threshold="8"), setting(policy("Max Drawdown"), threshold="0.1"))
+    published(
+        draft(setting(policy(), threshold="9"), setting(policy("Max Drawdown"), threshold="0.15"), by=CAROL), by=CAROL
+    )
+    first, second = edits_of(request)
+    with pytest.raises(StaleEdit):
+        services.do_edit_request(acting=ALICE, reason="Other words", edits=[first, second], **seen(request))
+    for edits in (
+        [setting(policy(), threshold="8"), second],
+        [setting(policy(), threshold="8"), setting(policy("Max Drawdown"), threshold="0.1")],
+    ):
+        request = services.do_edit_request(acting=ALICE, reason="Again", edits=edits, **seen(request))
+    assert published(request).book is not None
+
+
 # ------------------------------------------------------------------------------------------------- evidence
 def test_every_step_is_told_with_who_when_and_why(defaults):
     request = approved(leverage("12"))
