@@ -55,6 +55,8 @@ def compare_books(before: Book | None, after: Book) -> list[BookDifference]:
 def _items(part: str, old: dict[str, Any], new: dict[str, Any], label: str) -> Iterator[BookDifference]:
     for key in sorted({*old, *new}):
         one, other = old.get(key), new.get(key)
+        if one == other:
+            continue
         name = getattr(other or one, label)
         if part == "instruments":
             yield from _rules(name, one, other)
@@ -86,8 +88,9 @@ def _rules(symbol: str, old: Instrument | None, new: Instrument | None) -> list[
 
 def _restrictions(old: Book, new: Book) -> list[BookDifference]:
     """Restrictions have no name of their own: they are there or they are not."""
-    gone = [each for each in old.restrictions if each not in new.restrictions]
-    come = [each for each in new.restrictions if each not in old.restrictions]
+    before, after = set(old.restrictions), set(new.restrictions)
+    gone = [each for each in old.restrictions if each not in after]
+    come = [each for each in new.restrictions if each not in before]
     return [BookDifference("restrictions", each.symbol, LIFTED, each, None, each, None) for each in gone] + [
         BookDifference("restrictions", each.symbol, RESTRICTED, None, each, None, each) for each in come
     ]

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from policies import direction_limits, direction_rules, direction_settings
 from policies.compare import ADDED, LIFTED, REMOVED, RESTRICTED, BookDifference, compare_books
-from policies.verdict import Direction, Rule, Sides, always, loosest_of, unclear
+from policies.verdict import Direction, Index, Rule, Sides, always, loosest_of, unclear
 from riskcore.book import Book
 
 __all__ = ["Direction", "Judged", "judge", "loosest"]
@@ -70,7 +70,8 @@ _NO_RULE = always(unclear("there is no rule that says"))
 
 def judge(before: Book, after: Book) -> tuple[Judged, ...]:
     """Return every difference of two books with its direction."""
-    return tuple(_judged(Sides(difference, before, after)) for difference in compare_books(before, after))
+    indexes = Index(before), Index(after)
+    return tuple(_judged(Sides(difference, before, after, *indexes)) for difference in compare_books(before, after))
 
 
 def loosest(judged: Iterable[Judged]) -> Direction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from policies.direction_timing import TIMING_RULES
 from policies.verdict import (
     Rule,
     Sides,
@@ -17,7 +18,7 @@ from policies.verdict import (
     tightens,
     unclear,
 )
-from riskcore.book import OnBreach, Operator, Policy, PolicyType, Scope
+from riskcore.book import Mode, OnBreach, Operator, Policy, PolicyType, Scope
 from riskcore.metrics import MESSAGE_CONTROLS
 
 _SEVERITY = (PolicyType.SOFT, PolicyType.HARD, PolicyType.EMERGENCY)
@@ -26,10 +27,15 @@ _ANOTHER_FIGURE = "another figure is limited"
 
 def added(sides: Sides) -> Verdict:
     limit: Policy = sides.new
+    if limit.mode is Mode.SHADOW:
+        return neutral("a new limit that is only recorded")
     return tightens("a new limit that warns" if limit.type is PolicyType.SOFT else "a new limit")
 
 
-removed = always(loosens("this limit is no longer in force"))
+def removed(sides: Sides) -> Verdict:
+    if sides.old.mode is Mode.SHADOW:
+        return neutral("a limit that was only recorded")
+    return loosens("this limit is no longer in force")
 
 
 def _type(sides: Sides) -> Verdict:
@@ -112,4 +118,5 @@ LIMIT_RULES: dict[str, Rule] = {
     "priority": always(neutral("it is reported earlier or later")),
     "on_breach": _on_breach,
     "window_s": _window,
+    **TIMING_RULES,
 }

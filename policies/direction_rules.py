@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from policies.compare import BookDifference
 from policies.verdict import (
     Rule,
@@ -18,7 +20,7 @@ from policies.verdict import (
     tightens,
     unclear,
 )
-from riskcore.book import Account, Book, Profile, Restriction, Scope
+from riskcore.book import Profile, Restriction, Scope
 from riskcore.decimals import is_multiple
 
 # What initial margin makes worse; limits on these are usually floors.
@@ -90,8 +92,15 @@ def judge_life(before: int, after: int) -> Verdict:
 
 
 def _account_profile(sides: Sides) -> Verdict:
+    moves, move = sides.after_index.moves, (sides.before, sides.after)
+    if move not in moves:
+        moves[move] = _move(sides)
+    return moves[move]
+
+
+def _move(sides: Sides) -> Verdict:
     """Judge another profile: by the bounds of both, and by the limits that are on accounts of either."""
-    before, after = _profile(sides.was, sides.before), _profile(sides.now, sides.after)
+    before, after = sides.before_index.profiles.get(sides.before), sides.after_index.profiles.get(sides.after)
     if after is None:
         return tightens("without a published profile its orders are blocked")
     if before is None:
@@ -104,7 +113,7 @@ def _account_profile(sides: Sides) -> Verdict:
 
 def _bounds(before: Profile, after: Profile, sides: Sides) -> Verdict:
     verdicts = [
-        rule(Sides(_field(field, before, after), sides.was, sides.now))
+        rule(replace(sides, difference=_field(field, before, after)))
         for field, rule in PROFILE_RULES.items()
         if getattr(before, field) != getattr(after, field)
     ]
@@ -121,20 +130,12 @@ def _field(field: str, old: Profile, new: Profile) -> BookDifference:
 
 def _limits_left(sides: Sides) -> str:
     """Return the name of a limit on the accounts of the old profile that does not cover this account any more."""
-    old: Account = sides.old
-    new: Account = sides.new
-    now = {policy.id: policy for policy in sides.now.policies}
-    for policy in sides.was.policies:
-        if policy.scope is Scope.PROFILE and old.profile in policy.scope_ids:
-            # One that is gone, or has another scope, is judged by itself.
-            present = now.get(policy.id)
-            if present is not None and present.scope is Scope.PROFILE and new.profile not in present.scope_ids:
-                return policy.name
+    for policy in sides.before_index.of_profile.get(sides.before, ()):
+        # One that is gone, or has another scope, is judged by itself.
+        present = sides.after_index.limits.get(policy.id)
+        if present is not None and present.scope is Scope.PROFILE and sides.after not in present.scope_ids:
+            return policy.name
     return ""
-
-
-def _profile(book: Book, name: str) -> Profile | None:
-    return next((profile for profile in book.profiles if profile.name == name), None)
 
 
 ACCOUNT_RULES: dict[str, Rule] = {

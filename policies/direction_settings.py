@@ -95,7 +95,7 @@ SETTING_RULES: dict[str, Rule] = {
     "critical_utilisation": _utilisation("CRITICAL"),
     "day_zone": _ANOTHER_DAY,
     "day_roll_minute": _ANOTHER_DAY,
-    "returns_max_age_us": _age("the last returns for value at risk"),
+    "returns_max_age_us": _age("the last returns"),
     "rapid_window_us": _rapid_window,
     "monitor_max_age_us": _monitor_age,
     "silence_blocks": _silence_blocks,
@@ -103,10 +103,10 @@ SETTING_RULES: dict[str, Rule] = {
 
 
 def history_of_prices(sides: Sides) -> Verdict:
-    if _limits_tail(sides.was) or _limits_tail(sides.now):
-        return unclear("value at risk comes out otherwise")
-    return neutral("no limit is on value at risk")
+    if _goes_by_history(sides.was) or _goes_by_history(sides.now):
+        return unclear("value at risk and volatility come out otherwise")
+    return neutral("no limit is on value at risk, nor follows a volatility")
 
 
-def _limits_tail(book: Book) -> bool:
-    return any(policy.metric in MEASURES for policy in book.policies)
+def _goes_by_history(book: Book) -> bool:
+    return any(policy.metric in MEASURES or policy.volatility is not None for policy in book.policies)

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from policies.compare import BookDifference
-from riskcore.book import Book, Operator
+from riskcore.book import Book, Operator, Policy, Scope
 from riskcore.metrics import METRICS
 
 
@@ -35,12 +35,31 @@ class Verdict(Struct, frozen=True):
     why: str
 
 
+class Index:
+    """A book by what rules look up in it.
+
+    Profiles by name, limits by id, and those on the accounts of a profile. `moves` has the verdicts on accounts that
+    change from one profile to another, which are the same for all accounts.
+    """
+
+    def __init__(self, book: Book) -> None:
+        self.moves: dict[tuple[str, str], Verdict] = {}
+        self.profiles = {profile.name: profile for profile in book.profiles}
+        self.limits = {policy.id: policy for policy in book.policies}
+        self.of_profile: dict[str, list[Policy]] = {}
+        for policy in book.policies:
+            for name in policy.scope_ids if policy.scope is Scope.PROFILE else ():
+                self.of_profile.setdefault(name, []).append(policy)
+
+
 class Sides(Struct, frozen=True):
-    """A difference, and the two books that it is of."""
+    """A difference, and the two books that it is of, with their indexes."""
 
     difference: BookDifference
     was: Book
     now: Book
+    before_index: Index
+    after_index: Index
 
     @property
     def before(self) -> Any:

@@ -7,10 +7,20 @@ from decimal import Decimal
 from typing import Any
 
 from policies.wording import figure, listed, sentence
-from riskcore.book import Account, Instrument, Parameters, Policy, Profile, Restriction, Returns
+from riskcore.book import (
+    Account,
+    Instrument,
+    Parameters,
+    Policy,
+    Profile,
+    Restriction,
+    Returns,
+    VolatilityScale,
+)
 from riskcore.calendar import DAY_US, moment
 from riskcore.decimals import tidy
 from riskcore.metrics import METRICS, Unit
+from riskcore.schedule import ActiveWindow
 
 
 def profile_sentence(profile: Profile) -> str:
@@ -101,9 +111,33 @@ def _fraction(value: Decimal) -> str:
     return figure(value, Unit.FRACTION)
 
 
-def _day_start(minute: int) -> str:
+def _moment_or_none(at_us: int) -> str:
+    return f"{moment(at_us):%Y-%m-%d %H:%M:%S} UTC" if at_us else "no bound"
+
+
+def _clock(minute: int) -> str:
     return f"{minute // 60:02}:{minute % 60:02}"
 
+
+def window_words(window: ActiveWindow) -> str:
+    """Return the hours of a limit: "Mon and Tue 08:00 to 18:00 Europe/London"."""
+    days = listed([_DAYS[day] for day in window.days]) if window.days else "every day"
+    since = f" from {window.since}" if window.since else ""
+    until = f" to {window.until}" if window.until else ""
+    return f"{days} {_clock(window.from_minute)} to {_clock(window.to_minute)} {window.zone}{since}{until}"
+
+
+def _hours(windows: tuple[ActiveWindow, ...]) -> str:
+    return "; ".join(map(window_words, windows)) or "at all hours"
+
+
+def _scale(scale: VolatilityScale) -> str:
+    reference = figure(scale.reference, Unit.FRACTION)
+    bounds = f"{plain_number(scale.least)} to {plain_number(scale.most)} times"
+    return f"with {reference} / volatility of {scale.symbol}, {bounds}"
+
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 # What each field is called, and how its values are shown where that does not follow from their type.
 _TITLES: dict[str, str] = {
@@ -111,6 +145,11 @@ _TITLES: dict[str, str] = {
     "scope_ids": "applies to",
     "on_breach": "on a breach",
     "window_s": "window",
+    "effective_from_us": "in force from",
+    "effective_until_us": "in force until",
+    "active": "hours",
+    "rollout_percent": "rolled out to",
+    "volatility": "follows the market",
     "allowed_leverage": "leverage allowed",
     "max_single_trade_risk": "largest order",
     "max_daily_loss": "largest loss of a day",
@@ -145,7 +184,13 @@ _SHOWN: dict[str, Callable[[Any], str]] = {
     "market_slippage": _fraction,
     "warning_utilisation": _fraction,
     "critical_utilisation": _fraction,
-    "day_roll_minute": _day_start,
+    "day_roll_minute": _clock,
+    "effective_from_us": _moment_or_none,
+    "effective_until_us": _moment_or_none,
+    "active": _hours,
+    "rollout_percent": lambda value: f"{value} %",
+    "volatility": _scale,
+    "mode": lambda value: {"enforce": "enforced", "shadow": "only recorded"}[value],
     "window_s": lambda value: f"{value:,} s",
     "on_breach": lambda value: {"block": "block", "scale_down": "offer a smaller order"}[value],
     "metric": lambda value: METRICS[value].title if value in METRICS else value,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -14,6 +15,7 @@ from riskcore.book import (
     Account,
     Book,
     Instrument,
+    Mode,
     OnBreach,
     Parameters,
     Policy,
@@ -21,6 +23,7 @@ from riskcore.book import (
     Profile,
     Restriction,
     Scope,
+    VolatilityScale,
 )
 from riskcore.compiled import CompiledBook
 from riskcore.decide import decide
@@ -28,6 +31,7 @@ from riskcore.journal import Inputs
 from riskcore.ledger import encode_ledger
 from riskcore.metrics import METRICS, WINDOWED, Kind
 from riskcore.ports import Signal
+from riskcore.schedule import ActiveWindow
 from riskcore.types import AccountState, Ledger, Order, OrderType, Price, RiskLevel, Side
 from tests.riskcore.builders import (
     NOW,
@@ -45,6 +49,14 @@ from tests.riskcore.builders import (
 from tests.riskcore.worlds import THRESHOLDS
 
 SYMBOLS = ("AAA", "BBB")
+_NOON = ActiveWindow(days=(2,), from_minute=11 * 60, to_minute=13 * 60)
+# Around the moment of the orders, a Wednesday's noon, and away from it.
+_HOURS = (
+    (_NOON,),
+    (replace(_NOON, days=(1, 2)),),
+    (replace(_NOON, days=(1,)),),
+    (replace(_NOON, since="2026-02-01"), _NOON),
+)
 IDS: dict[Scope, tuple[str, ...]] = {
     Scope.GLOBAL: (),
     Scope.EXCHANGE: ("ONE", "TWO"),
@@ -85,17 +97,35 @@ class Desk:
         usual = "<=" if METRICS[metric].larger_is_riskier else ">="
         op = usual if random.random() < 0.7 else random.choice(("<=", "<", ">=", ">", "==", "!="))
         scope, ids = self.scope()
+        threshold = self.threshold(metric)
         return policy(
             metric,
             op,
-            self.threshold(metric),
+            threshold,
             id=name,
             type=random.choice((PolicyType.HARD, PolicyType.HARD, PolicyType.EMERGENCY, PolicyType.SOFT)),
             window_s=random.choice((10, 20, 60)) if metric in WINDOWED else 0,
             scope=scope,
             scope_ids=ids,
             on_breach=random.choice(tuple(OnBreach)),
+            mode=self.mostly(Mode.ENFORCE, Mode.SHADOW),
+            active=tuple(self.mostly((), *_HOURS)),
+            effective_from_us=self.mostly(0, NOW - SECOND, NOW + SECOND),
+            effective_until_us=self.mostly(0, NOW, NOW + SECOND),
+            rollout_percent=self.mostly(100, 10, 50, 90),
+            test_group=random.choice(("", "x", "y")),
+            volatility=self.volatility(op, threshold),
         )
+
+    def volatility(self, op: str, threshold: Decimal) -> VolatilityScale | None:
+        """Return how a ceiling above 0 follows the market, if at all; nobody knows it here, so it is `least`."""
+        if op not in ("<=", "<") or threshold <= 0:
+            return None
+        least = Decimal(self.random.choice(("0.5", 1, 2)))
+        scale = VolatilityScale(
+            symbol="AAA", reference=Decimal(1), least=least, most=least * self.random.choice((1, 2))
+        )
+        return scale if self.random.random() < 0.2 else None
 
     def threshold(self, metric: str) -> Decimal:
         return Decimal(self.random.choice((*THRESHOLDS.get(metric, (0, "0.05", "0.1")), 1, 2, 3)))
@@ -163,11 +193,14 @@ class Desk:
 
     # ----------------------------------------------------------------------------------------- its change
     def changed(self) -> Book:
-        """Return the book with a change or two."""
-        book = self.book
-        for _ in range(self.random.choice((1, 1, 2))):
-            book = self.random.choice(_CHANGES)(self, book)
-        return book
+        """Return the book with a change or two, such that it may be published."""
+        while True:
+            book = self.book
+            for _ in range(self.random.choice((1, 1, 2))):
+                book = self.random.choice(_CHANGES)(self, book)
+            with suppress(ValueError):
+                CompiledBook(book)
+                return book
 
     def with_field(self, item: Any, other: Any) -> Any:
         """Return an item with a field or two as in another one of its kind."""

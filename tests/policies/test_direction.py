@@ -14,6 +14,7 @@ from riskcore.book import (
     Account,
     Book,
     Instrument,
+    Mode,
     OnBreach,
     Parameters,
     Policy,
@@ -21,9 +22,15 @@ from riskcore.book import (
     Profile,
     Returns,
     Scope,
+    VolatilityScale,
 )
+from riskcore.schedule import ActiveWindow
 from riskcore.types import OrderType, Side
 from tests.riskcore.builders import NOW, account, book, instrument, policy, profile, rate, restriction, scoped, soft
+
+MORNING = ActiveWindow(days=(0, 1), from_minute=480, to_minute=720)
+EVENING = replace(MORNING, from_minute=1080, to_minute=1320)
+SCALE = VolatilityScale(symbol="BTCUSDT", reference=Decimal("0.5"))
 
 TIGHTENS, LOOSENS = Direction.TIGHTENS, Direction.LOOSENS
 NEUTRAL, UNCLEAR = Direction.NEUTRAL, Direction.UNCLEAR
@@ -193,6 +200,59 @@ def test_a_limit_that_is_added_tightens_and_one_that_is_removed_loosens():
     added, removed = only(book(), book(one)), only(book(one), book())
     assert (added.field, added.before, added.after, added.direction) == ("added", None, one, TIGHTENS)
     assert (removed.field, removed.before, removed.after, removed.direction) == ("removed", one, None, LOOSENS)
+
+
+@pytest.mark.parametrize(
+    ("field", "before", "after", "direction"),
+    [
+        ("mode", Mode.ENFORCE, Mode.SHADOW, LOOSENS),
+        ("mode", Mode.SHADOW, Mode.ENFORCE, TIGHTENS),
+        ("active", (), (MORNING,), LOOSENS),
+        ("active", (MORNING,), (), TIGHTENS),
+        ("active", (MORNING,), (MORNING, EVENING), TIGHTENS),
+        ("active", (MORNING, EVENING), (MORNING,), LOOSENS),
+        ("active", (MORNING, EVENING), (EVENING, MORNING), NEUTRAL),
+        ("active", (MORNING,), (EVENING,), UNCLEAR),
+        ("active", (MORNING,), (replace(MORNING, days=()),), TIGHTENS),
+        ("active", (MORNING,), (replace(MORNING, days=(0,)),), LOOSENS),
+        ("active", (MORNING,), (replace(MORNING, since="2026-01-01"),), LOOSENS),
+        ("active", (replace(MORNING, until="2026-01-01"),), (replace(MORNING, until="2027-01-01"),), TIGHTENS),
+        ("active", (MORNING,), (replace(MORNING, from_minute=0),), UNCLEAR),
+        ("active", (MORNING,), (replace(MORNING, zone="Asia/Tokyo"),), UNCLEAR),
+        ("effective_from_us", 0, NOW, LOOSENS),
+        ("effective_from_us", NOW, NOW - 1, TIGHTENS),
+        ("effective_until_us", 0, NOW, LOOSENS),
+        ("effective_until_us", NOW, 0, TIGHTENS),
+        ("effective_until_us", NOW, NOW + 1, TIGHTENS),
+        ("effective_until_us", NOW, NOW - 1, LOOSENS),
+        ("rollout_percent", 10, 30, TIGHTENS),
+        ("rollout_percent", 100, 30, LOOSENS),
+        ("volatility", None, SCALE, TIGHTENS),
+        ("volatility", SCALE, None, LOOSENS),
+        ("volatility", None, replace(SCALE, most=Decimal(2)), UNCLEAR),
+        ("volatility", None, replace(SCALE, least=Decimal(1), most=Decimal(2)), LOOSENS),
+        ("volatility", SCALE, replace(SCALE, reference=Decimal("0.4")), TIGHTENS),
+        ("volatility", SCALE, replace(SCALE, least=Decimal("0.8")), LOOSENS),
+        ("volatility", SCALE, replace(SCALE, reference=Decimal("0.4"), least=Decimal("0.8")), UNCLEAR),
+        ("volatility", SCALE, replace(SCALE, symbol="ETHUSDT"), UNCLEAR),
+    ],
+)
+def test_when_where_and_how_far_a_limit_holds(field, before, after, direction):
+    one = policy("leverage", "<=", 10, **{field: before})
+    assert of_limit(one, replace(one, **{field: after})).direction is direction
+
+
+def test_another_test_group_reaches_other_accounts():
+    one = policy("leverage", "<=", 10, rollout_percent=50, test_group="a")
+    assert of_limit(one, replace(one, test_group="b")).direction is UNCLEAR
+    assert loosest(judge(book(one), book(replace(one, test_group="b", rollout_percent=60)))) is UNCLEAR
+    assert loosest(judge(book(one), book(replace(one, test_group="b", rollout_percent=100)))) is NEUTRAL
+
+
+def test_a_limit_that_is_only_recorded_comes_and_goes_without_effect():
+    shadow = policy("leverage", "<=", 10, mode=Mode.SHADOW)
+    assert only(book(), book(shadow)).direction is NEUTRAL
+    assert only(book(shadow), book()).direction is NEUTRAL
 
 
 def test_a_limit_that_only_warns_may_be_added_as_well():
