@@ -58,7 +58,8 @@ class Bounds(Struct, frozen=True):
 
 
 class Group(Struct, frozen=True):
-    """Amounts that bound the quantity in the same way: the least of them does. Each is worked out from a threshold.
+    """Amounts that bound the quantity in the same way: the least of them does. Each is worked out from a threshold, of
+    several limits on one metric the tightest.
 
     `by_exchange`: they are of what the account has on one exchange.
     """
@@ -70,7 +71,7 @@ class Group(Struct, frozen=True):
 
 def bounds_of(limits: Iterable[Limit]) -> Bounds:
     """Return what bounds an order's quantity: the margin, and limits that block as far as a smaller order helps."""
-    together: dict[tuple[Solve, bool], list[tuple[Amount, Decimal]]] = {(margin_room, False): [(_margin_left, ZERO)]}
+    together: dict[tuple[Solve, bool], dict[Amount, Decimal]] = {(margin_room, False): {_margin_left: ZERO}}
     strict, of_tail = list[tuple[Budget, Limit]](), list[Limit]()
     for limit in limits:
         budget = _budget(limit)
@@ -80,10 +81,12 @@ def bounds_of(limits: Iterable[Limit]) -> Bounds:
             if _is_tail_cap(limit):
                 of_tail.append(limit)
         elif limit.inclusive:
-            together.setdefault((budget.solve, limit.by_exchange), []).append((budget.amount, limit.threshold))
+            amounts = together.setdefault((budget.solve, limit.by_exchange), {})
+            tightest = max if limit.bound is Bound.FLOOR else min
+            amounts[budget.amount] = tightest(limit.threshold, amounts.get(budget.amount, limit.threshold))
         else:
             strict.append((budget, limit))
-    groups = [Group(solve, by_exchange, tuple(amounts)) for (solve, by_exchange), amounts in together.items()]
+    groups = [Group(solve, here, tuple(amounts.items())) for (solve, here), amounts in together.items()]
     return Bounds(tuple(groups), tuple(strict), tuple(of_tail))
 
 

@@ -92,7 +92,7 @@ def _judge_limits(case: Case, figures: Figures) -> Judgement:
 
 
 def _breaches(findings: list[Finding]) -> tuple[Breach, ...]:
-    return tuple(as_breach(finding) for finding in findings)
+    return tuple(map(as_breach, findings))
 
 
 def _refused_by(case: Case, figures: Figures, failing: list[Finding]) -> tuple[Refusal | None, tuple[Breach, ...]]:
@@ -104,7 +104,9 @@ def _refused_by(case: Case, figures: Figures, failing: list[Finding]) -> tuple[R
 
 def _sort_findings(case: Case, figures: Figures) -> tuple[list[Finding], list[Finding], list[Finding]]:
     """Part the limits that do not hold into those that stop the order, those that warn, and those that only would."""
-    failing, warnings, shadowed = list[Finding](), list[Finding](), list[Finding]()
+    failing: list[Finding] = []
+    warnings: list[Finding] = []
+    shadowed: list[Finding] = []
     for place, finding in figures.holding.broken.items():
         exempt = case.reducing and finding.limit.gate is not Gate.MESSAGES
         let_through = exempt or place in figures.eased

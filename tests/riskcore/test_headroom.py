@@ -142,6 +142,15 @@ def test_the_tightest_of_several_limits_leaves_the_room() -> None:
     assert largest(order(1), *limits) == D("1.4")
 
 
+@pytest.mark.parametrize(
+    ("metric", "operator", "bounds"), [("leverage", "<=", (2, 1)), ("margin_ratio", ">=", (9, 20))]
+)
+def test_of_several_limits_on_one_metric_the_tightest_leaves_the_room(metric, operator, bounds) -> None:
+    wide, tight = (policy(metric, operator, bound, id=f"at {bound}") for bound in bounds)
+    room = largest(order(1), tight)
+    assert largest(order(1), wide, tight) == room == largest(order(1), tight, wide) < largest(order(1), wide)
+
+
 def test_a_soft_limit_takes_no_room() -> None:
     assert largest(order(1), soft("order_quantity", "<=", "0.5")) == 20
 
