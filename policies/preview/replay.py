@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from enum import StrEnum
 
@@ -201,11 +201,26 @@ def _causes(kind: Kind, before: Told, after: Told) -> tuple[str, ...]:
         return _on_one_side(before.warnings, after.warnings)
     if kind is Kind.SHADOWED:
         return _on_one_side(before.shadow_violations, after.shadow_violations)
+    if kind in (Kind.OFFERED, Kind.REASON):
+        return _other_block(before, after)
     blocking = before if after.approved else after
-    return tuple(dict.fromkeys(breach.name for breach in blocking.violations)) or (blocking.reason or "",)
+    return _names(blocking.violations) or (blocking.reason or "",)
+
+
+def _other_block(before: Told, after: Told) -> tuple[str, ...]:
+    """Return what makes one block another: the limits that block as well, the reason, or those that do no more."""
+    known = _limits(before.violations)
+    added = [breach for breach in after.violations if (breach.policy_id or breach.name) not in known]
+    if not added and before.reason != after.reason:
+        return (after.reason or "",)
+    return _names(added) or _on_one_side(before.violations, after.violations) or _names(after.violations)
+
+
+def _names(breaches: Iterable[Breach]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(breach.name for breach in breaches))
 
 
 def _on_one_side(before: tuple[Breach, ...], after: tuple[Breach, ...]) -> tuple[str, ...]:
     """Return the names of the limits that are broken under one book and not under the other."""
     alone = _limits(before) ^ _limits(after)
-    return tuple(dict.fromkeys(one.name for one in (*before, *after) if (one.policy_id or one.name) in alone))
+    return _names(one for one in (*before, *after) if (one.policy_id or one.name) in alone)

@@ -77,6 +77,14 @@ def test_a_block_by_another_limit_is_told():
     assert (found.kind, found.causes) == (Kind.REASON, ("order_quantity",))
 
 
+def test_a_block_by_one_limit_more_names_that_one_alone():
+    """Both are limits of the account, of which each that fails is reported."""
+    first, second = policy("gross_exposure", 20_000), policy("leverage", "0.1")
+    found = flip(book(first), book(first, second))
+    assert (found.kind, found.causes) == (Kind.REASON, ("leverage",))
+    assert flip(book(first, second), book(first)).causes == ("leverage",)
+
+
 def test_a_block_that_would_offer_a_smaller_quantity_is_told():
     found = flip(book(TIGHT), book(replace(TIGHT, on_breach=OnBreach.SCALE_DOWN)))
     assert (found.kind, found.after.decision) == (Kind.OFFERED, Verdict.SCALE_DOWN)
