@@ -15,7 +15,7 @@ from api import errors
 from api.desk import desk
 from api.errors import Problem
 from api.grants import CHECK_ORDERS, ENGAGE_STOP, LIFT_STOP, VIEW_STOP
-from api.rest.base import Caller, RiskView, caller, demand_account, demand_all_accounts
+from api.rest.base import Caller, RiskView, caller
 from api.rest.bodies import json_body
 from api.rest.lists import page_of
 from api.rest.queries import flag, instant, make_cursor, read_cursor, read_query, whole
@@ -110,7 +110,6 @@ class StopView(RiskView):
         """Stop trading in a scope. Once this has answered, no process approves an order there."""
         asked = read_object(json_body(request._request, _MOST_BYTES), _STOP_FIELDS, ("reason", "triggered_by"))
         scope, scope_id = asked.get("scope", (StopScope.GLOBAL, ""))
-        _demand(request, scope, scope_id)
         try:
             engaged = do_engage_stop(
                 acting=caller(request).acting,
@@ -138,15 +137,16 @@ class ReEnableView(RiskView):
         asked = read_object(json_body(request._request, _MOST_BYTES), _RE_ENABLE_FIELDS, ("authorized_by", "reason"))
         if ("stop_id" in asked) is ("scope" in asked):
             raise Malformed.of("stop_id", "name a stop or a scope, one of them", "conflict")
-        scope, scope_id = asked.get("scope") or _scope_of(asked["stop_id"])
-        _demand(request, scope, scope_id)
+        scope, scope_id = asked.get("scope", (None, ""))
         try:
             made = do_re_enable(
                 acting=caller(request).acting,
                 reason=asked["reason"],
                 authorized_by=asked["authorized_by"],
                 force=asked.get("force", False),
-                **({"stop_id": asked["stop_id"]} if "stop_id" in asked else {"scope": scope, "scope_id": scope_id}),
+                stop_id=asked.get("stop_id"),
+                scope=scope,
+                scope_id=scope_id,
             )
         except NotInForce as error:
             raise errors.not_found(str(error)) from None
@@ -176,7 +176,6 @@ class _PatienceView(RiskView):
 
     def _post(self, request: Request) -> Response:
         asked = read_object(json_body(request._request, _MOST_BYTES), _PATIENCE_FIELDS, tuple(_PATIENCE_FIELDS))
-        _demand(request, *_scope_of(asked["stop_id"]))
         try:
             row = type(self).say(acting=caller(request).acting, **asked)
         except NotInForce as error:
@@ -239,27 +238,9 @@ _LIST = {
 }
 
 
-# ------------------------------------------------------------------------------------------- who may what
-def _demand(request: Request, scope: StopScope, scope_id: str) -> None:
-    """Raise Problem 403 where the caller is for some accounts only, and the stop is for others as well."""
-    if scope is StopScope.ACCOUNT:
-        demand_account(request, scope_id)
-    else:
-        demand_all_accounts(request, "stops of no account")
-
-
+# ------------------------------------------------------------------------------------------- who may see what
 def _concerns(who: Caller, scope: str, scope_id: str) -> bool:
     return scope != StopScope.ACCOUNT or who.may_see(scope_id)
-
-
-def _scope_of(stop_id: UUID) -> tuple[StopScope, str]:
-    """Return the scope of a stop on record, or noted in the live state. Raises Problem 404."""
-    row = EmergencyStop.objects.filter(pk=stop_id).first()
-    if row is not None:
-        return StopScope(row.scope), row.scope_id
-    for note in _noted(desk().store, str(stop_id)).values():
-        return note.scope, note.scope_id
-    raise errors.not_found(f"there is no stop {stop_id}")
 
 
 def _noted(store: Store, *stop_ids: str) -> dict[str, StopNote]:
