@@ -29,6 +29,7 @@ from policies.errors import PolicyError, StaleEdit
 from policies.fields import NameListField
 from policies.models import CHANGE_LIMITS, ChangeRequest, Managed
 from policies.requests.applying import settable_when_new
+from policies.requests.finding import open_requests
 from riskcore.decimals import tidy
 
 _WHY = ("Why", {"fields": ("change_reason", "expected_version", "request_version")})
@@ -135,6 +136,9 @@ class ManagedAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
         form: Any = super().get_form(request, obj, change=change, **kwargs)
         form.acting, form.owner = acting_of(request.user), self
         form.editing = Editing.asked_for(request.GET, self.kind, "" if obj is None else str(obj.pk))
+        for field in form.base_fields.values():
+            # A row made in a window beside would not be there yet: it is a request first.
+            field.widget.can_add_related = field.widget.can_change_related = False
         return form
 
     def get_historical_record_context_helper(self, request: HttpRequest, historical_record: Any) -> Any:
@@ -156,6 +160,13 @@ class ManagedAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        """Say as well which requests change the row already."""
+        row = context.get("original")
+        asked = open_requests(self.kind, str(row.pk)) if row is not None else []
+        context["open_requests"] = [each for each in asked if str(each.pk) != request.GET.get("request")]
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: RequestForm, change: bool) -> None:
         """Remember the request that was written; the row is written when that is published."""

@@ -17,7 +17,9 @@ def read_moment(text: str, zone: str) -> datetime:
     try:
         written = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise ValidationError({"at": "Expected a day and a time, such as 2026-03-29T09:30."}) from None
+        written = None
+    if written is None or not 1970 <= written.year < 2200:
+        raise ValidationError({"at": "Expected a day and a time, such as 2026-03-29T09:30."})
     if written.tzinfo is not None:
         return written.astimezone(UTC)
     first = written.replace(tzinfo=ZoneInfo(zone), fold=0)

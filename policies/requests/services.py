@@ -14,7 +14,7 @@ Every step is an audit event and a line of the request's time line, in the same 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -46,6 +46,9 @@ __all__ = [
     "do_unschedule_request",
     "do_withdraw_request",
 ]
+
+# Later than this nobody knows any more what was meant.
+_LONGEST_WAIT = timedelta(days=366)
 
 
 @transaction.atomic
@@ -170,8 +173,11 @@ def do_publish_request(
     Where it was submitted and may not be published any more, because a row has changed meanwhile or it is looser than
     it was, it becomes a draft again, and the error says why.
     """
+    acting.demand(CHANGE_LIMITS)
     if at is not None and at <= timezone.now():
         raise ValidationError({"at": "This moment has passed: publish it now, or choose a later one."})
+    if at is not None and at - timezone.now() > _LONGEST_WAIT:
+        raise ValidationError({"at": f"This is more than {_LONGEST_WAIT.days} days away: choose an earlier moment."})
     return publishing.publish(acting, request_id, expected_version, at)
 
 

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from policies.requests.moments import read_moment
 
 
-@pytest.mark.parametrize("text", ["", "soon", "2026-02-30T09:00", "09:30"])
+@pytest.mark.parametrize("text", ["", "soon", "2026-02-30T09:00", "09:30", "0001-01-01T00:00", "9999-12-31T23:59"])
 def test_what_is_no_moment_is_refused(text):
     with pytest.raises(ValidationError, match="Expected a day and a time"):
         read_moment(text, "Europe/Berlin")

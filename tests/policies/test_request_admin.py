@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from policies.models import APPROVE_LIMITS, CHANGE_LIMITS, ChangeRequest, State
 from policies.requests import services
+from policies.requests.finding import open_requests
 from tests.policies.requesting import (
     ALICE,
     CAROL,
@@ -225,6 +226,19 @@ def test_the_new_row_of_a_request_is_edited_and_stays_the_same_row(live, alice):
     alice.post(url, {**sent, "enabled": "on", "scope_ids": "", "regulatory_tags": ""})
     request.refresh_from_db()
     assert (request.edits[0]["key"], request.edits[0]["fields"]["threshold"]) == (key, "900")
+
+
+def test_a_form_says_which_requests_change_its_row_already(live, alice):
+    url = reverse("admin:policies_policy_change", args=(policy().pk,))
+    assert "changes this too" not in alice.get(url).content.decode()
+    request = leverage("8", by=CAROL)
+    other = draft(setting(policy("Max Drawdown"), threshold="0.1"), by=CAROL)
+    services.do_withdraw_request(acting=CAROL, **seen(leverage("7", by=CAROL)))
+    shown = alice.get(url).content.decode()
+    assert "of carol changes this too" in shown
+    assert [each.pk for each in open_requests("policy", str(policy().pk))] == [request.pk]
+    assert [each.pk for each in open_requests("policy", str(policy("Max Drawdown").pk))] == [other.pk]
+    assert open_requests("profile", str(policy().pk)) == []
 
 
 # ----------------------------------------------------------------------------------------------- the inbox

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import connection
 from django.utils import timezone
 
@@ -142,6 +143,14 @@ def scheduled(request: ChangeRequest) -> ChangeRequest:
 
 def later(hours: float = 2) -> datetime:
     return timezone.now() + timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("year", [1, 2001, 9999])
+def test_what_is_scheduled_for_the_past_or_for_some_other_year_is_refused(live, year):
+    request = leverage("8")
+    with pytest.raises(ValidationError):
+        services.do_publish_request(acting=ALICE, at=datetime(year, 1, 1, tzinfo=UTC), **seen(request))
+    assert request.steps.count() == 1
 
 
 def test_what_is_scheduled_goes_live_when_its_moment_has_come_and_not_before(live):

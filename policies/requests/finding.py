@@ -1,0 +1,19 @@
+"""Finds requests by what they change."""
+
+from __future__ import annotations
+
+from django.db.models import TextField
+from django.db.models.functions import Cast
+
+from policies.models import ChangeRequest, State
+from policies.requests.trying import edits_of
+
+OPEN = (State.DRAFT, State.SUBMITTED, State.APPROVED, State.SCHEDULED)
+
+
+def open_requests(kind: str, key: str) -> list[ChangeRequest]:
+    """Return the requests that are not decided yet and change the row of this kind and key, the oldest first."""
+    # SQLite cannot look into JSON for this: the key is looked for in its text, and then in the edits.
+    rows = ChangeRequest.objects.filter(state__in=OPEN).annotate(text=Cast("edits", TextField()))
+    found = rows.filter(text__contains=key).order_by("id")
+    return [each for each in found if any((edit.kind, edit.key) == (kind, key) for edit in edits_of(each))]
