@@ -62,6 +62,8 @@ def _ask(acting: Acting, request_id: int, expected_version: int, window: Window)
     Preview.objects.filter(request=request, state__in=UNFINISHED).update(
         state=Progress.CANCELLED, problem="Another preview was asked for.", finished_at=now
     )
+    decisions, accounts = count_decisions(window), Account.objects.count()
+    is_small = decisions <= SMALL_DECISIONS and accounts <= SMALL_ACCOUNTS
     return Preview.objects.create(
         request=request,
         request_version=request.version,
@@ -69,7 +71,8 @@ def _ask(acting: Acting, request_id: int, expected_version: int, window: Window)
         most=window.most,
         since=window.since,
         until=window.until,
-        total=count_decisions(window) + Account.objects.count(),
+        state=Progress.RUNNING if is_small else Progress.WAITING,
+        total=decisions + accounts,
         created_at=now,
         alive_at=now,
     )
@@ -78,13 +81,11 @@ def _ask(acting: Acting, request_id: int, expected_version: int, window: Window)
 def do_preview(*, acting: Acting, request_id: int, expected_version: int, window: Window | None = None) -> Preview:
     """Ask what a request would change, and return the preview: done where it is a small one, or waiting.
 
-    It takes the permission to write requests or to approve them. Raises NotAllowed, NotFound, StaleRequest,
-    WrongState where the request is closed, and ValidationError of the window.
+    It takes the permission to write requests or to approve them. Raises NotAllowed (NotTheirAccount),
+    NotFound, StaleRequest, WrongState where the request is closed, and ValidationError of the window.
     """
     preview = _ask(acting, request_id, expected_version, window or Window())
-    accounts = Account.objects.count()
-    if preview.total - accounts <= SMALL_DECISIONS and accounts <= SMALL_ACCOUNTS:
-        Preview.objects.filter(pk=preview.pk, state=Progress.WAITING).update(state=Progress.RUNNING)
+    if preview.state == Progress.RUNNING:
         run(preview.pk)
         preview.refresh_from_db()
     return preview
