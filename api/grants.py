@@ -46,6 +46,8 @@ MEANINGS = {
 
 _OPERATE = frozenset({ENGAGE_STOP, LIFT_STOP, HANDLE_ALERT, RELEASE, CHANGE_LIMITS})
 
+_WORDS = frozenset(Word)
+
 # A second pair of eyes belongs to somebody: a key that nobody holds by name has none.
 FOR_PEOPLE = frozenset({APPROVE_LIMITS})
 
@@ -64,6 +66,17 @@ def granted(words: Iterable[str], holder: Acting | None) -> frozenset[str]:
     if holder is None:
         return meant - FOR_PEOPLE
     return meant if holder.permissions is None else meant & holder.permissions
+
+
+def published(words: Iterable[str], holder: Acting | None) -> frozenset[str]:
+    """Return what is published of a key's permissions: of a machine's, of which there are many, only its words."""
+    return frozenset(words) if holder is None else granted(words, holder)
+
+
+def spelled_out(permissions: Iterable[str]) -> frozenset[str]:
+    """Return the permissions that were published, with names in the place of words."""
+    words = [each for each in permissions if each in _WORDS]
+    return granted(words, None) | frozenset(permissions).difference(words)
 
 
 def words_for(permission: str) -> list[str]:

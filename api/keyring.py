@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from api.errors import Problem, keys_unknown, no_key, recovering, too_many, wrong_key
+from api.grants import spelled_out
 from api.throttle import RateLimits
 from audit.acting import Acting, with_key
 from state.store import StateUnavailable
@@ -33,9 +34,9 @@ _NOBODY = hashlib.sha256(b"").hexdigest()
 class KeyRecord(Struct, frozen=True, kw_only=True):
     """A good API key as doors know it.
 
-    `digest` is the SHA-256 (hex) of its secret. `permissions` are Django's names (api.grants), `accounts` those it is
-    for; none named: all. `holder` is the person who uses it, empty: a machine. `expires_at_us` 0: never.
-    `per_second` is how often it may ask, 0: as often as it likes.
+    `digest` is the SHA-256 (hex) of its secret. `permissions` are Django's names; as it is published, words stand in
+    their place (api.grants). `accounts` are those it is for; none named: all. `holder` is the person who uses it, empty:
+    a machine. `expires_at_us` 0: never. `per_second` is how often it may ask, 0: as often as it likes.
     """
 
     id: str
@@ -78,6 +79,10 @@ _encoder = msgspec.json.Encoder(order="sorted")
 def encode_records(records: tuple[KeyRecord, ...]) -> bytes:
     """Return the blob that the live state keeps; equal records give equal bytes."""
     return _encoder.encode(sorted(records, key=lambda record: record.id))
+
+
+def _spelled_out(record: KeyRecord) -> KeyRecord:
+    return msgspec.structs.replace(record, permissions=spelled_out(record.permissions))
 
 
 class KeySource(Protocol):
@@ -133,7 +138,7 @@ class _Copy:
                 records = _decoder.decode(content)
             except msgspec.MsgspecError:
                 raise keys_unknown() from None
-            self._records = {record.id: record for record in records}
+            self._records = {record.id: _spelled_out(record) for record in records}
             self._content = content
         self._read_at = asked_at
 

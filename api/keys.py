@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from api.grants import granted
+from api.grants import granted, published
 from api.keyring import KeyRecord, encode_records
 from api.models import ApiKey, KeyLock
 from audit.acting import Acting, NotAllowed
@@ -169,7 +169,7 @@ def _record(row: ApiKey, holder: Acting | None) -> KeyRecord | None:
         id=row.id,
         name=row.name,
         digest=row.digest,
-        permissions=granted(row.permissions, holder),
+        permissions=published(row.permissions, holder),
         accounts=accounts,
         holder="" if holder is None else holder.person,
         expires_at_us=0 if row.expires_at is None else microseconds(row.expires_at),

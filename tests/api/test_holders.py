@@ -13,7 +13,7 @@ from django.db.models import ProtectedError
 from django.test import Client
 from django.urls import reverse
 
-from api.grants import CHECK_ORDERS, ENGAGE_STOP, HANDLE_ALERT, granted
+from api.grants import CHECK_ORDERS, ENGAGE_STOP, HANDLE_ALERT, granted, spelled_out
 from api.keyring import KeyRecord
 from api.keys import MANAGE, KeyChange, do_create_key, do_revoke_key, do_rotate_key
 from api.models import ApiKey
@@ -56,8 +56,9 @@ def published(store: Store) -> list[KeyRecord]:
 
 
 def only(store: Store) -> KeyRecord:
+    """Return the one key that is good, as a door has it."""
     (found,) = published(store)
-    return found
+    return msgspec.structs.replace(found, permissions=spelled_out(found.permissions))
 
 
 # -------------------------------------------------------------------------------------------- what is refused
@@ -146,6 +147,16 @@ def test_a_machines_key_may_what_its_word_stands_for(store):
     create(words=("check",))
     assert only(store).permissions == {CHECK_ORDERS}
     assert (only(store).actor, only(store).acting.person) == ("key:oms", "")
+
+
+def test_of_a_machines_key_only_the_words_are_published(store):
+    create(words=("check", "admin"))
+    assert [record.permissions for record in published(store)] == [{"check", "admin"}]
+
+
+def test_a_word_that_is_published_never_stands_for_what_only_people_do():
+    assert "policies.approve_limits" not in spelled_out(["admin"])
+    assert "policies.approve_limits" in spelled_out(["policies.approve_limits"])
 
 
 def test_the_audit_log_says_whose_a_key_is(eve):
