@@ -8,6 +8,7 @@ from django.views.generic import RedirectView
 
 from api.rest import alerts
 from api.rest.accounts import LimitsView, MetricsView, ReservationsView, ReservationView
+from api.rest.books import BooksView, BookView
 from api.rest.decisions import DecisionsView, DecisionView
 from api.rest.documentation import DocsView, SchemaView
 from api.rest.feeding import PricesView, StateView
@@ -30,6 +31,8 @@ doors = [
     path("risk/limits", LimitsView.as_view(), name="limits"),
     path("risk/metrics/<str:account_id>", MetricsView.as_view(), name="metrics"),
     path("risk/policies", PoliciesView.as_view(), name="policies"),
+    path("risk/books", BooksView.as_view(), name="books"),
+    path("risk/books/<str:version>", BookView.as_view(), name="book"),
     path("risk/requests", RequestsView.as_view(), name="requests"),
     path("risk/requests/<str:number>", RequestView.as_view(), name="request"),
     path("risk/requests/<str:number>/<str:step>", RequestStepView.as_view(), name="request-step"),

@@ -18,6 +18,7 @@ from rest_framework.response import Response
 
 from api.rest import accounts, alerts, decisions, feeding, firm, lean, system
 from api.rest.base import RiskView
+from api.rest.book_documentation import document_books
 from api.rest.documenting import (
     ACCOUNT,
     ANY,
@@ -223,6 +224,7 @@ document_view(
 document_stops()
 document_leases()
 document_policies()
+document_books()
 document_view(
     system.HealthView, "Service", get={"operation_id": "health", "auth": [], "responses": ok(ANY, "It is alive.")}
 )
