@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from audit.services import record
 from bus import publish as bus
 from bus.events import BookPublished
+from policies.hours import parse_window
 from policies.models import (
     Account,
     Book,
@@ -92,6 +93,13 @@ def policy_of(row: Policy) -> core.Policy:
         priority=row.priority,
         on_breach=core.OnBreach(row.on_breach),
         window_s=row.window_s,
+        mode=core.Mode(row.mode),
+        active=tuple(map(parse_window, row.active_windows)),
+        effective_from_us=_moment_us(row.effective_from),
+        effective_until_us=_moment_us(row.effective_until),
+        rollout_percent=row.rollout_percent,
+        test_group=row.test_group,
+        volatility=row.volatility_scale,
         version=row.version,
     )
 
@@ -128,7 +136,7 @@ def restriction_of(row: RestrictedSymbol) -> core.Restriction:
         side=Side(row.side) if row.side else None,
         account_id=row.account_id or "",
         close_only=row.close_only,
-        until_us=microseconds(row.until) if row.until is not None else 0,
+        until_us=_moment_us(row.until),
     )
 
 
@@ -156,6 +164,10 @@ _PARTS: dict[type[Managed], tuple[str, Callable[[], tuple[Any, ...]]]] = {
     ),
     Instrument: ("instruments", lambda: tuple(map(instrument_of, Instrument.objects.order_by("symbol")))),
 }
+
+
+def _moment_us(at: datetime | None) -> int:
+    return microseconds(at) if at is not None else 0
 
 
 def _us(duration: timedelta) -> int:

@@ -60,6 +60,16 @@ class PolicyFields(TypedDict, total=False):
     window_s: int
     owner: str
     regulatory_tags: Iterable[str]
+    mode: str
+    active_windows: list[str]
+    effective_from: datetime | None
+    effective_until: datetime | None
+    rollout_percent: int
+    test_group: str
+    volatility_symbol: str
+    volatility_reference: Decimal
+    volatility_least: Decimal
+    volatility_most: Decimal
 
 
 class ProfileFields(TypedDict, total=False):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from decimal import Decimal
-
 from policies.models import Policy
+from policies.wording_numbers import figure, listed
+from policies.wording_times import held
 from riskcore import book as core
 from riskcore.book import OnBreach, Operator, PolicyType, Scope
-from riskcore.decimals import tidy
 from riskcore.metrics import METRICS, Kind, Unit
 
 # What a limit demands, of one figure and of several.
@@ -50,19 +48,7 @@ def sentence(policy: Policy | core.Policy) -> str:
     kind = metric.kind if metric is not None else Kind.ACCOUNT
     subject, orders = _subject(policy, kind), _orders(policy, kind)
     offered = ", else a smaller order is offered" if policy.on_breach == OnBreach.SCALE_DOWN else ""
-    return f"{title} {subject} {condition} {limit}{over}{orders}{offered} - {PolicyType(policy.type)}"
-
-
-def figure(value: Decimal, unit: Unit) -> str:
-    """Return a value as people read it: fractions as percentages, thousands apart."""
-    return f"{tidy(value * 100):,f} %" if unit is Unit.FRACTION else f"{tidy(value):,f}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return names as a sentence has them, no more than four."""
-    if len(names) > 4:
-        return f"{', '.join(names[:3])} and {len(names) - 3} others"
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{title} {subject} {condition} {limit}{over}{orders}{offered} - {PolicyType(policy.type)}{held(policy)}"
 
 
 def _subject(policy: Policy | core.Policy, kind: Kind) -> str:

@@ -6,21 +6,14 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from policies.wording import figure, listed, sentence
-from riskcore.book import (
-    Account,
-    Instrument,
-    Parameters,
-    Policy,
-    Profile,
-    Restriction,
-    Returns,
-    VolatilityScale,
-)
+from policies.hours import format_window
+from policies.wording import sentence
+from policies.wording_numbers import figure, listed, moment_text
+from policies.wording_times import scale_sentence
+from riskcore.book import Account, Instrument, Parameters, Policy, Profile, Restriction, Returns
 from riskcore.calendar import DAY_US, moment
 from riskcore.decimals import tidy
 from riskcore.metrics import METRICS, Unit
-from riskcore.schedule import ActiveWindow
 
 
 def profile_sentence(profile: Profile) -> str:
@@ -70,7 +63,7 @@ def restriction_sentence(restriction: Restriction) -> str:
     orders = f"{restriction.side} orders" if restriction.side else "Orders"
     whose = f"of account {restriction.account_id}" if restriction.account_id else "of every account"
     does = "may only reduce a position" if restriction.close_only else "are blocked"
-    until = f" until {moment(restriction.until_us):%Y-%m-%d %H:%M:%S} UTC" if restriction.until_us else ""
+    until = f" until {moment_text(moment(restriction.until_us))}" if restriction.until_us else ""
     return f"{orders} {whose} {does}{until}: {restriction.reason}"
 
 
@@ -112,32 +105,12 @@ def _fraction(value: Decimal) -> str:
 
 
 def _moment_or_none(at_us: int) -> str:
-    return f"{moment(at_us):%Y-%m-%d %H:%M:%S} UTC" if at_us else "no bound"
+    return moment_text(moment(at_us)) if at_us else "no bound"
 
 
 def _clock(minute: int) -> str:
     return f"{minute // 60:02}:{minute % 60:02}"
 
-
-def window_words(window: ActiveWindow) -> str:
-    """Return the hours of a limit: "Mon and Tue 08:00 to 18:00 Europe/London"."""
-    days = listed([_DAYS[day] for day in window.days]) if window.days else "every day"
-    since = f" from {window.since}" if window.since else ""
-    until = f" to {window.until}" if window.until else ""
-    return f"{days} {_clock(window.from_minute)} to {_clock(window.to_minute)} {window.zone}{since}{until}"
-
-
-def _hours(windows: tuple[ActiveWindow, ...]) -> str:
-    return "; ".join(map(window_words, windows)) or "at all hours"
-
-
-def _scale(scale: VolatilityScale) -> str:
-    reference = figure(scale.reference, Unit.FRACTION)
-    bounds = f"{plain_number(scale.least)} to {plain_number(scale.most)} times"
-    return f"with {reference} / volatility of {scale.symbol}, {bounds}"
-
-
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 # What each field is called, and how its values are shown where that does not follow from their type.
 _TITLES: dict[str, str] = {
@@ -187,9 +160,9 @@ _SHOWN: dict[str, Callable[[Any], str]] = {
     "day_roll_minute": _clock,
     "effective_from_us": _moment_or_none,
     "effective_until_us": _moment_or_none,
-    "active": _hours,
+    "active": lambda value: " and ".join(map(format_window, value)) or "at all hours",
     "rollout_percent": lambda value: f"{value} %",
-    "volatility": _scale,
+    "volatility": scale_sentence,
     "mode": lambda value: {"enforce": "enforced", "shadow": "only recorded"}[value],
     "window_s": lambda value: f"{value:,} s",
     "on_breach": lambda value: {"block": "block", "scale_down": "offer a smaller order"}[value],

@@ -54,6 +54,7 @@ class CompiledBook:
         self._of_profile = {profile.name: profile_limits(profile) for profile in book.profiles}
         for policy in book.policies:
             check_scale(policy)
+        # Whether any threshold follows the volatility that the history of prices gives.
         self._follows_volatility = any(policy.volatility is not None for policy in book.policies)
         self._timed = tuple(policy for policy in book.policies if is_timed(policy))
         self._phases: dict[tuple[bool, tuple[str, ...]], CompiledBook] = {}

@@ -26,7 +26,7 @@ from audit.unfold import ModelAdmin, TextareaWidget, TextInputWidget
 from policies.admin.editing import Editing
 from policies.edits import EDITABLE, Edit
 from policies.errors import PolicyError, StaleEdit
-from policies.fields import NameListField
+from policies.fields import NameListField, WindowListField
 from policies.models import CHANGE_LIMITS, ChangeRequest, Managed
 from policies.requests.applying import settable_when_new
 from policies.requests.finding import open_requests
@@ -111,6 +111,7 @@ class ManagedAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
     change_form_template = "admin/policies/row.html"
     formfield_overrides: ClassVar[dict[type[models.Field[Any, Any]], dict[str, Any]]] = {
         NameListField: {"widget": TextInputWidget},
+        WindowListField: {"widget": TextareaWidget(attrs={"rows": 2})},
         models.TextField: {"widget": TextareaWidget(attrs={"rows": 2})},
     }
     # Fields that are set once, when the row is made.

@@ -11,7 +11,7 @@ from audit.seeing import OfAccounts
 from audit.unfold import display
 from policies.admin.base import ManagedAdmin
 from policies.models import Account, CapitalProfile
-from policies.wording import figure
+from policies.wording_numbers import figure
 from riskcore.metrics import Unit
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import models
 
 from audit.canonical import Json, plain
-from policies.fields import NameListField
+from policies.fields import NameListField, WindowListField
 from policies.files.rows import Cell, field_of
 from riskcore.decimals import tidy
 
@@ -25,7 +25,9 @@ def read_cell(kind: str, column: str, cell: Cell) -> Json:
     """Return the value of a cell as JSON has it. Raises ValueError, for people, where it is none."""
     field = field_of(kind, column)
     if isinstance(field, NameListField):
-        return _names(cell)
+        return _listed(cell, r"[,\n]+")
+    if isinstance(field, WindowListField):
+        return _listed(cell, r",\s+|\n+")  # "Mon,Wed" has no blank after its comma
     if isinstance(cell, list):
         raise ValueError("expected one value, not a list")
     if isinstance(field, models.TextField):
@@ -63,8 +65,8 @@ def _empty(field: models.Field[Any, Any]) -> Json:
     raise ValueError("is empty: write a value, or leave out the column")
 
 
-def _names(cell: Cell) -> Json:
-    names = re.split(r"[,\n]+", cell) if isinstance(cell, str) else cell or []
+def _listed(cell: Cell, between: str) -> Json:
+    names = re.split(between, cell) if isinstance(cell, str) else cell or []
     return [_text(name.strip()) for name in names if name.strip()]
 
 

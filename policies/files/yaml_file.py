@@ -94,7 +94,7 @@ def _cell(node: Node) -> Cell:
 
 
 def _is_null(node: ScalarNode) -> bool:
-    return node.style is None and node.value in ("", "~", "null")
+    return not node.style and node.value in ("", "~", "null")  # plain, not quoted
 
 
 def _line(at: Node | yaml.Event) -> str:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
-from policies.fields import BoundedDecimalField, NameListField
+from policies.fields import BoundedDecimalField, NameListField, WindowListField
 from policies.models.base import Managed, history
 from policies.models.profile import Account, CapitalProfile
+from policies.models.symbol import SymbolField, validate_symbol
 from policies.validation import Between, one_of
-from riskcore.book import OnBreach, Operator, PolicyType, Scope
+from riskcore.book import Mode, OnBreach, Operator, PolicyType, Scope, VolatilityScale
+from riskcore.decimals import tidy
 from riskcore.metrics import METRICS, WINDOWED, Kind
 from riskcore.types import KEY_SEPARATOR
 
 THRESHOLD = Between("-999999999999.99999999", "999999999999.99999999")
 LONGEST_WINDOW_S = 24 * 60 * 60
+VOLATILITY = Between("0", "100")
+FACTOR = Between("0", "10", open_below=True)
 
 TYPE_LABELS = {
     PolicyType.HARD: "hard: blocks the order",
@@ -43,6 +48,10 @@ SCOPE_LABELS = {
     Scope.SYMBOL: "symbols",
     Scope.PROFILE: "capital profiles",
 }
+MODE_LABELS = {
+    Mode.ENFORCE: "enforced",
+    Mode.SHADOW: "in shadow: evaluated and recorded, without effect",
+}
 ON_BREACH_LABELS = {
     OnBreach.BLOCK: "block the order",
     OnBreach.SCALE_DOWN: "offer the largest quantity that passes",
@@ -64,6 +73,8 @@ class Policy(Managed):
     CHANGEABLE = (
         *("name", "description", "type", "metric", "operator", "threshold", "scope", "scope_ids", "enabled"),
         *("priority", "on_breach", "window_s", "owner", "regulatory_tags"),
+        *("mode", "active_windows", "effective_from", "effective_until", "rollout_percent", "test_group"),
+        *("volatility_symbol", "volatility_reference", "volatility_least", "volatility_most"),
     )
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -98,6 +109,45 @@ class Policy(Managed):
     owner = models.CharField(max_length=120, blank=True, help_text="Who answers for this limit.")
     regulatory_tags = NameListField(help_text="Rules that it serves, separated by commas: 15c3-5, RTS 6.")
 
+    mode = models.CharField(max_length=7, choices=_choices(MODE_LABELS), default=Mode.ENFORCE.value)
+    active_windows = WindowListField(
+        help_text="When it is in force, one window a line, as Mon-Fri 09:30-16:00 America/New_York; empty: always."
+    )
+    effective_from = models.DateTimeField(null=True, blank=True, help_text="UTC; empty: as soon as it is published.")
+    effective_until = models.DateTimeField(null=True, blank=True, help_text="UTC; empty: without end.")
+    rollout_percent = models.PositiveSmallIntegerField(
+        verbose_name="rollout (%)",
+        default=100,
+        validators=[MaxValueValidator(100)],
+        help_text="Of so many accounts in a hundred it is enforced, and in shadow on the others. Who is reached stays.",
+    )
+    test_group = models.CharField(
+        max_length=64, blank=True, help_text="Policies of one group reach the same accounts; empty: a group of its own."
+    )
+    volatility_symbol = SymbolField(
+        max_length=32,
+        blank=True,
+        validators=[validate_symbol],
+        help_text="The threshold follows this symbol's volatility; empty: it stays as it is.",
+    )
+    volatility_reference = BoundedDecimalField(
+        max_digits=20,
+        decimal_places=8,
+        bounds=VOLATILITY,
+        default=Decimal(0),
+        help_text="Annualised volatility at which the threshold is as written: 0.6 is 60 %.",
+    )
+    volatility_least = BoundedDecimalField(
+        max_digits=20,
+        decimal_places=8,
+        bounds=FACTOR,
+        default=Decimal("0.5"),
+        help_text="The threshold is multiplied by reference / current volatility, never by less than this.",
+    )
+    volatility_most = BoundedDecimalField(
+        max_digits=20, decimal_places=8, bounds=FACTOR, default=Decimal(1), help_text="And never by more than this."
+    )
+
     history = history()
 
     class Meta(Managed.Meta):
@@ -109,6 +159,21 @@ class Policy(Managed):
             one_of("operator", Operator, "policy_operator_known"),
             one_of("scope", Scope, "policy_scope_known"),
             one_of("on_breach", OnBreach, "policy_on_breach_known"),
+            one_of("mode", Mode, "policy_mode_known"),
+            VOLATILITY.constraint("volatility_reference", "policy_volatility_range"),
+            FACTOR.constraint("volatility_least", "policy_volatility_least_range"),
+            FACTOR.constraint("volatility_most", "policy_volatility_most_range"),
+            models.CheckConstraint(
+                condition=Q(volatility_least__lte=F("volatility_most")),
+                name="policy_volatility_order",
+                violation_error_message="The threshold's least factor is above the most.",
+            ),
+            models.CheckConstraint(
+                condition=Q(effective_from=None) | Q(effective_until=None) | Q(effective_from__lt=F("effective_until")),
+                name="policy_effective_order",
+                violation_error_message="It would end before it begins.",
+            ),
+            models.CheckConstraint(condition=Q(rollout_percent__lte=100), name="policy_rollout_range"),
             models.CheckConstraint(condition=Q(priority__lte=1000), name="policy_priority_range"),
             models.CheckConstraint(condition=Q(window_s__lte=LONGEST_WINDOW_S), name="policy_window_range"),
         ]
@@ -122,10 +187,23 @@ class Policy(Managed):
             return  # the field itself is refused
         self._check_window()
         self._check_scope()
+        self._check_volatility()
         if self.type == PolicyType.EMERGENCY and self._kind() is Kind.ORDER:
             raise ValidationError(
                 {"type": f"{self.metric} is a figure of an order, which nothing watches between orders: choose hard."}
             )
+
+    @property
+    def volatility_scale(self) -> VolatilityScale | None:
+        """Return how the threshold follows a volatility, None where it stays as it is."""
+        if not self.volatility_symbol:
+            return None
+        return VolatilityScale(
+            symbol=self.volatility_symbol,
+            reference=tidy(self.volatility_reference),
+            least=tidy(self.volatility_least),
+            most=tidy(self.volatility_most),
+        )
 
     def _kind(self) -> Kind | None:
         metric = METRICS.get(self.metric)
@@ -136,6 +214,14 @@ class Policy(Managed):
             raise ValidationError({"window_s": f"{self.metric} counts over a window: say its length in seconds."})
         if self.metric not in WINDOWED and self.window_s:
             raise ValidationError({"window_s": f"{self.metric} does not count over a window: leave this 0."})
+
+    def _check_volatility(self) -> None:
+        if not self.volatility_symbol:
+            return
+        if self.volatility_reference <= 0:
+            raise ValidationError({"volatility_reference": "Say at which volatility the threshold is as written."})
+        if self.operator not in (Operator.AT_MOST, Operator.BELOW) or self.threshold <= 0:
+            raise ValidationError({"volatility_symbol": "Only a ceiling above 0 can follow a volatility."})
 
     def _check_scope(self) -> None:
         scope = Scope(self.scope)

@@ -15,7 +15,7 @@ from policies.models import APPROVE_LIMITS, CHANGE_LIMITS, Book, ChangeRequest, 
 from policies.preview.impact import AccountUse, Breached, Impact, LimitUse, Row, Use, decode_impact
 from policies.preview.replay import Apart, Flip, Kind, Told
 from policies.preview.services import OPEN
-from policies.wording import figure
+from policies.wording_numbers import figure
 from riskcore.book import PolicyType
 from riskcore.calendar import moment
 from riskcore.decimals import tidy

@@ -109,7 +109,7 @@ _EXPECTED: dict[str, tuple[type, str]] = {
     "PositiveIntegerField": _WHOLE,
     "PositiveSmallIntegerField": _WHOLE,
     "DecimalField": (str, "Expected a decimal as text, so that it stays exact."),
-    "JSONField": (list, "Expected a list of names."),
+    "JSONField": (list, "Expected a list of texts."),
 }
 
 

@@ -11,6 +11,9 @@ from tests.policies.subjects import account, instrument, restriction
 # table: column, the lowest value that is allowed, one below it, one above the highest
 DECIMALS = [
     ("policies_policy", "threshold", "-999999999999.99999999", None, "1000000000001"),
+    ("policies_policy", "volatility_reference", "0", "-0.1", "100.1"),
+    ("policies_policy", "volatility_least", "0.00000001", "0", "10.1"),
+    ("policies_policy", "volatility_most", "10", "0", "10.1"),
     ("policies_capitalprofile", "allowed_leverage", "0.00000001", "0", "1000.1"),
     ("policies_capitalprofile", "max_single_trade_risk", "0.00000001", "0", "1000.1"),
     ("policies_capitalprofile", "max_daily_loss", "0.00000001", "0", "1.1"),
@@ -66,6 +69,10 @@ def test_a_decimal_has_its_range(table, column, low, below, above):
         "UPDATE policies_policy SET scope = 'planet'",
         "UPDATE policies_policy SET on_breach = 'shrug'",
         "UPDATE policies_policy SET priority = 1001",
+        "UPDATE policies_policy SET mode = 'asleep'",
+        "UPDATE policies_policy SET rollout_percent = 101",
+        "UPDATE policies_policy SET volatility_least = 2",
+        "UPDATE policies_policy SET effective_from = '2026-12-02 00:00:00', effective_until = '2026-12-01 00:00:00'",
         "UPDATE policies_policy SET window_s = 86401",
         "UPDATE policies_policy SET version = -1",
         "UPDATE policies_policy SET name = 'same'",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -80,6 +81,33 @@ from riskcore.metrics import METRICS
         (
             {"metric": "order_quantity", "threshold": "3", "scope": "strategy", "scope_ids": ["s"]},
             "Order quantity of every order of strategy s stays at or below 3 - hard",
+        ),
+        (
+            {"metric": "leverage", "threshold": "5", "mode": "shadow", "rollout_percent": 30, "test_group": "pilot"},
+            "Leverage of every account stays at or below 5 - hard, only in shadow, "
+            "on 30 % of the accounts of group pilot",
+        ),
+        (
+            {
+                "metric": "leverage",
+                "threshold": "5",
+                "rollout_percent": 10,
+                "active_windows": ["Mon-Fri 09:30-16:00 America/New_York", "Sat 00:00-24:00 UTC"],
+            },
+            "Leverage of every account stays at or below 5 - hard, on 10 % of the accounts, "
+            "Mon-Fri 09:30-16:00 America/New_York and Sat 00:00-24:00 UTC",
+        ),
+        (
+            {
+                "metric": "leverage",
+                "threshold": "5",
+                "effective_from": datetime(2026, 12, 1, tzinfo=UTC),
+                "effective_until": datetime(2026, 12, 24, 18, tzinfo=UTC),
+                "volatility_symbol": "BTCUSDT",
+                "volatility_reference": Decimal("0.6"),
+            },
+            "Leverage of every account stays at or below 5 - hard, from 2026-12-01 00:00:00 UTC, "
+            "until 2026-12-24 18:00:00 UTC, multiplied by 60 % / volatility of BTCUSDT, from 50 % to 100 %",
         ),
         (
             {"metric": "gone", "operator": "!=", "threshold": "0"},
