@@ -239,6 +239,8 @@ def _a(noun: str) -> str:
 
 def shown(value: object, column: object = None) -> str:
     """Return a column's value as people read it, thousands apart where it is a decimal."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(map(str, value))
     if isinstance(column, models.DecimalField) and value is not None:

@@ -163,10 +163,11 @@ class ManagedAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
         return False
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
-        """Say as well which requests change the row already."""
-        row = context.get("original")
+        """Say as well which request the form edits, and which others change the row already."""
+        row, edited = context.get("original"), context["adminform"].form.editing.request
         asked = open_requests(self.kind, str(row.pk)) if row is not None else []
-        context["open_requests"] = [each for each in asked if str(each.pk) != request.GET.get("request")]
+        context["open_requests"] = [each for each in asked if each != edited]
+        context["edited_request"] = edited
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: RequestForm, change: bool) -> None:
