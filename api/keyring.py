@@ -35,8 +35,8 @@ class KeyRecord(Struct, frozen=True, kw_only=True):
     """A good API key as doors know it.
 
     `digest` is the SHA-256 (hex) of its secret. `permissions` are Django's names; as it is published, words stand in
-    their place (api.grants). `accounts` are those it is for; none named: all. `holder` is the person who uses it, empty:
-    a machine. `expires_at_us` 0: never. `per_second` is how often it may ask, 0: as often as it likes.
+    their place (api.grants). `accounts` are those it is for; none named: all. `holder` is the person who uses it,
+    empty: a machine. `expires_at_us` 0: never. `per_second` is how often it may ask, 0: as often as it likes.
     """
 
     id: str
