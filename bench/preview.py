@@ -60,8 +60,10 @@ def measure(store: RedisStore, decisions: int, accounts: int) -> Previews:
     """Record so many decisions and preview changes on them; then look at so many accounts."""
     book = _record(store, decisions)
     replayed = [_replay(change, book, proposed) for change, proposed in _changes(book.book).items()]
-    older = replace(book.book, version=book.version + 1)
-    replayed.append(_replay("no order flips, decided by an older book", CompiledBook(older), _halved(older)))
+    for since, in_force in _later(book.book).items():
+        replayed.append(
+            _replay(f"no order flips, and since they were decided {since}", in_force, _halved(in_force.book))
+        )
     rss_mb = used_by(os.getpid()).rss / _MEGABYTE
     limits = len(book.limits) + len(book.limits_of_profile("bench"))
     looked_at = list(_look_at_many(store, accounts))
@@ -101,6 +103,19 @@ def _changes(book: Book) -> dict[str, Book]:
     }
 
 
+def _later(book: Book) -> dict[str, CompiledBook]:
+    """Return books that may have come into force since orders were decided by this one, by what changed in them."""
+    (limit,) = (policy for policy in book.policies if policy.metric == "order_notional")
+    of_one = replace(limit, id="one", scope=Scope.ACCOUNT, scope_ids=(world.account_ids()[0],))
+    of_all = replace(limit, id="all")
+    return {
+        f"a limit of {whose} changed": CompiledBook(
+            replace(book, version=book.version + 1, policies=(*book.policies, added))
+        )
+        for whose, added in (("one account", of_one), ("every account", of_all))
+    }
+
+
 def _halved(book: Book) -> Book:
     """Return the book with each limit on an exposure half as wide, which no order reaches."""
     halved = tuple(
@@ -111,11 +126,11 @@ def _halved(book: Book) -> Book:
 
 
 def _replay(change: str, in_force: CompiledBook, proposed: Book) -> Previewed:
-    from policies.preview.running import alike_to, replay_decisions
+    from policies.preview.running import replay_decisions
     from policies.preview.window import Window
 
     def work() -> tuple[int, int]:
-        orders = replay_decisions(Window(), in_force, CompiledBook(proposed), alike_to(in_force), lambda _: None)
+        orders = replay_decisions(Window(), in_force, CompiledBook(proposed), lambda _: None)
         assert not orders.apart, orders.apart
         return orders.replayed, orders.blocked + orders.approved + orders.otherwise
 

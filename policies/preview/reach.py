@@ -11,7 +11,7 @@ from riskcore.tail import MEASURES
 from riskcore.types import Order
 
 # The parts of a book of which it is told whom a difference concerns. One in any other part concerns every order.
-_TOLD = frozenset({"version", "policies", "profiles", "accounts", "restrictions", "instruments"})
+_TOLD = frozenset({"version", "policies", "profiles", "accounts", "restrictions", "instruments", "returns"})
 
 
 class Reach:
@@ -76,7 +76,13 @@ class Reach:
 def _differ_for_all(before: CompiledBook, after: CompiledBook) -> bool:
     """Return whether something differs that every check goes by, or of which nobody here knows who does."""
     old, new = before.book, after.book
+    if (_uses_returns(old) or _uses_returns(new)) and old.returns != new.returns:
+        return True
     return any(getattr(old, name) != getattr(new, name) for name in new.__struct_fields__ if name not in _TOLD)
+
+
+def _uses_returns(book: Book) -> bool:
+    return any(policy.metric in MEASURES or policy.volatility is not None for policy in book.policies)
 
 
 def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 
@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from policies.preview.counting import Counting
 from policies.preview.reach import Reach
+from policies.preview.since import Since
 from riskcore.compiled import CompiledBook
 from riskcore.decide import decide
 from riskcore.journal import Inputs
@@ -88,12 +89,12 @@ class Replay:
     ----------
     in_force, proposed
         The books.
-    alike
-        The versions of books that say the same as the one in force: what was decided under them is what it decides.
+    since
+        Whether the book in force decides an order as the one did that it met: then it was answered already.
     """
 
-    def __init__(self, in_force: CompiledBook, proposed: CompiledBook, alike: Collection[int]) -> None:
-        self._in_force, self._proposed, self._alike = in_force, proposed, frozenset(alike)
+    def __init__(self, in_force: CompiledBook, proposed: CompiledBook, since: Since) -> None:
+        self._in_force, self._proposed, self._since = in_force, proposed, since
         self._reach, self._counting = Reach(in_force, proposed), Counting(in_force, proposed)
         self._accounts = frozenset((*in_force.accounts, *proposed.accounts))
 
@@ -132,12 +133,12 @@ class Replay:
         return told(outcome.decision)
 
     def _present_answer(self, inputs: Inputs, answer_json: str, after: Told) -> Told:
-        """Return the answer of the book in force: the recorded one where that was by the same rules.
+        """Return the answer of the book in force: the recorded one where that was by the same rules for this order.
 
         Where that one differs from the proposed answer it is worked out all the same, so that no difference is told
         that is one between two versions of this program.
         """
-        if inputs.book_version in self._alike:
+        if self._since.nothing_changed_for(inputs.order, inputs.book_version):
             recorded = _told.decode(answer_json)
             if kind_of(recorded, after) is None:
                 return recorded

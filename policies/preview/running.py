@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
+from policies.book import loaded
 from policies.models import Book
 from policies.preview.assumed import as_if_in_force
 from policies.preview.impact import Impact, Orders, Tally
 from policies.preview.replay import Replay
+from policies.preview.since import Since
 from policies.preview.standing import look_at_accounts
 from policies.preview.window import Window, count_rejects, decisions_of
 from riskcore.calendar import microseconds, moment
@@ -31,17 +33,16 @@ def work_out(window: Window, in_force: CompiledBook, proposed: CompiledBook, sto
     started = time.monotonic()
     assumed, notes = as_if_in_force(in_force.book, proposed.book, store.load(Load(accounts=())).now_us)
     proposed = CompiledBook(assumed) if notes else proposed
-    orders = replay_decisions(window, in_force, proposed, alike_to(in_force), told)
+    orders = replay_decisions(window, in_force, proposed, told)
     accounts = look_at_accounts(store, in_force, proposed, lambda done: told(orders.replayed + done))
     seconds = round(time.monotonic() - started, 3)
     return Impact(orders=orders, accounts=accounts, notes=notes, seconds=seconds)
 
 
-def replay_decisions(
-    window: Window, in_force: CompiledBook, proposed: CompiledBook, alike: Collection[int], told: Told
-) -> Orders:
-    """Return what comes of the decisions of a window. `alike`: the versions of books that say what `in_force` does."""
-    replay, tally = Replay(in_force, proposed, alike), Tally()
+def replay_decisions(window: Window, in_force: CompiledBook, proposed: CompiledBook, told: Told) -> Orders:
+    """Return what comes of the decisions of a window."""
+    replay = Replay(in_force, proposed, Since(in_force, _alike_to(in_force), loaded))
+    tally = Tally()
     for decision in decisions_of(window):
         found = replay.of(decision.inputs, decision.answer)
         tally.add(decision.decision_id, microseconds(decision.decided_at), found)
@@ -51,7 +52,7 @@ def replay_decisions(
     return tally.orders(rejects=count_rejects(first, window.until))
 
 
-def alike_to(book: CompiledBook) -> frozenset[int]:
+def _alike_to(book: CompiledBook) -> frozenset[int]:
     """Return the versions of published books that say the same as this one, which is published too."""
     hashes = Book.objects.filter(version=book.version).values("sha256")
     return frozenset(Book.objects.filter(sha256__in=hashes).values_list("version", flat=True))

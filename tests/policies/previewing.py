@@ -27,6 +27,10 @@ def book(*policies: Policy, **parts: Any) -> Book:
     return replace(BOOK, **{"accounts": accounts, "policies": policies, **parts})
 
 
+def no_book(version: int) -> Book:
+    raise LookupError(f"there is no book {version}")
+
+
 def recorded(under: Book, given: Inputs | None = None, **order: Any) -> tuple[str, str]:
     """Return the journal's two texts of a decision that was taken under a book."""
     kept = given or inputs(under, **order)

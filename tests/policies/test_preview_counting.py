@@ -11,13 +11,14 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from policies.preview.replay import Kind, Replay
+from policies.preview.since import Since
 from riskcore.book import Book, Scope
 from riskcore.compiled import CompiledBook
 from riskcore.decide import decide, encode_decision
 from riskcore.journal import Inputs
 from riskcore.ledger import encode_ledger
 from tests.audit.subjects import NOW_US, inputs
-from tests.policies.previewing import book, policy
+from tests.policies.previewing import book, no_book, policy
 
 RATE = policy("order_rate", 2, window_s=10)
 SECOND_US = 1_000_000
@@ -42,7 +43,8 @@ class Recording:
 
 def kinds(recording: Recording, proposed: Book) -> list[Kind | None]:
     """Return how each decision would come out otherwise."""
-    replay = Replay(CompiledBook(recording.book), CompiledBook(proposed), (recording.book.version,))
+    in_force = CompiledBook(recording.book)
+    replay = Replay(in_force, CompiledBook(proposed), Since(in_force, (recording.book.version,), no_book))
     found = [replay.of(*texts) for texts in recording.texts]
     return [None if each.flip is None else each.flip.kind for each in found]
 

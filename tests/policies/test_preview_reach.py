@@ -10,11 +10,12 @@ import pytest
 from msgspec.structs import replace
 
 from policies.preview.reach import Reach
-from riskcore.book import Account, Book, Instrument, Operator, Parameters, Profile, Restriction, Scope
+from riskcore.book import Account, Book, Instrument, Operator, Parameters, Profile, Restriction, Scope, VolatilityScale
 from riskcore.compiled import CompiledBook
 from riskcore.decide import decide
 from tests.audit.subjects import BOOK, inputs
 from tests.policies.previewing import book, policy
+from tests.riskcore.test_glance import history
 from tests.riskcore.worlds import LIMITED, SYMBOLS, scene
 
 LIMIT = policy("leverage", 10)
@@ -103,6 +104,19 @@ def test_what_is_said_of_a_symbol_concerns_its_orders(part):
 
 def test_settings_concern_every_order():
     assert concerns(book(), book(parameters=Parameters(market_slippage=Decimal("0.1"))))
+
+
+@pytest.mark.parametrize(
+    ("limit", "concerned"),
+    [
+        (LIMIT, False),
+        (policy("var_95", 1, scope=Scope.ACCOUNT, scope_ids=("desk-2",)), True),
+        (replace(LIMIT, volatility=VolatilityScale(symbol="BTCUSDT", reference=Decimal("0.5"))), True),
+    ],
+    ids=["leverage", "value at risk", "volatility"],
+)
+def test_another_history_concerns_every_order_where_any_limit_goes_by_it(limit, concerned):
+    assert concerns(book(limit, returns=history("BTCUSDT")), book(limit, returns=history("ETHUSDT"))) is concerned
 
 
 def test_limits_in_another_order_concern_every_order():

@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from policies.preview.replay import Apart, Flip, Kind, Replay, Replayed, told
+from policies.preview.since import Since
 from riskcore.book import Account, Book, Mode, OnBreach, PolicyType, Restriction
 from riskcore.compiled import CompiledBook
 from riskcore.decide import decide
@@ -18,14 +19,14 @@ from riskcore.reasons import Reason
 from riskcore.schedule import ActiveWindow
 from riskcore.types import Verdict
 from tests.audit.subjects import inputs
-from tests.policies.previewing import book, policy, recorded
+from tests.policies.previewing import book, no_book, policy, recorded
 
 # An order of desk-1 is half a coin at 50,000 (a notional of 25,000), on an equity of 100,000.
 TIGHT, LOOSE = policy("order_notional", 20_000), policy("order_notional", 30_000)
 
 
 def replay(before: Book, after: Book, *, alike: tuple[int, ...] = ()) -> Replay:
-    return Replay(CompiledBook(before), CompiledBook(after), alike)
+    return Replay(CompiledBook(before), CompiledBook(after), Since(CompiledBook(before), alike, no_book))
 
 
 def replayed(before: Book, after: Book, given: Inputs | None = None, **order: Any) -> Replayed:
