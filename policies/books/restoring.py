@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from policies.book import account_of, instrument_of, parameters, policy_of, profile_of, restriction_of
 from policies.edits import Edit
+from policies.hours import format_window
 from policies.models import Account, CapitalProfile, Instrument, Managed, Policy, RestrictedSymbol
 from policies.wording_items import field_title
 from riskcore import book as core
@@ -72,15 +73,9 @@ def _accounts(book: core.Book) -> Iterator[Edit]:
     for row in Account.objects.order_by("id"):
         account = wanted.get(row.pk)
         if account is not None:
-            yield from _edit("account", row, _with_seconds(_differing(account_of(row), account)))
+            yield from _edit("account", row, _differing(account_of(row), account))
         elif row.enabled:
             yield from _edit("account", row, {"enabled": False})
-
-
-def _with_seconds(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of an account as its row has them: the life of reservations in seconds, None the default."""
-    life_us = fields.pop("reservation_ttl_us", None)
-    return fields if life_us is None else {**fields, "reservation_ttl_s": life_us // 1_000_000 or None}
 
 
 def _instruments(book: core.Book) -> Iterator[Edit]:
@@ -113,7 +108,7 @@ def _fields_of(restriction: core.Restriction) -> dict[str, Any]:
         "side": restriction.side.value if restriction.side else "",
         "account": restriction.account_id or None,
         "close_only": restriction.close_only,
-        "until": moment(restriction.until_us).isoformat() if restriction.until_us else None,
+        "until": _moment(restriction.until_us),
         "reason": restriction.reason,
     }
 
@@ -133,12 +128,13 @@ def _left(book: core.Book, now_us: int) -> Iterator[str]:
 
 
 def _differing(present: Item, wanted: Item) -> dict[str, Any]:
-    """Return the fields of an item that are to be set, as JSON has them."""
-    return {
-        name: _as_json(getattr(wanted, name))
-        for name in wanted.__struct_fields__
-        if name not in ("id", "version") and getattr(present, name) != getattr(wanted, name)
-    }
+    """Return the fields of a row that are to be set, as JSON has them."""
+    fields: dict[str, Any] = {}
+    for name in wanted.__struct_fields__:
+        value = getattr(wanted, name)
+        if name not in ("id", "version") and getattr(present, name) != value:
+            fields |= OTHERWISE[name](value) if name in OTHERWISE else {name: _as_json(value)}
+    return fields
 
 
 def _as_json(value: Any) -> Any:
@@ -147,6 +143,26 @@ def _as_json(value: Any) -> Any:
     if isinstance(value, tuple):
         return [str(each) for each in value]
     return value.value if hasattr(value, "value") else value
+
+
+def _moment(at_us: int) -> str | None:
+    return moment(at_us).isoformat() if at_us else None
+
+
+def _scale(scale: core.VolatilityScale | None) -> dict[str, Any]:
+    if scale is None:
+        return {"volatility_symbol": ""}
+    return {f"volatility_{name}": _as_json(getattr(scale, name)) for name in scale.__struct_fields__}
+
+
+# What a row has otherwise than the book: the fields of the row by the field of the book.
+OTHERWISE: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "reservation_ttl_us": lambda life_us: {"reservation_ttl_s": life_us // 1_000_000 or None},
+    "active": lambda windows: {"active_windows": list(map(format_window, windows))},
+    "effective_from_us": lambda at_us: {"effective_from": _moment(at_us)},
+    "effective_until_us": lambda at_us: {"effective_until": _moment(at_us)},
+    "volatility": _scale,
+}
 
 
 def _edit(kind: str, row: Managed, fields: Mapping[str, Any]) -> Iterator[Edit]:

@@ -12,6 +12,7 @@ from audit.canonical import Json
 from policies.changes import check_version
 from policies.edits import EDITABLE, Edit
 from policies.errors import StaleEdit
+from policies.fields import WindowListField, window_list
 from policies.files.rows import FileRefused, FileRow, Problem, field_of, key_of
 from policies.files.values import read_cell
 from policies.models import Managed, Policy
@@ -165,6 +166,8 @@ def _as_kept(found: Managed, name: str, value: Any, parsed: Mapping[str, Any]) -
     scope = parsed.get("scope", getattr(found, "scope", ""))
     upper = name == "order_types" or (name == "scope_ids" and scope in (Scope.SYMBOL, Scope.EXCHANGE))
     try:
+        if isinstance(found._meta.get_field(name), WindowListField):
+            return window_list(value)
         return name_list([each.upper() for each in value] if upper else value)
     except ValidationError:
         return value  # which is refused when it is tried

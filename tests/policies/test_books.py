@@ -14,7 +14,7 @@ from audit.acting import acting
 from policies import services
 from policies.book import latest, loaded
 from policies.books.finding import book_at, neighbours, request_of, visible
-from policies.books.restoring import edits_to_restore
+from policies.books.restoring import OTHERWISE, edits_to_restore
 from policies.books.services import do_restore_book
 from policies.books.telling import counted, differences_of, sections_of
 from policies.compare import compare_books
@@ -23,6 +23,7 @@ from policies.errors import NothingToChange
 from policies.models import CHANGE_LIMITS, Account, Book, CapitalProfile, Instrument, Policy, RestrictedSymbol
 from policies.requests.services import do_publish_request
 from policies.requests.trying import edits_of, try_edits
+from riskcore import book as core
 from riskcore.book import Parameters, Returns, Scope
 from tests.policies.requesting import ALICE, approved, draft, seen, setting
 from tests.policies.subjects import WHO, account, instrument, limit, profile, restriction
@@ -192,6 +193,22 @@ def change_everything() -> None:
         type="soft",
         priority=7,
         on_breach="scale_down",
+        mode="shadow",
+        active_windows=["Mon-Fri 09:00-17:00 UTC"],
+        effective_until=timezone.now() + timedelta(days=9),
+        rollout_percent=20,
+        test_group="a",
+        volatility_symbol="BTCUSDT",
+        volatility_reference=Decimal("0.6"),
+    )
+    timed = Policy.objects.get(name="Timed")
+    services.do_change_policy(
+        **WHO,
+        policy_id=timed.pk,
+        expected_version=timed.version,
+        active_windows=[],
+        effective_from=None,
+        volatility_symbol="",
     )
     exposure = Policy.objects.get(name="Max Gross Exposure")
     services.do_change_policy(**WHO, policy_id=exposure.pk, expected_version=exposure.version, enabled=False)
@@ -226,6 +243,14 @@ def old(defaults) -> int:
     account("desk-1", reservation_ttl_s=30)
     instrument("BTCUSDT", lot_size=Decimal("0.001"), margin_rate=Decimal("0.2"))
     restriction("DOGEUSDT", side="SELL", account_id="desk-1", until=timezone.now() + timedelta(days=1))
+    limit(
+        "Timed",
+        active_windows=["Tue 22:00-02:00 Europe/Berlin", "Mon 09:00-17:00 UTC"],
+        effective_from=timezone.now() + timedelta(days=1),
+        volatility_symbol="ETHUSDT",
+        volatility_reference=Decimal("0.5"),
+        volatility_most=Decimal("1.5"),
+    )
     version = restriction("XRPUSDT", close_only=True).book.version
     change_everything()
     return version
@@ -240,6 +265,12 @@ def test_the_edits_lead_back_to_what_the_book_says(old):
         ("instruments", "ETHUSDT", "added"),
     }
     assert not any(each.direction.counts_as_looser for each in judge(loaded(old), after))
+
+
+def test_every_field_of_a_book_is_one_of_its_row():
+    for item, model in ((core.Policy, Policy), (core.Profile, CapitalProfile), (core.Account, Account)):
+        names = set(item.__struct_fields__) - {"id", "name", "version"} - set(OTHERWISE)
+        assert names <= set(model.CHANGEABLE)
 
 
 def test_what_is_newer_than_the_book_is_disabled(old):

@@ -40,7 +40,14 @@ def everything(defaults) -> None:
         regulatory_tags=["15c3-5", "RTS 6"],
         owner="-owner",
     )
-    limit("Off", enabled=False, metric="daily_pnl", operator=">=", threshold=Decimal(-5000))
+    limit(
+        "Off",
+        active_windows=["Tue 22:00-02:00 UTC", "Mon 09:00-17:00 UTC"],
+        enabled=False,
+        metric="daily_pnl",
+        operator=">=",
+        threshold=Decimal(-5000),
+    )
 
 
 # ---------------------------------------------------------------------------------------------- there and back
