@@ -61,15 +61,20 @@ def _raise_flag(store: Store, asked: StopNote, begun_ns: int) -> Raised:
     for _ in range(_ATTEMPTS):
         found = store.raise_stop(asked.flag, encode(asked), unless=unless, ignoring=ignoring)
         if any(stop.id == asked.id for stop in found.stops):
-            took_us = (time.perf_counter_ns() - begun_ns) // 1000
-            note = replace(asked, asked_at_us=found.at_us - took_us, engaged_at_us=found.at_us)
-            return Raised(note, new=True, at_us=found.at_us)
+            return Raised(_in_force(asked, found.at_us, begun_ns), new=True, at_us=found.at_us)
         same = [stop.id for stop in found.stops if replace(stop, id=asked.id) in unless and stop.id not in ignoring]
         known = next((note for note in _noted(store, same) if not _is_drill_for(note, asked)), None)
         if known is not None:
             return Raised(known, new=False, at_us=found.at_us)
         ignoring += same  # a drill's, or nobody can say what it is
     raise StateUnavailable("the stops kept changing")
+
+
+def _in_force(asked: StopNote, at_us: int, begun_ns: int) -> StopNote:
+    """Return the note of a stop in force since `at_us`. Where the clocks differ, that of the live state counts."""
+    took_us = (time.perf_counter_ns() - begun_ns) // 1000
+    asked_at_us = min(max(asked.asked_at_us, at_us - took_us), at_us)
+    return replace(asked, asked_at_us=asked_at_us, engaged_at_us=at_us)
 
 
 def _as_severe(flag: Stop) -> tuple[Stop, ...]:

@@ -122,7 +122,7 @@ def _recorded_new(live: Store, note: StopNote) -> Engaged:
     unwind_soon()
     accounts = take_snapshot(live, note.scope, note.scope_id)
     try:
-        record_stop(note, accounts)
+        record_stop(note, accounts, is_new=True)
         recorded = True
     except Exception as error:  # whatever it is: the stop is in force, and must not be taken for one that is not
         known = isinstance(error, DatabaseError)
