@@ -65,8 +65,7 @@ class Installation:
             RISK_DATA_DIR=str(self._directory),
             RISK_SECRET_KEY=secrets.token_hex(32),
             RISK_HTTPS="false",
-            RISK_DATABASE_POOL="0",
-            **(settings or {}),
+            **{"RISK_DATABASE_POOL": "0", **(settings or {})},
         )
         self._redis_url = redis_url
 

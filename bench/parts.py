@@ -199,7 +199,7 @@ class Bench:
             nats = NatsLoad(self._world, self._cores.client, run_s=0, url=self._nats_url)
             for kind, load in ((ASGI, http), (WSGI, http), (NATS, nats)):
                 stack.enter_context(self._storm(kind, load))
-            calls = stop.call(self._doors[WSGI], self._world, stops=self._plan.stops)
+            calls = stop.call([self._doors[WSGI], self._doors[ASGI]], self._world, stops=self._plan.stops)
         self._world.settle()
         self._results.stop = stop.judge(calls, self._world)
 

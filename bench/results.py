@@ -122,9 +122,10 @@ def _of_drain(found: Drained | None) -> Iterator[str]:
 def _of_stop(found: Stops | None) -> Iterator[str]:
     if found is not None:
         yield (
-            f"{found.stops} stops over HTTP while 24 clients, 8 of each door, check as fast as they can: in force "
-            f"everywhere after {found.in_force_p50_ms:.1f} ms (median) and {found.in_force_p99_ms:.1f} ms (p99); "
-            f"returned, with all on record, after {found.returned_p50_ms:.1f} and {found.returned_p99_ms:.1f} ms. "
+            f"{found.stops} stops over both HTTP doors in turn while 24 clients, 8 of each door, check as fast as they "
+            f"can: from the call until no process could approve {found.in_force_p50_ms:.1f} ms (median) and "
+            f"{found.in_force_p99_ms:.1f} ms (p99); until it returned, with all on record, "
+            f"{found.returned_p50_ms:.1f} and {found.returned_p99_ms:.1f} ms. "
             f"Of {found.checks:,} checks {found.stopped:,} were decided between the return of such a call and the "
             "call that lifted the stop: not one was approved."
         )

@@ -1,12 +1,14 @@
-"""How long an emergency stop takes, called over HTTP while clients of every door check as fast as they can.
+"""How long an emergency stop takes, called over both HTTP doors in turn while clients of every door check all the time.
 
-The machine's clock is also its Redis's, by which decisions and stops are timed.
+Three moments of a call count: before its first byte is sent; when Redis ran the script that wrote the flag, which is
+`engaged_at` in the answer; and after the last byte of the answer, when all is on record. Redis goes by the clock of the
+machine that it shares with the caller, and so do decisions.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from http.client import HTTPConnection
 from typing import Any
@@ -29,7 +31,7 @@ _ENTRIES = 5_000
 
 
 class Stops(Struct, frozen=True, kw_only=True):
-    """Milliseconds from the call until the stop was in force in every process, and until the call had returned.
+    """Milliseconds from the call until no process could approve any more, and until the call had returned.
 
     `checks` were decided meanwhile, `stopped` of them between a call's return and the one that lifted the stop: none
     of these was approved.
@@ -54,13 +56,14 @@ class Call(Struct, frozen=True, kw_only=True):
     lifted_us: int
 
 
-def call(door: Process, world: World, *, stops: int) -> list[Call]:
-    """Stop everything over a door and lift it, so many times. Raises NotWhatWasAsked where that is refused."""
-    line = HTTPConnection(urlsplit(door.url).netloc, timeout=_TIMEOUT_S)
+def call(doors: Sequence[Process], world: World, *, stops: int) -> list[Call]:
+    """Stop everything and lift it, so often, over the doors in turn. Raises NotWhatWasAsked where that is refused."""
+    lines = [HTTPConnection(urlsplit(door.url).netloc, timeout=_TIMEOUT_S) for door in doors]
     try:
-        return [_stop(line, world.key, number) for number in range(stops)]
+        return [_stop(lines[number % len(lines)], world.key, number) for number in range(stops)]
     finally:
-        line.close()
+        for line in lines:
+            line.close()
 
 
 def _stop(line: HTTPConnection, key: str, number: int) -> Call:

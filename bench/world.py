@@ -63,6 +63,8 @@ SETTINGS = {
     "RISK_PRICE_MAX_AGE": "1d",
     # Orders live two seconds, so that what an approval holds is also taken back within a run, as in trading.
     "RISK_RESERVATION_TTL": "2s",
+    # As in production: a call does not begin with a connection to the database.
+    "RISK_DATABASE_POOL": "4",
     # Turnover is counted by the day: no day may end while we count.
     "RISK_DAY_ROLL": f"{datetime.now(UTC) + timedelta(hours=12):%H:%M}",
 }
