@@ -72,6 +72,7 @@ def request_for(row: models.Model, kind: str, **fields: object) -> ChangeRequest
 def test_what_is_asked_for_other_accounts_is_not_shown(dora):
     other = request_for(Account.objects.get(pk="B"), "account", name="Desk B")
     mine = request_for(Account.objects.get(pk="A"), "account", name="Desk A")
+    assert listed(dora, "changerequest") == {str(mine.pk)}
     assert dora.get(page("changerequest_change", other.pk)).status_code == 403
     assert dora.get(page("changerequest_change", mine.pk)).status_code == 200
 
