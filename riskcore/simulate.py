@@ -96,19 +96,20 @@ def open_margin(quantity: Decimal, opened: OpenOrders) -> Decimal:
 
     What first closes the position needs none; margin that closing would free is not counted on.
     """
-    buys = side_margin(opened.buy_quantity, opened.buy_margin, opened.buy_unit_margin, -quantity)
-    sells = side_margin(opened.sell_quantity, opened.sell_margin, opened.sell_unit_margin, quantity)
+    buys, sells = opened.buy_margin, opened.sell_margin
+    if quantity > ZERO:
+        sells = side_margin(opened.sell_quantity, sells, opened.sell_unit_margin, quantity)
+    elif quantity < ZERO:
+        buys = side_margin(opened.buy_quantity, buys, opened.buy_unit_margin, -quantity)
     return buys if buys > sells else sells
 
 
 def side_margin(quantity: Decimal, margin: Decimal, unit_margin: Decimal, closable: Decimal) -> Decimal:
-    """Return the margin that a side needs at worst for what is left of `quantity` after closing `closable`.
+    """Return the margin that a side needs at worst for what is left of `quantity` after closing `closable` > 0.
 
     The orders that need the most for a unit may be the ones that open: all that opens counts as the dearest
     (`unit_margin`), but never as more than the whole side. So no fill makes the rest need more.
     """
-    if closable <= ZERO:
-        return margin
     if quantity <= closable:
         return ZERO
     return min(margin, (quantity - closable) * unit_margin)
