@@ -76,6 +76,29 @@ def test_flips_are_exactly_what_happens_then(world):
     assert_as_predicted(impact, before, send(world, wanted))
 
 
+def test_of_orders_that_follow_one_another_all_to_the_first_flip_are_as_predicted(world):
+    """What a flip leaves behind is another exposure than the one recorded: after it nothing is promised."""
+    rounds = [orders(desks(), seed=seed) for seed in (3, 4, 5)]
+    wanted = [
+        replace(order, order_id=f"{order.order_id}-{place}") for place, some in enumerate(rounds) for order in some
+    ]
+    before = send(world, wanted)
+    request = draft(*of_everything())
+    impact = previewed(request)
+    published(approved(request))
+    begin_again(world, reports(desks()))
+    after = send(world, wanted)
+    flipped = {flip.decision_id for flip in impact.orders.flips}
+    promised, over = [], set[str]()
+    for first, second in zip(before, after, strict=True):
+        if first.order.account_id not in over:
+            promised.append((first, second))
+        if first.decision_id in flipped:
+            over.add(first.order.account_id)
+    assert DESKS < len(promised) < len(wanted)
+    assert_as_predicted(impact, *map(list, zip(*promised, strict=True)))
+
+
 def test_a_new_limit_on_the_number_of_messages_blocks_exactly_those_predicted(world):
     (first,) = orders(desks()[:1])
     wanted = [_small(first, number) for number in range(5)]
