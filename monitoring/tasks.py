@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from feeds.books import BOOKS
 from monitoring.leases import look_at_leases
+from monitoring.rollouts import look_at_rollouts
 from monitoring.shards import Shard
 from monitoring.tick import Monitor
 from monitoring.unfinished import look_at_stops
@@ -57,3 +58,12 @@ def check_stops() -> None:
         look_at_stops(timezone.now())
     except (OperationalError, InterfaceError) as error:
         logger.warning("nobody looks for unfinished stops for now: %s", error)
+
+
+@shared_task(name="monitoring.check_rollouts", ignore_result=True)
+def check_rollouts() -> None:
+    """Pause the rollouts that regress. Every minute."""
+    try:
+        look_at_rollouts(timezone.now())
+    except (StateUnavailable, OperationalError, InterfaceError) as error:
+        logger.warning("nobody compares rollouts for now: %s", error)

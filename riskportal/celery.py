@@ -28,6 +28,7 @@ def schedule() -> dict[str, dict[str, Any]]:
         **_ticks(settings.RISK_MONITOR_SHARDS, settings.RISK_MONITOR_INTERVAL.total_seconds()),
         "check-leases": _every(1.0, "monitoring.check_leases"),
         "check-stops": _every(5.0, "monitoring.check_stops"),
+        "check-rollouts": _every(60.0, "monitoring.check_rollouts"),
         **(for_others if settings.REDIS_URL else {}),
         "restore-if-empty": _every(1.0, "riskportal.restore_if_empty"),
         "drain-journal": _every(1.0, "audit.drain_journal"),

@@ -152,6 +152,10 @@ RISK_UNWIND_TIMEOUT = env.duration("RISK_UNWIND_TIMEOUT", "5m", least="1s", most
 RISK_TIGHTENING_APPROVALS = env.whole("RISK_TIGHTENING_APPROVALS", 0, least=0, most=5)
 RISK_LOOSENING_APPROVALS = env.whole("RISK_LOOSENING_APPROVALS", 1, least=0, most=5)
 
+# When a rollout is paused: see .env.example.
+RISK_ROLLOUT_TOLERANCE = env.decimal("RISK_ROLLOUT_TOLERANCE", "0.05", most="1")
+RISK_ROLLOUT_LEAST_CHECKS = env.whole("RISK_ROLLOUT_LEAST_CHECKS", 200, least=1, most=1_000_000)
+
 # Whether trading may only be re-enabled by somebody other than who stopped it.
 RISK_REENABLE_BY_OTHERS = env.flag("RISK_REENABLE_BY_OTHERS", default=True)
 

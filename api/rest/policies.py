@@ -44,6 +44,10 @@ def _exact(raw: bytes) -> str:
     return f"{values.decimal(raw):f}"
 
 
+def _moment(raw: bytes) -> str | None:
+    return None if raw == b"null" else values.any_text(raw)
+
+
 def _key(raw: bytes) -> str:
     return str(uuid(values.any_text(raw)))
 
@@ -56,9 +60,16 @@ _FIELDS: dict[str, Parser] = {
     "enabled": values.flag,
     "priority": values.whole,
     "window_s": values.whole,
+    **dict.fromkeys(("mode", "test_group", "volatility_symbol"), _words),
+    **dict.fromkeys(("volatility_reference", "volatility_least", "volatility_most"), _exact),
+    **dict.fromkeys(("effective_from", "effective_until"), _moment),
+    "active_windows": _names,
+    "rollout_percent": values.whole,
     "reason": _words,
 }
 _CHANGE_FIELDS: dict[str, Parser] = {**_FIELDS, "id": _key, "version": values.whole}
+
+_DECIMALS = ("threshold", "volatility_reference", "volatility_least", "volatility_most")
 
 _QUERY = {"id": uuid, "enabled": flag, "cursor": read_cursor(1), "limit": whole(1, 500)}
 
@@ -110,6 +121,6 @@ def _shown(row: Policy) -> dict[str, Any]:
         "id": row.pk,
         "version": row.version,
         **{name: getattr(row, name) for name in row.CHANGEABLE},
-        "threshold": tidy(row.threshold),
+        **{name: tidy(getattr(row, name)) for name in _DECIMALS},
         "in_words": sentence(row),
     }

@@ -6,8 +6,9 @@ from typing import Any
 
 from policies.direction import Direction
 from policies.edits import EDITABLE
+from policies.hours import EXAMPLE
 from policies.models import State, Step
-from riskcore.book import OnBreach, Operator, PolicyType, Scope
+from riskcore.book import Mode, OnBreach, Operator, PolicyType, Scope
 
 Schema = dict[str, Any]
 
@@ -48,6 +49,16 @@ _FIELDS: Schema = {
     "window_s": {**_WHOLE, "description": "Seconds over which a counting metric counts; 0 for all others."},
     "owner": _TEXT,
     "regulatory_tags": _NAMES,
+    "mode": {**_one_of(Mode), "description": "In shadow it is evaluated and recorded, without effect."},
+    "active_windows": {**_NAMES, "description": f"When it is in force, as {EXAMPLE}; none: always."},
+    "effective_from": {**_TIME_OR_NULL, "description": "null: from its publication."},
+    "effective_until": {**_TIME_OR_NULL, "description": "null: without end."},
+    "rollout_percent": {**_WHOLE, "maximum": 100, "description": "Of so many accounts in a hundred it is enforced."},
+    "test_group": {**_TEXT, "description": "Policies of one group reach the same accounts."},
+    "volatility_symbol": {**_TEXT, "description": "Whose volatility the threshold follows; empty: none's."},
+    "volatility_reference": {**_DECIMAL, "description": "Annualised volatility at which the threshold is as written."},
+    "volatility_least": {**_DECIMAL, "description": "The threshold is never multiplied by less than this."},
+    "volatility_most": {**_DECIMAL, "description": "And never by more than this."},
 }
 _REASON: Schema = {**_TEXT, "description": "Why, for the audit log."}
 _SEEN: Schema = {**_WHOLE, "description": "The version that was seen. Another one by now is a conflict (409)."}

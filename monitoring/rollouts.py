@@ -1,0 +1,50 @@
+"""Rollouts that regress are paused, and people are told."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from django.conf import settings
+
+from policies.arms.services import WATCH, watch_rollouts
+from policies.models import Policy
+from riskcore.book import Mode, Operator, PolicyType
+from violations.faults import tell_faults
+from violations.observations import Observation
+
+PART = "system.rollout"
+
+
+def look_at_rollouts(now: datetime) -> None:
+    """Pause what regresses, and tell of it until somebody has changed the limit again.
+
+    Any number of processes may call it at once. Raises Django's database errors.
+    """
+    watch_rollouts()
+    paused = Policy.objects.filter(enabled=True, mode=Mode.SHADOW.value)
+    tell_faults(PART, [_observation(row, now) for row in paused if _paused_by_us(row)], now)
+
+
+def _paused_by_us(row: Policy) -> bool:
+    return bool(row.history.filter(version=row.version).latest().history_user == WATCH)
+
+
+def _observation(row: Policy, now: datetime) -> Observation:
+    tolerated: Decimal = settings.RISK_ROLLOUT_TOLERANCE
+    return Observation(
+        account_id="",
+        policy_id=f"{PART}:{row.pk}",
+        policy_name="Paused rollout",
+        policy_type=PolicyType.HARD.value,
+        policy_version=row.version,
+        metric="blocked_checks",
+        symbol="",
+        exchange="",
+        value=None,
+        threshold=tolerated,
+        operator=Operator.AT_MOST.value,
+        utilisation=None,
+        message=f"{row.name} is in shadow again. {row.history.latest().history_change_reason}",
+        at=now,
+    )
