@@ -43,6 +43,9 @@ def of_everything() -> list[Edit]:
         setting(wide, "profile", allowed_leverage="4", max_single_trade_risk="5"),
         new_limit("Small ETH Orders", scope="symbol", scope_ids=["ETHUSDT"], threshold="9000", on_breach="scale_down"),
         new_limit("Large Orders", type="soft", threshold="50000"),
+        new_limit("Tried Out", mode="shadow", threshold="20000"),
+        new_limit("Half of Them", rollout_percent=50, metric="gross_exposure", threshold="60000"),
+        new_limit("Later", effective_from="2099-01-01T00:00:00+00:00", scope="symbol", scope_ids=["XRPUSDT"]),
         making("restriction", symbol="SOLUSDT", side="BUY", reason="Delisting"),
     ]
 
@@ -70,7 +73,8 @@ def test_flips_are_exactly_what_happens_then(world):
     impact = previewed(request)
     assert impact.orders.replayed == DESKS
     assert min(impact.orders.blocked, impact.orders.approved, impact.orders.otherwise) >= 2
-    assert {flip.kind for flip in impact.orders.others} >= {Kind.OFFERED, Kind.WARNED}
+    assert {flip.kind for flip in impact.orders.others} >= {Kind.OFFERED, Kind.WARNED, Kind.SHADOWED}
+    assert len(impact.notes) == 1
     published(approved(request))
     begin_again(world, reports(desks()))
     assert_as_predicted(impact, before, send(world, wanted))
