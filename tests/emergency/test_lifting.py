@@ -9,7 +9,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import Error, transaction
 
-from audit.acting import NotAllowed, NotTheirAccount, with_key
+from audit.acting import NotAllowed, NotTheirAccount
 from audit.models import AuditEvent
 from bus.events import StopLifted
 from emergency import lifting
@@ -68,9 +68,9 @@ class TestWhatIsRefused:
             lift(engaged.stop_id, authorized_by=who)
         assert not world.approves()
 
-    @pytest.mark.parametrize("engaged_by", ["alice", with_key("alice", "watchdog")])
+    @pytest.mark.parametrize("engaged_by", [person("alice"), held("alice")], ids=["signed in", "with a key"])
     def test_whom_riskportal_knows_to_have_triggered_it_cannot_lift_it_whatever_they_said(self, world, engaged_by):
-        engaged = engage(triggered_by="the watchdog", actor=engaged_by)
+        engaged = engage(by=engaged_by, triggered_by="the watchdog")
         for again in (person("alice"), held("alice")):
             with pytest.raises(SamePerson):
                 lift(engaged.stop_id, by=again)
