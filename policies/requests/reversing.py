@@ -12,16 +12,19 @@ from policies.edits import EDITABLE, Edit
 from policies.models import ChangeRequest, Instrument, Managed, RestrictedSymbol
 from policies.requests.trying import edits_of
 
+
+def _default(name: str) -> Any:
+    field = cast("models.Field[Any, Any]", Instrument._meta.get_field(name))
+    return plain(field.to_python(field.get_default()))
+
+
 # What takes a new row out of force: it stays, for what went by it.
 _OUT_OF_FORCE: dict[str, dict[str, Any]] = {
     "policy": {"enabled": False},
     "account": {"enabled": False},
     "restriction": {"active": False},
     # Of an instrument no rule is known then.
-    "instrument": {
-        name: plain(cast("models.Field[Any, Any]", Instrument._meta.get_field(name)).get_default())
-        for name in Instrument.CHANGEABLE
-    },
+    "instrument": {name: _default(name) for name in Instrument.CHANGEABLE},
 }
 
 

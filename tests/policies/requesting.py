@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from audit.acting import acting
@@ -16,6 +17,12 @@ CAROL = acting("carol", [CHANGE_LIMITS])
 BOB = acting("bob", [APPROVE_LIMITS])
 DAVE = acting("dave", [CHANGE_LIMITS, APPROVE_LIMITS])
 NOBODY = acting("nobody", [])
+
+
+def threshold(book: Any, name: str = "Max Account Leverage") -> Decimal:
+    """Return the threshold of a limit in a book of riskcore."""
+    found: dict[str, Decimal] = {each.name: each.threshold for each in book.policies}
+    return found[name]
 
 
 def policy(name: str = "Max Account Leverage") -> Policy:
