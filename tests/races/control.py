@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from msgspec import Struct
 
@@ -101,7 +101,7 @@ def _change_threshold(request: ChangeThreshold) -> int:
     policy = Policy.objects.get(name=request.policy)
     edit = Edit("policy", str(policy.pk), policy.version, {"threshold": request.threshold})
     asked = services.do_draft_request(acting=system("alice"), reason="a race", edits=[edit])
-    seen = {"request_id": asked.pk, "expected_version": asked.version}
+    seen: dict[str, Any] = {"request_id": asked.pk, "expected_version": asked.version}
     if services.do_submit_request(acting=system("alice"), **seen).state == State.SUBMITTED:
         services.do_approve_request(acting=system("bob"), **seen)
     made = services.do_publish_request(acting=system("alice"), **seen)
