@@ -125,7 +125,7 @@ def too_many(per_second: int) -> Problem:
 
 def too_busy() -> Problem:
     """Return the problem of a door that has more under way than it bears."""
-    return Problem(503, "too_busy", "too many checks are under way here: nothing was decided", retry_after_s=1)
+    return Problem(503, "too_busy", "too many requests are under way here: nothing was decided", retry_after_s=1)
 
 
 def answer_too_large(most_bytes: int) -> Problem:
