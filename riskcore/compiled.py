@@ -109,6 +109,7 @@ class CompiledBook:
         # An order whose exchange nobody knows may be for any: every exchange's limits hold for it.
         self._by_scope[Scope.EXCHANGE, ""] = [limit for limit in self.limits if limit.policy.scope is Scope.EXCHANGE]
         self._combinations: dict[tuple[str, str, str, str], InScope] = {}
+        self._scopes: dict[tuple[tuple[int, bool], ...], InScope] = {}
 
     def has_old_returns(self, now_us: int) -> bool:
         """Return whether the history of prices ended too long ago to say anything."""
@@ -133,6 +134,7 @@ class CompiledBook:
         if found is None:
             if len(self._combinations) >= _COMBINATIONS:
                 self._combinations.clear()
+                self._scopes.clear()
             found = self._combinations[key] = self._collect(account, exchange, order.strategy_id, order.symbol)
         return found
 
@@ -151,7 +153,16 @@ class CompiledBook:
         limits += self._of_profile.get(account.profile, ())
         # Of several limits on one metric the tightest wins: the first of equals in priority is the tightest.
         limits.sort(key=lambda limit: (limit.gate, limit.policy.priority, limit.metric.name, _looseness(limit)))
-        return in_scope(limits)
+        return self._put_together(limits)
+
+    def _put_together(self, limits: Sequence[Limit]) -> InScope:
+        """Return limits put together: the same for all orders that the same policies are on in the same way."""
+        # The book holds its policies, so their identity is theirs alone.
+        key = tuple([(id(limit.policy), limit.shadow) for limit in limits])
+        found = self._scopes.get(key)
+        if found is None:
+            found = self._scopes[key] = in_scope(limits)
+        return found
 
 
 def _prepared(returns: Returns | UnsetType) -> PreparedReturns | None:

@@ -145,6 +145,16 @@ def test_an_account_has_the_bounds_of_its_own_profile_only() -> None:
     assert len(bounds) == 5
 
 
+def test_orders_that_the_same_policies_are_on_share_what_is_made_of_them() -> None:
+    on_one = policy("order_quantity", "<=", 1, **scoped(Scope.SYMBOL, "ETHUSDT"))
+    under = compiled(policy("leverage", "<=", 1), on_one)
+    first, same, other = (
+        under.limits_for(order(1, symbol=symbol), under.accounts["A"], "") for symbol in ("BTCUSDT", "XYZ", "ETHUSDT")
+    )
+    assert first is same
+    assert len(other.limits) == len(first.limits) + 1
+
+
 def test_limits_are_found_again_after_the_memory_of_combinations_was_full(monkeypatch) -> None:
     monkeypatch.setattr(compiled_module, "_COMBINATIONS", 2)
     under = compiled(policy("leverage", "<=", 1, **scoped(Scope.SYMBOL, "ETHUSDT")))
