@@ -65,6 +65,11 @@ def plan_of(rows: Sequence[FileRow]) -> Plan:
     return Plan(tuple(edits), tuple(places), len(rows) - len(edits))
 
 
+def is_of_edits(error: ValidationError) -> bool:
+    """Return whether an error is of edits (`0.threshold`), and not of what else a request has."""
+    return hasattr(error, "error_dict") and all(name.partition(".")[0].isdecimal() for name in error.error_dict)
+
+
 def problems_of(error: ValidationError, places: Sequence[str]) -> FileRefused:
     """Return what is wrong with the edits of a plan (`0.threshold`) as what is wrong with the file."""
     if not hasattr(error, "error_dict"):

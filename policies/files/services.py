@@ -14,7 +14,7 @@ from policies.book import latest
 from policies.edits import EDITABLE
 from policies.errors import NothingToChange
 from policies.files.csv_file import check_count, read_csv, write_csv
-from policies.files.matching import Plan, plan_of, problems_of
+from policies.files.matching import Plan, is_of_edits, plan_of, problems_of
 from policies.files.rows import MOST_BYTES, SHEETS, FileRow, columns, field_of, refused
 from policies.files.xlsx_file import read_xlsx, write_xlsx
 from policies.files.yaml_file import read_yaml, write_yaml
@@ -74,8 +74,12 @@ def do_import_limits(*, acting: Acting, reason: str, plan: Plan, title: str) -> 
     """
     if not plan.edits:
         raise NothingToChange("What the file says")
-    try_plan(plan)
-    return do_draft_request(acting=acting, reason=reason, edits=plan.edits, title=title)
+    try:
+        return do_draft_request(acting=acting, reason=reason, edits=plan.edits, title=title)
+    except ValidationError as error:
+        if not is_of_edits(error):
+            raise
+        raise problems_of(error, plan.places) from None
 
 
 def _rows(kind: str) -> list[Mapping[str, Json]]:
