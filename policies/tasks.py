@@ -19,9 +19,9 @@ logger = logging.getLogger(__name__)
 
 @shared_task(name="policies.refresh_book", ignore_result=True)
 def refresh_book() -> None:
-    """Publish the requests that are due, then repair any difference between settings, book and live state."""
-    _try(lambda: publish_due(timezone.now()), "what is due is not published for now")
+    """Repair any difference between settings, book and live state, then publish the requests that are due."""
     _try(ensure_published, "the published book is not checked for now")
+    _try(lambda: publish_due(timezone.now()), "what is due is not published for now")
 
 
 @shared_task(name="policies.run_previews", ignore_result=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from audit.acting import Acting, system
@@ -64,6 +64,10 @@ def publish_due(now: datetime) -> int:
             publish(system(_scheduled_by(request)), request.pk, request.version, None)
         except (PolicyError, ValidationError) as error:
             logger.warning("request %s was to be published by now: %s", request.pk, text_of(error))
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:  # one that nobody can read any more must not hold up the next
+            logger.exception("request %s was to be published by now", request.pk)
         else:
             done += 1
     return done

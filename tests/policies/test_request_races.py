@@ -193,6 +193,22 @@ def test_one_that_may_not_be_published_does_not_hold_up_the_next(live):
     assert publish_due(later()) == 1
 
 
+def test_one_that_nobody_can_read_does_not_hold_up_the_next(live):
+    broken = scheduled(leverage("8"))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """UPDATE policies_changerequest SET edits = '[{"kind": "weather"}]' WHERE id = %s""", [broken.pk]
+        )
+    scheduled(
+        services.do_draft_request(
+            acting=ALICE, reason="Review", edits=[setting(policy("Max Drawdown"), threshold="0.1")]
+        )
+    )
+    assert publish_due(later()) == 1
+    broken.refresh_from_db()
+    assert broken.state == State.SCHEDULED
+
+
 def test_what_is_taken_off_the_schedule_does_not_go_live(live):
     request = scheduled(approved(leverage("12")))
     request = services.do_unschedule_request(acting=ALICE, **seen(request))
