@@ -363,7 +363,12 @@ def test_a_list_asks_the_database_as_often_however_long_it_is(defaults, viewer, 
 
 def test_when_and_for_whom_a_limit_holds_is_asked_for_as_well(live, officer):
     url = address(policy())
-    when = {"effective_from_0": "2030-01-31", "effective_from_1": "09:30:00", "rollout_percent": "10", "test_group": "a"}
+    when = {
+        "effective_from_0": "2030-01-31",
+        "effective_from_1": "09:30:00",
+        "rollout_percent": "10",
+        "test_group": "a",
+    }
     officer.post(url, typed(officer, url, change_reason="Trial", active_windows="Mon-Fri 09:00-17:30 UTC", **when))
     fields = written().edits[0]["fields"]
     assert fields["effective_from"] == "2030-01-31T09:30:00.000000+00:00"
