@@ -62,8 +62,8 @@ class BookView(RiskView):
         if row is None:
             raise errors.not_found(f"there is no book {number}")
         acting = caller(request).acting
-        book = visible(loaded(number), acting)
-        before = visible(_before(number - 1 if since is None else since), acting)
+        book = visible(_content(number), acting)
+        before = visible(_content(number - 1 if since is None else since), acting)
         limits = [{**_fields(limit), "in_words": sentence(limit)} for limit in book.policies]
         said = {**_fields(replace(book, returns=UNSET)), "policies": limits}
         return Response({**_shown(row), "book": said, "differences": judge(before, book)})
@@ -73,13 +73,16 @@ def _books() -> QuerySet[Book]:
     return Book.objects.select_related("change_request").defer("content", "change_request__edits").order_by("-version")
 
 
-def _before(version: int) -> core.Book:
+def _content(version: int) -> core.Book:
+    """Return what a book says; nothing before the first. Raises Problem where it is not what was published."""
     if version == 0:
         return NOTHING
     try:
         return loaded(version)
     except LookupError:
         raise errors.not_found(f"there is no book {version}") from None
+    except ValueError as error:
+        raise errors.Problem(500, "book_damaged", str(error)) from None
 
 
 def _shown(row: Book) -> dict[str, Any]:

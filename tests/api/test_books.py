@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from policies.models import Book
 from tests.api.test_rest import api, trading  # noqa: F401 - fixtures
@@ -75,6 +76,14 @@ def test_what_is_no_book_is_refused(api, path, status, said):  # noqa: F811
     answer = api("GET", path)
     assert answer.status_code == status
     assert said in answer.content.decode()
+
+
+def test_a_book_that_was_changed_is_told_from_one_that_was_published(api):  # noqa: F811
+    with connection.cursor() as cursor:
+        cursor.execute("""UPDATE policies_book SET content = '{"version":1}' WHERE version = 1""")
+    answer = api("GET", "/risk/books/1")
+    assert (answer.status_code, answer.json()["code"]) == (500, "book_damaged")
+    assert "book 1 cannot be read" in answer.json()["detail"]
 
 
 def test_a_key_for_some_accounts_sees_nothing_of_the_others(api, store):  # noqa: F811
