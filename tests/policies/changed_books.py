@@ -95,7 +95,7 @@ class Desk:
         random = self.random
         metric = random.choice(_METRICS)
         usual = "<=" if METRICS[metric].larger_is_riskier else ">="
-        op = usual if random.random() < 0.7 else random.choice(("<=", "<", ">=", ">", "==", "!="))
+        op = usual if random.random() < 0.85 else random.choice(("<=", "<", ">=", ">", "==", "!="))
         scope, ids = self.scope()
         threshold = self.threshold(metric)
         return policy(
@@ -139,7 +139,7 @@ class Desk:
 
     def mostly(self, usual: Any, *others: Any) -> Any:
         """Return what stops nobody, and now and then another thing."""
-        return usual if self.random.random() < 0.8 else self.random.choice(others)
+        return usual if self.random.random() < 0.9 else self.random.choice(others)
 
     def profile(self, name: str) -> Profile:
         return profile(
