@@ -8,6 +8,7 @@ from decimal import ROUND_CEILING, Decimal
 
 from msgspec import UNSET
 
+from riskcore.book import Override
 from riskcore.calendar import moment
 from riskcore.case import Case
 from riskcore.decimals import EXACT, MILLIONTH, MINUS_ONE, ONE, ZERO, shown_ratio, shown_share, tidy
@@ -15,7 +16,16 @@ from riskcore.figures import Figures
 from riskcore.judge import Judgement
 from riskcore.limits import Finding
 from riskcore.metrics import SHOWN
-from riskcore.types import AccountState, BindingLimit, Decision, Reservation, ReservationRef, RiskLevel, Verdict
+from riskcore.types import (
+    AccountState,
+    BindingLimit,
+    Decision,
+    OverrideRef,
+    Reservation,
+    ReservationRef,
+    RiskLevel,
+    Verdict,
+)
 
 _HUNDRED = Decimal(100)
 _CENT = Decimal("0.01")
@@ -27,6 +37,7 @@ _MOVED = tuple((metric.name, metric.value, metric.show) for metric in SHOWN if n
 def answer(case: Case, judgement: Judgement, reservation: Reservation | None) -> Decision:
     """Return the decision of this judgement. `reservation` is what an approval holds, None for a what-if."""
     refusal, figures, order = judgement.refusal, judgement.figures, case.order
+    overridden = judgement.override
     binding = _binding(figures)
     return Decision(
         decision=_verdict(judgement),
@@ -35,7 +46,7 @@ def answer(case: Case, judgement: Judgement, reservation: Reservation | None) ->
         order_id=order.order_id,
         account_id=order.account_id,
         reason=refusal.reason if refusal is not None else None,
-        message=refusal.message if refusal is not None else _approved_text(case),
+        message=refusal.message if refusal is not None else _approved_text(case, overridden),
         violations=judgement.violations,
         warnings=judgement.warnings,
         max_quantity=None if judgement.max_quantity is None else tidy(judgement.max_quantity),
@@ -53,6 +64,7 @@ def answer(case: Case, judgement: Judgement, reservation: Reservation | None) ->
         what_if=order.what_if,
         timestamp=moment(case.inputs.now_us),
         shadow_violations=judgement.shadowed or UNSET,
+        override=UNSET if overridden is None else OverrideRef(overridden.id, overridden.reason),
     )
 
 
@@ -67,9 +79,11 @@ def _verdict(judgement: Judgement) -> Verdict:
     return Verdict.SCALE_DOWN if judgement.scale_down else Verdict.BLOCK
 
 
-def _approved_text(case: Case) -> str:
+def _approved_text(case: Case, override: Override | None) -> str:
     if case.order.what_if:
         return "would be approved; nothing was reserved"
+    if override is not None:
+        return f"approved by an override: {override.reason}"
     return "approved: the order strictly reduces a position" if case.reducing else "approved"
 
 

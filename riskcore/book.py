@@ -141,6 +141,27 @@ class Restriction(Struct, frozen=True, kw_only=True):
     until_us: int = 0
 
 
+class Override(Struct, frozen=True, kw_only=True):
+    """What officers let an account do in spite of its limits, until it is used up or `until_us`.
+
+    Empty `symbol` or `side` None means every one. `max_orders` is at least 1; `max_quantity` and `max_notional`
+    (currency) are for all of its orders together, 0: no bound. `liquidation`: it also lets orders that strictly reduce
+    a position through a stop.
+    """
+
+    id: str
+    account_id: str
+    reason: str
+    until_us: int
+    symbol: str = ""
+    side: Side | None = None
+    from_us: int = 0
+    max_orders: int = 1
+    max_quantity: Decimal = ZERO
+    max_notional: Decimal = ZERO
+    liquidation: bool = False
+
+
 class Instrument(Struct, frozen=True, kw_only=True):
     """The trading rules of a symbol; zero means that the rule is not known and not checked.
 
@@ -213,6 +234,7 @@ class Book(Struct, frozen=True, kw_only=True):
     accounts: tuple[Account, ...] = ()
     restrictions: tuple[Restriction, ...] = ()
     instruments: tuple[Instrument, ...] = ()
+    overrides: tuple[Override, ...] = ()
     returns: Returns | UnsetType = UNSET
 
 

@@ -7,7 +7,7 @@ from decimal import ROUND_CEILING, Decimal
 import msgspec
 from msgspec import Struct
 
-from riskcore.book import Account, Instrument, Parameters
+from riskcore.book import Account, Instrument, Override, Parameters
 from riskcore.compiled import CompiledBook
 from riskcore.decimals import EXACT, FINEST, ONE, ZERO
 from riskcore.journal import Inputs
@@ -40,7 +40,7 @@ class Case(Struct, frozen=True, kw_only=True):
     record of the account cannot be understood, so nothing may be approved on it. `state_age_us` is very large
     without a state. `exchange` is where the order goes, as stops and limits see it ("": nobody knows). `key` is
     the leg that it would change, and `position` what is held there; `leg_exchange` is empty where a report named
-    none, wherever the order goes.
+    none, wherever the order goes. `override` is the one under which it is judged, None where it is judged without.
     """
 
     order: Order
@@ -58,6 +58,7 @@ class Case(Struct, frozen=True, kw_only=True):
     position: Position | None
     reducing: bool
     trading_state: TradingState
+    override: Override | None = None
 
     @property
     def parameters(self) -> Parameters:

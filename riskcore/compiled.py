@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UnsetType
 
-from riskcore.book import Account, Book, Instrument, Operator, Policy, Profile, Restriction, Returns, Scope
+from riskcore.book import Account, Book, Instrument, Operator, Override, Policy, Profile, Restriction, Returns, Scope
 from riskcore.calendar import DAY_US, microseconds
 from riskcore.decimals import ZERO
 from riskcore.in_scope import InScope, in_scope
@@ -51,6 +51,10 @@ class CompiledBook:
         self.restrictions: dict[str, list[Restriction]] = {}
         for restriction in book.restrictions:
             self.restrictions.setdefault(restriction.symbol, []).append(restriction)
+        # By account, those first that run out first.
+        self.overrides: dict[str, list[Override]] = {}
+        for override in sorted(book.overrides, key=lambda each: (each.until_us, each.id)):
+            self.overrides.setdefault(override.account_id, []).append(override)
         self._of_profile = {profile.name: profile_limits(profile) for profile in book.profiles}
         for policy in book.policies:
             check_scale(policy)

@@ -6,6 +6,7 @@ from decimal import localcontext
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from riskcore.answer import answer
 from riskcore.bookkeeping import keep_decision
@@ -15,6 +16,7 @@ from riskcore.decimals import EXACT, ZERO
 from riskcore.gates import Refusal
 from riskcore.journal import Inputs
 from riskcore.judge import Judgement, judge
+from riskcore.overrides import with_use
 from riskcore.reasons import Reason
 from riskcore.types import Breach, Decision, Ledger, Reservation
 
@@ -85,6 +87,11 @@ def _conclude(case: Case, judgement: Judgement) -> Outcome:
         rejected=refusal is not None and not _is_forgiven(case, refusal, judgement.violations),
         parameters=case.parameters,
     )
+    if judgement.override is not None and judgement.figures is not None:
+        used, now_us = judgement.override, case.inputs.now_us
+        ledger = replace(
+            ledger, overrides=with_use(ledger.overrides, used, order.quantity, judgement.figures.order.notional, now_us)
+        )
     return Outcome(decision=decision, ledger=ledger, reservation=reservation)
 
 

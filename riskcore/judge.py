@@ -7,6 +7,7 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from riskcore.book import Override
 from riskcore.case import Case, build_case, reducible_quantity
 from riskcore.decimals import ZERO, floor_to_step, money_down, money_up
 from riskcore.figures import Figures, Part, work_out
@@ -21,12 +22,16 @@ from riskcore.gates import (
 )
 from riskcore.headroom import Room, bounds_of, has_room, largest_quantity, quantity_step, within_instrument
 from riskcore.limits import Finding, Gate, Limit, as_breach, describe
+from riskcore.overrides import is_within, lets_through, overrides_for
 from riskcore.reasons import Reason
 from riskcore.types import Breach, Side
 
 
 class Judgement(Struct, frozen=True, kw_only=True):
-    """What the gates found: no refusal is an approval. `shadowed` are limits that would have stopped or warned."""
+    """What the gates found: no refusal is an approval. `shadowed` are limits that would have stopped or warned.
+
+    `override` is what let the order through, None where nothing had to.
+    """
 
     refusal: Refusal | None
     figures: Figures | None = None
@@ -35,6 +40,7 @@ class Judgement(Struct, frozen=True, kw_only=True):
     shadowed: tuple[Breach, ...] = ()
     max_quantity: Decimal | None = None
     scale_down: bool = False
+    override: Override | None = None
 
 
 _FORCED = {
@@ -47,21 +53,56 @@ _FORCED = {
 
 
 def judge(case: Case) -> Judgement:
-    """Return what the gates find, in their order; gates 1 to 8 stop at the first failure."""
+    """Return what the gates find, in their order; gates 1 to 8 stop at the first failure.
+
+    What is refused is judged once more under the account's overrides, until one of them lets it through.
+    """
     if case.inputs.forced is not None:
         return Judgement(refusal=Refusal(case.inputs.forced, _FORCED[case.inputs.forced]))
+    judgement = _pass_gates(case)
+    if judgement.refusal is None or case.order.account_id not in case.book.overrides:
+        return judgement
+    for override in overrides_for(case):
+        under = _pass_gates(replace(case, override=override))
+        if under.refusal is None and _has_room_for(under, override, case):
+            return under
+    return judgement
+
+
+def _pass_gates(case: Case) -> Judgement:
     for gate in BEFORE_FIGURES:
         refusal = gate(case)
-        if refusal is not None:
+        if refusal is not None and not lets_through(case.override, refusal.reason, case):
             return Judgement(refusal=refusal)
     figures = work_out(case)
     if isinstance(figures, Refusal):
         return Judgement(refusal=figures)
     for gate in AFTER_PRICES:
         refusal = gate(case)
-        if refusal is not None:
+        if refusal is not None and not lets_through(case.override, refusal.reason, case):
             return Judgement(refusal=refusal, figures=figures)
-    return _judge_limits(case, figures)
+    return _judge_limits(case, figures) if case.override is None else _judge_overridden(case, figures, case.override)
+
+
+def _has_room_for(judgement: Judgement, override: Override, case: Case) -> bool:
+    assert judgement.figures is not None  # an approval has them
+    return is_within(override, case.ledger, case.order.quantity, judgement.figures.order.notional)
+
+
+def _judge_overridden(case: Case, figures: Figures, override: Override) -> Judgement:
+    """Gates 7 to 11 under an override: limits that fail warn. What trades with the account's own order is refused."""
+    failing, warnings, shadowed = _sort_findings(case, figures)
+    own = None if case.reducing else _no_self_match(case)
+    margin, _ = (None, ()) if case.reducing else _account_limits(figures, [])
+    short = (_margin_breach(figures),) if margin is not None else ()
+    return Judgement(
+        refusal=own,
+        figures=figures,
+        warnings=(*short, *_breaches(failing), *_breaches(warnings)),
+        shadowed=_breaches(shadowed),
+        max_quantity=case.order.quantity,
+        override=override,
+    )
 
 
 def _judge_limits(case: Case, figures: Figures) -> Judgement:

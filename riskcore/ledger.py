@@ -85,6 +85,8 @@ def _is_sum(amount: Decimal | int) -> bool:
 def _amounts(ledger: Ledger) -> Iterator[Decimal | int]:
     yield ledger.daily_notional
     yield ledger.consecutive_rejects
+    for used in ledger.overrides.values():
+        yield from (used.orders, used.quantity, used.notional)
     for window in ledger.rates.values():
         yield from window.counts
     for opened in ledger.open.values():

@@ -170,11 +170,21 @@ class RateWindow(Struct, frozen=True, array_like=True):
     counts: tuple[int, ...]
 
 
+class OverrideUse(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What an account has used of an override, which runs out at `until_us`; `notional` in currency."""
+
+    orders: int = 0
+    quantity: Decimal = ZERO
+    notional: Decimal = ZERO
+    until_us: int = 0
+
+
 class Ledger(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What riskportal itself remembers of an account between two orders, as running sums.
 
     `open` by `position_key`. `rates` are the messages counted for each counting limit, `last_order` what
-    made the last one identical to others. Rewritten whole, by one compare-and-set, with every decision.
+    made the last one identical to others. `overrides` by their id. Rewritten whole, by one compare-and-set, with every
+    decision.
     """
 
     open: dict[str, OpenOrders] = {}
@@ -184,6 +194,7 @@ class Ledger(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     last_order: str = ""
     day_end_us: int = 0
     daily_notional: Decimal = ZERO
+    overrides: dict[str, OverrideUse] = {}
 
 
 class Reservation(Struct, frozen=True, kw_only=True):
@@ -273,13 +284,21 @@ class ReservationRef(Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
+class OverrideRef(Struct, frozen=True):
+    """The override that let an order through, and why it was granted."""
+
+    id: str
+    reason: str
+
+
 class Decision(Struct, frozen=True, kw_only=True):
     """The answer to one order, as every door sends it and the journal keeps it (SPEC 3).
 
     `max_quantity` is the largest quantity that would pass at this moment; None where it was not worked out,
     because the order was stopped before its limits were looked at. Ratios are rounded to six decimals for
     show; they were compared exactly. `shadow_violations` are limits in shadow that would have stopped the order or
-    warned, left out where there are none.
+    warned, left out where there are none. `override` let the order through, with what it broke among the warnings; left
+    out where nothing had to.
     """
 
     decision: Verdict
@@ -304,3 +323,4 @@ class Decision(Struct, frozen=True, kw_only=True):
     what_if: bool
     timestamp: datetime
     shadow_violations: tuple[Breach, ...] | UnsetType = UNSET
+    override: OverrideRef | UnsetType = UNSET

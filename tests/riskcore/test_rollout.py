@@ -68,6 +68,7 @@ def test_a_limit_in_shadow_stops_nothing_and_is_recorded():
     assert decision.approved
     assert decision.warnings == ()
     assert shadowed(decision) == ["order_notional"]
+    assert decision.shadow_violations is not UNSET
     assert decision.shadow_violations[0].message == ("Limit on order_notional: order_notional 50000 breaks <= 1000")
 
 
