@@ -15,6 +15,7 @@ from api.rest.feeding import PricesView, StateView
 from api.rest.firm import GlobalView, PortfolioView
 from api.rest.lean import BatchView, CheckView
 from api.rest.leases import LeasesView, LeaseView
+from api.rest.overrides import OverridesView
 from api.rest.policies import PoliciesView
 from api.rest.requests import RequestStepView, RequestsView, RequestView
 from api.rest.stops import GiveUpView, GoOnView, ReEnableView, StopHistoryView, StopView
@@ -36,6 +37,7 @@ doors = [
     path("risk/requests", RequestsView.as_view(), name="requests"),
     path("risk/requests/<str:number>", RequestView.as_view(), name="request"),
     path("risk/requests/<str:number>/<str:step>", RequestStepView.as_view(), name="request-step"),
+    path("risk/overrides", OverridesView.as_view(), name="overrides"),
     path("risk/alerts", alerts.AlertsView.as_view(), name="alerts"),
     path("risk/alerts/<str:alert_id>/acknowledge", alerts.AcknowledgeView.as_view(), name="alert-acknowledge"),
     path("risk/alerts/<str:alert_id>/silence", alerts.SilenceView.as_view(), name="alert-silence"),

@@ -15,7 +15,7 @@ class Role(Struct, frozen=True):
 
 READING = (
     *("policies.view_policy", "policies.view_capitalprofile", "policies.view_account", "policies.view_instrument"),
-    *("policies.view_restrictedsymbol", "policies.view_book", "policies.view_changerequest"),
+    *("policies.view_override", "policies.view_restrictedsymbol", "policies.view_book", "policies.view_changerequest"),
     *("emergency.view_emergencystop", "emergency.view_stopaccount"),
     *("violations.view_violation", "violations.view_alert", "violations.view_breakertrip"),
     *("audit.view_orderdecision", "audit.view_reservationend"),

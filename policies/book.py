@@ -26,6 +26,7 @@ from policies.models import (
     CapitalProfile,
     Instrument,
     Managed,
+    Override,
     Policy,
     RestrictedSymbol,
 )
@@ -153,6 +154,23 @@ def instrument_of(row: Instrument) -> core.Instrument:
     )
 
 
+def override_of(row: Override) -> core.Override:
+    """Return an override as the book has it."""
+    return core.Override(
+        id=str(row.id),
+        account_id=row.account_id,
+        reason=row.reason,
+        symbol=row.symbol,
+        side=Side(row.side) if row.side else None,
+        from_us=_moment_us(row.valid_from),
+        until_us=microseconds(row.until),
+        max_orders=row.max_orders,
+        max_quantity=tidy(row.max_quantity),
+        max_notional=tidy(row.max_notional),
+        liquidation=row.liquidation,
+    )
+
+
 # Which part of a book the rows of each kind make, and how.
 _PARTS: dict[type[Managed], tuple[str, Callable[[], tuple[Any, ...]]]] = {
     Policy: ("policies", lambda: tuple(map(policy_of, Policy.objects.filter(enabled=True).order_by("id")))),
@@ -161,6 +179,11 @@ _PARTS: dict[type[Managed], tuple[str, Callable[[], tuple[Any, ...]]]] = {
     RestrictedSymbol: (
         "restrictions",
         lambda: tuple(map(restriction_of, RestrictedSymbol.objects.filter(active=True).order_by("id"))),
+    ),
+    Override: (
+        "overrides",
+        # Nobody uses one any more whose time is over.
+        lambda: tuple(map(override_of, Override.objects.filter(active=True, until__gt=timezone.now()).order_by("id"))),
     ),
     Instrument: ("instruments", lambda: tuple(map(instrument_of, Instrument.objects.order_by("symbol")))),
 }

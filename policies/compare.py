@@ -14,6 +14,7 @@ _PARTS = {
     "policies": ("id", "name"),
     "profiles": ("name", "name"),
     "accounts": ("id", "id"),
+    "overrides": ("id", "account_id"),
     "instruments": ("symbol", "symbol"),
 }
 # Those that are compared in a way of their own.

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from policies import direction_limits, direction_rules, direction_settings
+from policies import direction_limits, direction_overrides, direction_rules, direction_settings
 from policies.compare import ADDED, LIFTED, REMOVED, RESTRICTED, BookDifference, compare_books
 from policies.verdict import Direction, Index, Rule, Sides, always, loosest_of, unclear
 from riskcore.book import Book
@@ -61,6 +61,7 @@ RULES: dict[str, dict[str, Rule]] = {
         REMOVED: direction_rules.instrument_without_rules,
     },
     "restrictions": {RESTRICTED: direction_rules.restricted, LIFTED: direction_rules.lifted},
+    "overrides": direction_overrides.OVERRIDE_RULES,
     "parameters": direction_settings.SETTING_RULES,
     "returns": {"version": direction_settings.history_of_prices},
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from policies.models import Account, CapitalProfile, Instrument, Managed, Policy, RestrictedSymbol
+from policies.models import Account, CapitalProfile, Instrument, Managed, Override, Policy, RestrictedSymbol
 
 # What officers manage, by the word that requests, files and the API have for it.
 EDITABLE: dict[str, type[Managed]] = {
@@ -16,6 +16,7 @@ EDITABLE: dict[str, type[Managed]] = {
     "account": Account,
     "instrument": Instrument,
     "restriction": RestrictedSymbol,
+    "override": Override,
 }
 
 

@@ -10,7 +10,7 @@ from policies.hours import format_window
 from policies.wording import sentence
 from policies.wording_numbers import figure, listed, moment_text
 from policies.wording_times import scale_sentence
-from riskcore.book import Account, Instrument, Parameters, Policy, Profile, Restriction, Returns
+from riskcore.book import Account, Instrument, Override, Parameters, Policy, Profile, Restriction, Returns
 from riskcore.calendar import DAY_US, moment
 from riskcore.decimals import tidy
 from riskcore.metrics import METRICS, Unit
@@ -67,6 +67,23 @@ def restriction_sentence(restriction: Restriction) -> str:
     return f"{orders} {whose} {does}{until}: {restriction.reason}"
 
 
+def override_sentence(override: Override) -> str:
+    """Return what an override lets through."""
+    orders = "One order" if override.max_orders == 1 else f"Up to {override.max_orders:,} orders"
+    side = f" to {override.side}" if override.side else ""
+    symbol = f" in {override.symbol}" if override.symbol else ""
+    bounds = (
+        f" of {plain_number(override.max_quantity)} in all" if override.max_quantity else "",
+        f" worth {plain_number(override.max_notional)} in all" if override.max_notional else "",
+    )
+    since = f" from {moment_text(moment(override.from_us))}" if override.from_us else ""
+    stopped = ", reducing ones through a stop as well" if override.liquidation else ""
+    until = f" until {moment_text(moment(override.until_us))}"
+    what = f"{orders} of account {override.account_id}{side}{symbol}{''.join(bounds)}"
+    passes = "passes" if override.max_orders == 1 else "pass"
+    return f"{what} {passes} its limits{since}{until}{stopped}: {override.reason}"
+
+
 def item_sentence(item: Any) -> str:
     """Return any item of a book in words."""
     return _SENTENCES[type(item)](item)
@@ -95,6 +112,7 @@ _SENTENCES: dict[type, Callable[[Any], str]] = {
     Account: account_sentence,
     Instrument: instrument_sentence,
     Restriction: restriction_sentence,
+    Override: override_sentence,
     Returns: _returns_sentence,
 }
 

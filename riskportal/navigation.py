@@ -51,6 +51,7 @@ SIDEBAR: dict[str, Any] = {
                 _link("Capital profiles", "tune", "policies", "capitalprofile"),
                 _link("Accounts", "account_balance", "policies", "account"),
                 _link("Restricted symbols", "block", "policies", "restrictedsymbol"),
+                _link("Overrides", "key_vertical", "policies", "override"),
                 _link("Instruments", "straighten", "policies", "instrument"),
                 _link("Books", "menu_book", "policies", "book"),
             ],

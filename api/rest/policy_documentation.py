@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.rest import policies, requests, symbols
+from api.rest import overrides, policies, requests, symbols
 from api.rest.documenting import ACCOUNT, ANY, PAGE, READ, document_view, json_of, ok, problems, query
 from api.rest.schemas import page, ref
 from policies.models import State
@@ -14,6 +14,7 @@ def document_policies() -> None:
     """Say what the doors of limits, of restricted symbols and of change requests do."""
     _document_limits()
     _document_symbols()
+    _document_overrides()
     document_view(
         requests.RequestsView,
         "Change requests",
@@ -68,6 +69,25 @@ def _document_limits() -> None:
             "operation_id": "request_policy_change",
             "request": json_of(ref("PolicyChange")),
             "responses": {**asked, **_WRITING},
+        },
+    )
+
+
+def _document_overrides() -> None:
+    document_view(
+        overrides.OverridesView,
+        "Limits",
+        get={
+            "operation_id": "list_overrides",
+            "responses": {**ok(page(ref("Override")), "In force, or to come, with what is used."), **problems(*READ)},
+        },
+        post={
+            "operation_id": "request_override",
+            "request": json_of(ref("NewOverride")),
+            "responses": {
+                **ok(ref("ChangeRequest"), "What was asked for; it waits for somebody else's approval.", code=201),
+                **_WRITING,
+            },
         },
     )
 

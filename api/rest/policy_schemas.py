@@ -137,7 +137,30 @@ _STEP_BODY: Schema = {
     "additionalProperties": False,
 }
 
+_OVERRIDE_FIELDS: Schema = {
+    "account_id": _TEXT,
+    "symbol": {**_TEXT_OR_NULL, "description": "None: every symbol."},
+    "side": {"enum": ["BUY", "SELL", None], "description": "None: both."},
+    "max_orders": {**_WHOLE, "minimum": 1},
+    "max_quantity": {**_DECIMAL, "description": "Of all its orders together; 0: no bound."},
+    "max_notional": {**_DECIMAL, "description": "Of all its orders together, in currency; 0: no bound."},
+    "valid_from": _TIME_OR_NULL,
+    "until": {**_TIME, "description": "A month ahead at most."},
+    "liquidation": {"type": "boolean", "description": "Also lets orders that reduce a position through a stop."},
+    "reason": _TEXT,
+}
+_USED = _object({"orders": _WHOLE, "quantity": _DECIMAL, "notional": _DECIMAL})
+_NEW_OVERRIDE: Schema = {
+    **_object(
+        {**_OVERRIDE_FIELDS, "symbol": _TEXT, "side": {"enum": ["BUY", "SELL"]}, "valid_from": _TIME},
+        ["account_id", "reason", "until"],
+    ),
+    "additionalProperties": False,
+}
+
 COMPONENTS: Schema = {
+    "Override": _object({"id": _TEXT, **_OVERRIDE_FIELDS, "used": {"anyOf": [_USED, {"type": "null"}]}}),
+    "NewOverride": _NEW_OVERRIDE,
     "Policy": _POLICY,
     "NewPolicy": _NEW,
     "PolicyChange": _CHANGE,

@@ -1,6 +1,7 @@
 """Where officers manage it."""
 
 from policies.admin.book import BookAdmin
+from policies.admin.override import OverrideAdmin
 from policies.admin.policy import PolicyAdmin
 from policies.admin.preview import PreviewAdmin
 from policies.admin.profile import AccountAdmin, CapitalProfileAdmin
@@ -13,6 +14,7 @@ __all__ = [
     "CapitalProfileAdmin",
     "ChangeRequestAdmin",
     "InstrumentAdmin",
+    "OverrideAdmin",
     "PolicyAdmin",
     "PreviewAdmin",
     "RestrictedSymbolAdmin",

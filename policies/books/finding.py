@@ -44,6 +44,7 @@ def visible(book: core.Book, acting: Acting) -> core.Book:
         restrictions=tuple(
             each for each in book.restrictions if not each.account_id or acting.may_see(each.account_id)
         ),
+        overrides=tuple(each for each in book.overrides if acting.may_see(each.account_id)),
         policies=tuple(limit for policy in book.policies if (limit := _visible_limit(policy, acting)) is not None),
     )
 

@@ -54,6 +54,7 @@ def sections_of(book: Book, wanted: str = "", most: int = MOST_LINES) -> tuple[S
         ("Capital profiles", [Line(each.name, item_sentence(each)) for each in book.profiles]),
         ("Accounts", [Line(each.id, item_sentence(each)) for each in book.accounts]),
         ("Restricted symbols", [Line(each.symbol, item_sentence(each)) for each in book.restrictions]),
+        ("Overrides", [Line(each.account_id, item_sentence(each)) for each in book.overrides]),
         ("Instruments", [Line(each.symbol, item_sentence(each)) for each in book.instruments]),
         ("Settings that decisions depend on", [Line(*line) for line in settings_lines(book.parameters)]),
         ("History of prices", [] if book.returns is UNSET else [Line("Returns", item_sentence(book.returns))]),
@@ -90,6 +91,7 @@ _PARTS = {
     "accounts": "Account",
     "instruments": "Instrument",
     "restrictions": "Restricted symbol",
+    "overrides": "Override",
     "parameters": "Settings",
     "returns": "History of prices",
 }

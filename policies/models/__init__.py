@@ -3,6 +3,7 @@
 from policies.models.base import Managed
 from policies.models.book import Book, BookLock, BookReturns
 from policies.models.change_request import APPROVE_LIMITS, CHANGE_LIMITS, ChangeRequest, RequestStep, State, Step
+from policies.models.override import Override
 from policies.models.policy import Policy
 from policies.models.preview import UNFINISHED, Preview, Progress
 from policies.models.profile import Account, CapitalProfile
@@ -20,6 +21,7 @@ __all__ = [
     "ChangeRequest",
     "Instrument",
     "Managed",
+    "Override",
     "Policy",
     "Preview",
     "Progress",

@@ -16,9 +16,9 @@ from policies.edits import EDITABLE, Edit
 from policies.models import Managed
 
 # What others name comes first.
-_ORDER = ("profile", "account", "instrument", "restriction", "policy")
+_ORDER = ("profile", "account", "instrument", "restriction", "override", "policy")
 
-_ACTIONS = {"restriction": ("symbol.restrict", "symbol.lift")}
+_ACTIONS = {"restriction": ("symbol.restrict", "symbol.lift"), "override": ("override.grant", "override.revoke")}
 
 
 def apply_edits(edits: Sequence[Edit], *, actor: str, reason: str, at: datetime) -> list[Written[Any]]:

@@ -9,7 +9,7 @@ from django.db import models
 from audit.canonical import plain
 from policies.changes import check_version, find
 from policies.edits import EDITABLE, Edit
-from policies.models import ChangeRequest, Instrument, Managed, RestrictedSymbol
+from policies.models import ChangeRequest, Instrument, Managed, Override, RestrictedSymbol
 from policies.requests.trying import edits_of
 
 
@@ -23,6 +23,7 @@ _OUT_OF_FORCE: dict[str, dict[str, Any]] = {
     "policy": {"enabled": False},
     "account": {"enabled": False},
     "restriction": {"active": False},
+    "override": {"active": False},
     # Of an instrument no rule is known then.
     "instrument": {name: _default(name) for name in Instrument.CHANGEABLE},
 }
@@ -45,6 +46,8 @@ def _reversed(edit: Edit) -> Edit | None:
         return Edit(edit.kind, edit.key, row.version, _differing(row, wanted))
     if isinstance(row, RestrictedSymbol):
         return _restricted_again(row)
+    if isinstance(row, Override):
+        return None  # one that was taken back is not granted again by itself
     before = row.history.get(version=edit.expected_version).instance
     made = row.history.get(version=edit.expected_version + 1).instance
     wanted = {name: _value(before, name) for name in edit.fields}

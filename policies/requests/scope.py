@@ -27,7 +27,7 @@ def _shown(edit: Edit, accounts: frozenset[str]) -> bool:
     named: set[Any] = set()
     if edit.kind == "account":
         named = {edit.key}
-    elif edit.kind == "restriction":
+    elif edit.kind in ("restriction", "override"):
         named = {_value(row, edit, "account")} - {None, ""}
     elif edit.kind == "policy":
         named = {*_covered(row, edit.fields), *(_covered(row, {}) if row is not None else ())}
@@ -38,7 +38,7 @@ def _within(edit: Edit, accounts: frozenset[str]) -> bool:
     row = EDITABLE[edit.kind]._default_manager.filter(pk=edit.key).first() if edit.expected_version else None
     if edit.kind == "account":
         return edit.key in accounts
-    if edit.kind == "restriction":
+    if edit.kind in ("restriction", "override"):
         return _value(row, edit, "account") in accounts
     if edit.kind != "policy":
         return False

@@ -18,7 +18,7 @@ from policies.changes import Written, changed_fields, shown
 from policies.direction import Direction, Judged, judge, loosest
 from policies.edits import EDITABLE, Edit
 from policies.errors import FieldChange
-from policies.models import Book, ChangeRequest, Managed, Policy, RestrictedSymbol
+from policies.models import Book, ChangeRequest, Managed, Override, Policy, RestrictedSymbol
 from policies.requests.applying import apply_edits
 from policies.wording import sentence
 from riskcore import book as core
@@ -139,7 +139,7 @@ def _difference(written: Written[Any]) -> RowDifference:
         kind=_kind(model),
         key=str(row.pk),
         label=str(row),
-        item=row.symbol if isinstance(row, RestrictedSymbol) else str(row.name if isinstance(row, Policy) else row.pk),
+        item=_in_book(row),
         new=written.before is None,
         words_before=_words(before),
         words_after=_words(row),
@@ -168,6 +168,18 @@ def _row_of(row: Managed, values: dict[str, object]) -> Managed:
 
 def _words(row: Managed | None) -> str:
     return sentence(row) if isinstance(row, Policy) and row.enabled else ""
+
+
+def _in_book(row: Managed) -> str:
+    """Return what the book calls a row."""
+    match row:
+        case RestrictedSymbol():
+            return row.symbol
+        case Override():
+            return row.account_id
+        case Policy():
+            return row.name
+    return str(row.pk)
 
 
 def _kind(model: type[Managed]) -> str:

@@ -214,6 +214,48 @@ def test_answers_are_as_the_document_says(api):  # noqa: F811
     validate("Policy", api.get("/risk/policies")["results"][0])
 
 
+# ------------------------------------------------------------------------------------------------- overrides
+def wanted(**fields: Any) -> dict[str, Any]:
+    until = (timezone.now() + timedelta(hours=1)).isoformat()
+    return {"account_id": "A", "until": until, "reason": "closing the book", **fields}
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"account_id": "nobody"}, "account"),
+        ({"max_notional": "NaN"}, "max_notional"),
+        ({"max_orders": 0}, "max_orders"),
+        ({"until": "2020-01-01T00:00:00+00:00"}, "until"),
+        ({"until": "tomorrow"}, "until"),
+        ({"approved": True}, "approved"),
+    ],
+)
+def test_a_wrong_override_is_refused_by_name(api, fields, named):  # noqa: F811
+    answer = api("POST", "/risk/overrides", wanted(**fields))
+    assert answer.status_code == 400
+    assert named in answer.content.decode()
+
+
+def test_an_override_is_asked_for_approved_and_listed_with_its_use(trading, bob):  # noqa: F811
+    spec = json.loads(document())
+    request = trading("POST", "/risk/overrides", wanted(max_orders=2)).json()
+    assert (request["state"], request["direction"], request["approvals_needed"]) == ("submitted", "loosens", 1)
+    assert trading.get("/risk/overrides")["results"] == []
+    step(bob, "approve", request)
+    assert step(trading, "publish", request).json()["live"] is True
+    (found,) = trading.get("/risk/overrides")["results"]
+    assert (found["account_id"], found["max_orders"]) == ("A", 2)
+    assert found["used"] == {"orders": 0, "quantity": "0", "notional": "0"}
+    schema = {"$ref": "#/components/schemas/Override", "components": spec["components"]}
+    jsonschema.Draft202012Validator(schema).validate(found)
+
+
+def test_a_key_for_some_accounts_asks_for_none_of_others(api, store):  # noqa: F811
+    swap_keys(store, record(accounts=frozenset({"B"})))
+    assert api("POST", "/risk/overrides", wanted()).status_code == 403
+
+
 # -------------------------------------------------------------------------------------------------- symbols
 def test_a_restriction_is_lifted_once_somebody_else_has_approved_that(trading, bob):  # noqa: F811
     trading("POST", "/risk/symbol/BTCUSDT/block", {"reason": "a delisting"})

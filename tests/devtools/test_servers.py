@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import psycopg
 import pytest
@@ -143,7 +144,7 @@ class TestPostgres:
 def until_written(client: redis.Redis) -> None:
     """Wait until Redis has handed all that it has answered to the operating system."""
     end = time.monotonic() + 10
-    while client.info("persistence")["aof_buffer_length"]:
+    while cast("dict[str, int]", client.info("persistence"))["aof_buffer_length"]:
         assert time.monotonic() < end
         time.sleep(0.01)
 
