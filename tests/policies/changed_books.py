@@ -84,7 +84,7 @@ class Desk:
         return Book(
             version=1,
             parameters=Parameters(market_slippage=Decimal(random.choice(("0", "0.001", "0.05")))),
-            policies=tuple(self.policy(f"L{place}") for place in range(random.choice((1, 2, 3, 4)))),
+            policies=tuple(self.policy(f"L{place}") for place in range(random.choice((1, 1, 2, 3)))),
             profiles=(self.profile("p1"), self.profile("p2")),
             accounts=(account("A", "p1", exchange=random.choice(("", "ONE"))), account("B", "p2")),
             instruments=tuple(self.instrument(symbol) for symbol in SYMBOLS if random.random() < 0.7),
