@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from django.urls import reverse
@@ -73,10 +72,6 @@ def shown_differences(before: core.Book, after: core.Book) -> dict[str, Any]:
         "hidden_differences": max(0, len(told) - MOST_DIFFERENCES),
         "counts": [(DIRECTION_WORDS[direction], count, _COLOURS[direction]) for direction, count in counted(told)],
     }
-
-
-def as_utc(at: datetime) -> datetime:
-    return at.astimezone(UTC)
 
 
 def _badge(told: Told) -> tuple[str, str]:

@@ -10,7 +10,6 @@ from msgspec import Struct
 
 from policies.edits import EDITABLE
 from policies.errors import PolicyError
-from policies.models import Managed
 
 # The sheets of a workbook and the lists of a YAML file, by the kind of their rows.
 SHEETS = {
@@ -96,8 +95,3 @@ def check_header(kind: str, header: Sequence[str], where: str) -> None:
     problems += [Problem(where, name, "is there twice") for name in sorted(set(header)) if header.count(name) > 1]
     if problems:
         raise FileRefused(problems)
-
-
-def kind_of(model: type[Managed]) -> str:
-    """Return the kind of a model's rows."""
-    return next(kind for kind, each in EDITABLE.items() if each is model)
