@@ -34,8 +34,8 @@ class OverrideAdmin(OfAccounts, ManagedAdmin):
     readonly_fields = ("in_words", "used")
 
     def groups(self, obj: Override | None) -> tuple[Any, ...]:
-        what = ("account", ("symbol", "side"), ("max_orders", "max_quantity", "max_notional"))
-        when = (("valid_from", "until"), "liquidation")
+        what = ("account", ("symbol", "side"), "max_orders", ("max_quantity", "max_notional"))
+        when = ("valid_from", "until", "liquidation")
         if obj is None:
             return ((None, {"fields": (*what, *when)}),)
         return ((None, {"fields": ("in_words", "used", "active", *what, *when, "reason")}),)

@@ -34,10 +34,10 @@ class PolicyAdmin(ManagedAdmin):
             (None, {"fields": ("in_words", *first) if obj else first}),
             ("Limit", {"fields": (("metric", "window_s"), ("operator", "threshold"), ("type", "on_breach"))}),
             ("Scope", {"fields": ("scope", "scope_ids")}),
-            ("When", {"fields": ("active_windows", ("effective_from", "effective_until"))}),
+            ("When", {"fields": ("active_windows", "effective_from", "effective_until")}),
             (
                 "On whom, and how",
-                {"fields": (("mode", "rollout_percent", "test_group"), *(("arms_link",) if obj else ()))},
+                {"fields": ("mode", ("rollout_percent", "test_group"), *(("arms_link",) if obj else ()))},
             ),
             (
                 "With the market",

@@ -67,6 +67,7 @@ class Migration(migrations.Migration):
             model_name="historicalpolicy",
             name="volatility_least",
             field=policies.fields.BoundedDecimalField(
+                verbose_name="lowest factor",
                 bounds=policies.validation.Between("0", "10", open_below=True),
                 decimal_places=8,
                 default=Decimal("0.5"),
@@ -78,6 +79,7 @@ class Migration(migrations.Migration):
             model_name="historicalpolicy",
             name="volatility_most",
             field=policies.fields.BoundedDecimalField(
+                verbose_name="highest factor",
                 bounds=policies.validation.Between("0", "10", open_below=True),
                 decimal_places=8,
                 default=Decimal(1),
@@ -89,6 +91,7 @@ class Migration(migrations.Migration):
             model_name="historicalpolicy",
             name="volatility_reference",
             field=policies.fields.BoundedDecimalField(
+                verbose_name="usual volatility",
                 bounds=policies.validation.Between("0", "100"),
                 decimal_places=8,
                 default=Decimal(0),
@@ -100,6 +103,7 @@ class Migration(migrations.Migration):
             model_name="historicalpolicy",
             name="volatility_symbol",
             field=policies.models.symbol.SymbolField(
+                verbose_name="follows the volatility of",
                 blank=True,
                 help_text="The threshold follows this symbol's volatility; empty: it stays as it is.",
                 max_length=32,
@@ -162,6 +166,7 @@ class Migration(migrations.Migration):
             model_name="policy",
             name="volatility_least",
             field=policies.fields.BoundedDecimalField(
+                verbose_name="lowest factor",
                 bounds=policies.validation.Between("0", "10", open_below=True),
                 decimal_places=8,
                 default=Decimal("0.5"),
@@ -173,6 +178,7 @@ class Migration(migrations.Migration):
             model_name="policy",
             name="volatility_most",
             field=policies.fields.BoundedDecimalField(
+                verbose_name="highest factor",
                 bounds=policies.validation.Between("0", "10", open_below=True),
                 decimal_places=8,
                 default=Decimal(1),
@@ -184,6 +190,7 @@ class Migration(migrations.Migration):
             model_name="policy",
             name="volatility_reference",
             field=policies.fields.BoundedDecimalField(
+                verbose_name="usual volatility",
                 bounds=policies.validation.Between("0", "100"),
                 decimal_places=8,
                 default=Decimal(0),
@@ -195,6 +202,7 @@ class Migration(migrations.Migration):
             model_name="policy",
             name="volatility_symbol",
             field=policies.models.symbol.SymbolField(
+                verbose_name="follows the volatility of",
                 blank=True,
                 help_text="The threshold follows this symbol's volatility; empty: it stays as it is.",
                 max_length=32,

@@ -125,12 +125,14 @@ class Policy(Managed):
         max_length=64, blank=True, help_text="Policies of one group reach the same accounts; empty: a group of its own."
     )
     volatility_symbol = SymbolField(
+        verbose_name="follows the volatility of",
         max_length=32,
         blank=True,
         validators=[validate_symbol],
         help_text="The threshold follows this symbol's volatility; empty: it stays as it is.",
     )
     volatility_reference = BoundedDecimalField(
+        verbose_name="usual volatility",
         max_digits=20,
         decimal_places=8,
         bounds=VOLATILITY,
@@ -138,6 +140,7 @@ class Policy(Managed):
         help_text="Annualised volatility at which the threshold is as written: 0.6 is 60 %.",
     )
     volatility_least = BoundedDecimalField(
+        verbose_name="lowest factor",
         max_digits=20,
         decimal_places=8,
         bounds=FACTOR,
@@ -145,7 +148,12 @@ class Policy(Managed):
         help_text="The threshold is multiplied by reference / current volatility, never by less than this.",
     )
     volatility_most = BoundedDecimalField(
-        max_digits=20, decimal_places=8, bounds=FACTOR, default=Decimal(1), help_text="And never by more than this."
+        verbose_name="highest factor",
+        max_digits=20,
+        decimal_places=8,
+        bounds=FACTOR,
+        default=Decimal(1),
+        help_text="And never by more than this.",
     )
 
     history = history()
