@@ -62,7 +62,9 @@ class Site:
 def _site(postgres_server: PostgresServer) -> Iterator[Site]:
     with ExitStack() as stack:
         monitor = PortReservation()
-        redis, nats = RedisServer(), NatsServer(settings={"http": f'"{HOST}:{monitor.port}"'})
+        # Nobody restores a live state here: this Redis keeps all that it has answered, and needs no restore.
+        redis = RedisServer(settings={"appendfsync": "always"})
+        nats = NatsServer(settings={"http": f'"{HOST}:{monitor.port}"'})
         monitor.release()
         stack.enter_context(redis)
         stack.enter_context(nats)
