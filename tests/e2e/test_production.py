@@ -167,7 +167,7 @@ def test_without_redis_every_order_is_blocked_and_trading_goes_on_when_it_is_bac
         system.redis.start()
     wait_for(lambda: feed(system.wsgi), what="the first report")
     for door in DOORS:
-        until_approved(lambda door=door: ask(getattr(system, door)), what=door)  # type: ignore[misc]
+        until_approved(lambda door=door: fed(system, door), what=door)  # type: ignore[misc]
     assert ask(system.wsgi, order_id).headers["idempotency-replayed"] == "true"
 
 
@@ -180,7 +180,7 @@ def test_a_redis_that_comes_back_empty_is_restored_before_the_first_approval(sys
     assert answers
     assert {(answer.status_code, answer.json()["approved"]) for answer in answers} == {(503, False)}
     wait_for(lambda: feed(system.wsgi), what="the first report")
-    until_approved(lambda: ask(system.asgi), what="asgi")
+    until_approved(lambda: fed(system, "asgi"), what="asgi")
     found = system.wsgi.get("/risk/reservations", params={"account_id": "desk"}).json()["results"]
     assert held["id"] in [one["id"] for one in found]
     assert ask(system.asgi, order_id, reservation_ttl="600").json()["reservation"] == held
@@ -198,7 +198,7 @@ def test_a_redis_that_comes_back_older_is_restored_before_the_first_approval(sys
     system.redis.start()
     assert {(answer.status_code, answer.json()["approved"]) for answer in until_restored(system)} <= {(503, False)}
     wait_for(lambda: feed(system.wsgi), what="the first report")
-    until_approved(lambda: ask(system.asgi), what="asgi")
+    until_approved(lambda: fed(system, "asgi"), what="asgi")
     found = system.wsgi.get("/risk/reservations", params={"account_id": "desk"}).json()["results"]
     assert held["id"] in [one["id"] for one in found]
     assert ask(system.asgi, order_id, reservation_ttl="600").json()["reservation"] == held

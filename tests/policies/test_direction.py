@@ -535,11 +535,11 @@ def test_every_part_of_a_book_has_rules():
 
 def test_a_part_without_rules_cannot_be_told():
     later: Any = msgspec.defstruct(
-        "Later", [("overrides", tuple[str, ...], ())], bases=(Book,), kw_only=True, frozen=True
+        "Later", [("curfews", tuple[str, ...], ())], bases=(Book,), kw_only=True, frozen=True
     )
     old = later(version=1, parameters=Parameters())
-    judged = only(old, replace(old, overrides=("one",)))
-    assert (judged.part, judged.direction, judged.why) == ("overrides", UNCLEAR, "there is no rule that says")
+    judged = only(old, replace(old, curfews=("one",)))
+    assert (judged.part, judged.direction, judged.why) == ("curfews", UNCLEAR, "there is no rule that says")
 
 
 def test_a_field_without_a_rule_cannot_be_told():
