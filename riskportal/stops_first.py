@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, TypeAlias
@@ -32,6 +33,39 @@ def is_stop(method: str, path: str) -> bool:
     return path == _STOP and method == "POST"
 
 
+class Turns:
+    """Lets so many threads work at a time, and the others in the order in which they came.
+
+    A semaphore lets a thread that comes pass those that wait; some would wait for a hundred times as long as others.
+    """
+
+    def __init__(self, working: int) -> None:
+        self._lock, self._free = threading.Lock(), working
+        self._waiting: deque[threading.Lock] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """Return how many wait."""
+        return len(self._waiting)
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return
+            mine = threading.Lock()
+            mine.acquire()
+            self._waiting.append(mine)
+        mine.acquire()  # until whoever ends first hands their turn on
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._free += 1
+
+
 class StopsFirst:
     """A WSGI application: a call to stop goes to `application` at once, all else in turn, or is refused.
 
@@ -43,7 +77,7 @@ class StopsFirst:
 
     def __init__(self, application: Application, *, working: int = WORKING, waiting: int = _WAITING) -> None:
         self._application = application
-        self._turns = threading.Semaphore(working)
+        self._turns = Turns(working)
         self._room = threading.Semaphore(working + waiting)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

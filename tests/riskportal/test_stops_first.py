@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
 
 import pytest
 
 from riskportal import asgi
-from riskportal.stops_first import StopsFirst
+from riskportal.stops_first import StopsFirst, Turns
 from tests.support.patience import PATIENCE_S, eventually
 
 STOP = "/risk/emergency-stop"
@@ -121,3 +122,46 @@ async def test_in_the_asgi_process_as_well(slow, monkeypatch):
     assert await asyncio.wait_for(ask_asgi(door, STOP, b"th", b"is"), PATIENCE_S) == b"done this"
     slow.go_on.set()
     assert await asyncio.gather(*others) == [b"done page"] * len(others)
+
+
+def test_turns_are_taken_in_the_order_in_which_they_are_asked_for():
+    turns, order, threads = Turns(1), [], []
+
+    def work(number: int) -> None:
+        with turns:
+            order.append(number)
+
+    with turns:
+        for number in range(20):
+            threads.append(threading.Thread(target=work, args=(number,)))
+            threads[-1].start()
+            until = time.monotonic() + PATIENCE_S
+            while turns.waiting <= number:
+                assert time.monotonic() < until
+                time.sleep(0.001)
+    for thread in threads:
+        thread.join()
+    assert order == list(range(20))
+
+
+def test_no_more_work_at_a_time_than_there_are_turns():
+    turns, working, most = Turns(3), 0, 0
+    counting = threading.Lock()
+
+    def work() -> None:
+        nonlocal working, most
+        for _ in range(50):
+            with turns:
+                with counting:
+                    working += 1
+                    most = max(most, working)
+                time.sleep(0.0001)
+                with counting:
+                    working -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (most, working, turns.waiting) == (3, 0, 0)
