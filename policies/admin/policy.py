@@ -12,17 +12,20 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 
+from audit.rights import acting_of
 from audit.unfold import display
 from policies.admin.base import ManagedAdmin
 from policies.arms.page import arms_page
 from policies.arms.services import arms_of
 from policies.models import Policy
+from policies.use import Use, uses_now
 from policies.wording import sentence
+from state.wiring import store
 
 
 @admin.register(Policy)
 class PolicyAdmin(ManagedAdmin):
-    list_display = ("name", "in_words", "shown_type", "enabled", "owner", "version")
+    list_display = ("name", "in_words", "used_now", "shown_type", "enabled", "owner", "version")
     list_filter = ("type", "enabled", "mode", "scope", "metric", "on_breach")
     search_fields = ("name", "description", "owner")
     search_help_text = "A name, description or owner"
@@ -45,6 +48,19 @@ class PolicyAdmin(ManagedAdmin):
             ),
             ("Accountability", {"fields": ("owner", "regulatory_tags", "priority")}),
         )
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Say of each limit of the page how much of it is used."""
+        page = super().get_changelist_instance(request)
+        uses = uses_now(store(), acting_of(request.user))
+        for row in page.result_list:
+            row.use = uses.get(str(row.pk)) if row.enabled else None
+        return page
+
+    @display(description="Used now")
+    def used_now(self, policy: Policy) -> str:
+        use: Use | None = getattr(policy, "use", None)
+        return "-" if use is None else f"{use}" if use.holds else f"broken: {use}"
 
     def get_urls(self) -> list[Any]:
         arms = path("<uuid:key>/arms/", self.admin_site.admin_view(self.arms_view), name="policies_policy_arms")

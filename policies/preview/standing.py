@@ -48,22 +48,23 @@ def look_at_accounts(
 
 def _take(store: Store, record: AccountRecord, prices: dict[str, Price], feed: Feed, look: Look, firm: Firm) -> None:
     try:
-        expired = _expired(store, record, feed.now_us)
+        expired = expired_of(store, record, feed.now_us)
         firm.add(record, expired, feed)
-        look.add(_view(record, prices), expired, feed.now_us)
+        look.add(view_of(record, prices), expired, feed.now_us)
     except (ValueError, ArithmeticError) as error:
         look.leave_out()
         logger.warning("account %s is left out of a preview: %s", record.account_id, error)
 
 
-def _expired(store: Store, record: AccountRecord, now_us: int) -> tuple[Reservation, ...]:
+def expired_of(store: Store, record: AccountRecord, now_us: int) -> tuple[Reservation, ...]:
     """Return all reservations that are over, of which a record has some only where they are many."""
     if len(record.expired) < EXPIRED_LIMIT:
         return record.expired
     return tuple(held for held in store.reservations(record.account_id) if held.expires_at_us <= now_us)
 
 
-def _view(record: AccountRecord, prices: dict[str, Price]) -> AccountView:
+def view_of(record: AccountRecord, prices: dict[str, Price]) -> AccountView:
+    """Return the account of a record as a load finds it, as far as a picture of it needs."""
     return AccountView(
         account_id=record.account_id,
         version=record.version,
