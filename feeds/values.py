@@ -64,6 +64,11 @@ def decimal(raw: bytes) -> Decimal:
     return Decimal(text.decode())
 
 
+def decimal_text(raw: bytes) -> str:
+    """Return a number of any sign as exact text in digits."""
+    return f"{decimal(raw):f}"
+
+
 def _careful_decimal(raw: bytes) -> Decimal:
     found = _any_number(raw)
     if found is None:

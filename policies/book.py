@@ -193,6 +193,11 @@ def _moment_us(at: datetime | None) -> int:
     return microseconds(at) if at is not None else 0
 
 
+def part_of(model: type[Managed]) -> str:
+    """Return the part of a book that the rows of a model make."""
+    return _PARTS[model][0]
+
+
 def _us(duration: timedelta) -> int:
     return duration // timedelta(microseconds=1)
 

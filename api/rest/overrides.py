@@ -27,13 +27,9 @@ from riskcore.types import OverrideUse
 _MOST_BYTES = 16 * 1024
 
 
-def _exact(raw: bytes) -> str:
-    return f"{values.decimal(raw):f}"
-
-
 _FIELDS: dict[str, Parser] = {
     **dict.fromkeys(("account_id", "symbol", "side", "valid_from", "until", "reason"), values.any_text),
-    **dict.fromkeys(("max_quantity", "max_notional"), _exact),
+    **dict.fromkeys(("max_quantity", "max_notional"), values.decimal_text),
     "max_orders": values.whole,
     "liquidation": values.flag,
 }

@@ -40,10 +40,6 @@ def _names(raw: bytes) -> list[str]:
     return read_list(raw, _words, most=_MOST_NAMES)
 
 
-def _exact(raw: bytes) -> str:
-    return f"{values.decimal(raw):f}"
-
-
 def _moment(raw: bytes) -> str | None:
     return None if raw == b"null" else values.any_text(raw)
 
@@ -54,14 +50,14 @@ def _key(raw: bytes) -> str:
 
 _FIELDS: dict[str, Parser] = {
     **dict.fromkeys(("name", "description", "type", "metric", "operator", "scope", "on_breach", "owner"), _words),
-    "threshold": _exact,
+    "threshold": values.decimal_text,
     "scope_ids": _names,
     "regulatory_tags": _names,
     "enabled": values.flag,
     "priority": values.whole,
     "window_s": values.whole,
     **dict.fromkeys(("mode", "test_group", "volatility_symbol"), _words),
-    **dict.fromkeys(("volatility_reference", "volatility_least", "volatility_most"), _exact),
+    **dict.fromkeys(("volatility_reference", "volatility_least", "volatility_most"), values.decimal_text),
     **dict.fromkeys(("effective_from", "effective_until"), _moment),
     "active_windows": _names,
     "rollout_percent": values.whole,

@@ -101,19 +101,10 @@ def others_of(tried: Tried) -> list[tuple[str, FieldChange]]:
 
 def _others(tried: Tried, in_book: set[tuple[str, str]]) -> Iterable[tuple[str, FieldChange]]:
     for row in tried.rows:
-        whole = (_PARTS[row.kind], row.item) not in in_book
+        whole = (row.part, row.item) not in in_book
         for change in row.changes:
             if whole or change.field in _OUTSIDE or (row.kind == "account" and change.field == "name"):
                 yield row.label, change
-
-
-_PARTS = {
-    "policy": "policies",
-    "profile": "profiles",
-    "account": "accounts",
-    "instrument": "instruments",
-    "restriction": "restrictions",
-}
 
 
 def _salt(request: HttpRequest) -> str:

@@ -18,13 +18,6 @@ from policies.requests.trying import RowDifference, Tried, as_asked, edits_of
 
 MOST_ROWS = 100
 
-_PARTS = {
-    "policy": "policies",
-    "profile": "profiles",
-    "account": "accounts",
-    "instrument": "instruments",
-    "restriction": "restrictions",
-}
 _COLOURS = {
     Direction.TIGHTENS: "success",
     Direction.NEUTRAL: "default",
@@ -83,7 +76,7 @@ def _rows(request: ChangeRequest, acting: Acting, tried: Tried | None) -> list[S
         ShownRow(
             what=str(EDITABLE[edit.kind]._meta.verbose_name),
             row=row,
-            ways=tuple(_way(each) for each in judged if (each.part, each.name) == (_PARTS[row.kind], row.item)),
+            ways=tuple(_way(each) for each in judged if (each.part, each.name) == (row.part, row.item)),
             row_url="" if row.new and request.book is None else _row_url(edit),
             edit_url=_edit_url(request, edit) if may_edit else "",
         )

@@ -12,8 +12,9 @@ from django.utils import timezone
 from audit.seeing import OfAccounts
 from audit.unfold import display
 from policies.admin.base import ManagedAdmin
+from policies.book import instrument_of
 from policies.models import Instrument, RestrictedSymbol
-from riskcore.decimals import tidy
+from policies.wording_items import instrument_sentence
 
 
 @admin.register(RestrictedSymbol)
@@ -76,13 +77,4 @@ class InstrumentAdmin(ManagedAdmin):
 
     @display(description="In words")
     def in_words(self, instrument: Instrument) -> str:
-        rules = (
-            ("tick", instrument.tick_size),
-            ("lot", instrument.lot_size),
-            ("at least", instrument.min_quantity),
-            ("at most", instrument.max_quantity),
-        )
-        known = [f"{name} {tidy(value):f}" for name, value in rules if value]
-        if instrument.margin_rate:
-            known.append(f"margin {tidy(instrument.margin_rate * 100):f} %")
-        return ", ".join([*known, *instrument.order_types]) or "no rule is known"
+        return instrument_sentence(instrument_of(instrument))

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from audit.services import snapshot
-from policies.book import build_book, build_next, decode_returns, latest, loaded, lock_books
+from policies.book import build_book, build_next, decode_returns, latest, loaded, lock_books, part_of
 from policies.changes import Written, changed_fields, shown
 from policies.direction import Direction, Judged, judge, loosest
 from policies.edits import EDITABLE, Edit
@@ -41,6 +41,11 @@ class RowDifference(Struct, frozen=True):
     words_before: str
     words_after: str
     changes: tuple[FieldChange, ...]
+
+    @property
+    def part(self) -> str:
+        """Return the part of the book that the row is in."""
+        return part_of(EDITABLE[self.kind])
 
 
 class Tried(Struct, frozen=True):

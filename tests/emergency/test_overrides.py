@@ -10,14 +10,18 @@ from uuid import uuid4
 
 import msgspec
 import pytest
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import connections
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from audit.drain import drain
 from audit.models import AuditEvent
+from policies.book import part_of
 from policies.direction import Direction
-from policies.edits import Edit
+from policies.edits import EDITABLE, Edit
 from policies.errors import NeedsApproval
 from policies.models import ChangeRequest, Override
 from policies.overrides import use_in_words, uses_by_account
@@ -31,6 +35,7 @@ from policies.requests.services import (
 from policies.requests.trying import Tried, edits_of, try_edits
 from policies.requests.writing import canonical
 from policies.wording_items import override_sentence
+from riskcore.book import Book
 from riskcore.book import Override as Published
 from riskportal.restore import Outcome, restore_if_empty
 from tests.emergency.world import ACCOUNTS, World, order
@@ -111,6 +116,25 @@ def take_back(row: Override) -> None:
     edit = Edit("override", str(row.pk), row.version, {"active": False})
     request = do_draft_request(acting=ALICE, reason="done", edits=(edit,))
     do_publish_request(acting=ALICE, request_id=request.pk, expected_version=request.version)
+
+
+def test_pages_of_a_request_for_one_and_of_what_it_granted(world):
+    client = Client()
+    client.force_login(User.objects.create_superuser("olga"))
+    request = asked(max_orders=2)
+    page = client.get(reverse("admin:policies_changerequest_change", args=(request.pk,)))
+    assert page.status_code == 200
+    assert f"account {DESK} may send up to 2 orders through its limits" in page.content.decode()
+    row = granted()
+    for page_of in ("change", "history"):
+        assert client.get(reverse(f"admin:policies_override_{page_of}", args=(row.pk,))).status_code == 200
+    listed = client.get(reverse("admin:policies_override_changelist")).content.decode()
+    assert f"One order of account {DESK} passes its limits" in listed
+
+
+@pytest.mark.parametrize("model", EDITABLE.values())
+def test_whatever_requests_edit_is_a_part_of_the_book(model):
+    assert part_of(model) in Book.__struct_fields__
 
 
 # ------------------------------------------------------------------------------------------------------ used

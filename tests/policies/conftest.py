@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import Permission, User
+from django.db.models import Q
+from django.test import Client
 
 from policies.book import latest
 from policies.defaults import ensure_defaults
@@ -43,3 +46,18 @@ def live(request, transactional_db) -> Iterator[Store]:
 def away(monkeypatch) -> None:
     """The live state cannot be reached."""
     monkeypatch.setattr("policies.book.store", AwayStore)
+
+
+@pytest.fixture
+def signed_in(transactional_db):
+    """Call it with a name and permissions, and get the browser of somebody who has these, and may look."""
+
+    def make(name: str, *permissions: str) -> Client:
+        user, _ = User.objects.get_or_create(username=name, is_staff=True)
+        names = [each.partition(".")[2] for each in permissions]
+        user.user_permissions.set(Permission.objects.filter(Q(codename__startswith="view_") | Q(codename__in=names)))
+        found = Client()
+        found.force_login(user)
+        return found
+
+    return make

@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.db import connection
-from django.db.models import Q
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -58,21 +56,6 @@ def officer(client, transactional_db):
     """A browser of somebody who may do everything."""
     client.force_login(User.objects.create(username="olga", is_staff=True, is_superuser=True))
     return client
-
-
-@pytest.fixture
-def client_of(transactional_db):
-    """Call it with a name and permissions, and get the browser of somebody who has these, and may look."""
-
-    def make(name: str, *permissions: str) -> Client:
-        user, _ = User.objects.get_or_create(username=name, is_staff=True)
-        names = [each.partition(".")[2] for each in permissions]
-        user.user_permissions.set(Permission.objects.filter(Q(codename__startswith="view_") | Q(codename__in=names)))
-        found = Client()
-        found.force_login(user)
-        return found
-
-    return make
 
 
 @pytest.fixture
@@ -256,7 +239,7 @@ def test_an_account_keeps_its_id(live, officer):
     assert [(row.id, row.name) for row in Account.objects.all()] == [("desk-1", "Desk")]
 
 
-def test_a_symbol_is_restricted_by_one_and_freed_by_two(live, officer, client_of):
+def test_a_symbol_is_restricted_by_one_and_freed_by_two(live, officer, signed_in):
     form = {"symbol": "dogeusdt", "side": "", "account": "", "until_0": "", "until_1": "", "change_reason": "Delisting"}
     officer.post(listed(RestrictedSymbol, "add"), form)
     press(officer, "publish")
@@ -270,7 +253,7 @@ def test_a_symbol_is_restricted_by_one_and_freed_by_two(live, officer, client_of
     assert "somebody else has to approve it" in said(press(officer, "publish"))
     assert live_book(live).restrictions
     press(officer, "submit")
-    press(client_of("bob", APPROVE_LIMITS), "approve")
+    press(signed_in("bob", APPROVE_LIMITS), "approve")
     press(officer, "publish")
     assert not live_book(live).restrictions
     assert AuditEvent.objects.filter(action="symbol.lift").exists()

@@ -6,9 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.db import connection
-from django.db.models import Q
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -33,21 +32,6 @@ from tests.policies.requesting import (
 from tests.policies.subjects import live_book
 
 INBOX = reverse("admin:policies_changerequest_changelist")
-
-
-@pytest.fixture
-def signed_in(transactional_db):
-    """Call it with a name and permissions, and get the browser of somebody who has these, and may look."""
-
-    def make(name: str, *permissions: str) -> Client:
-        user, _ = User.objects.get_or_create(username=name, is_staff=True)
-        names = [each.partition(".")[2] for each in permissions]
-        user.user_permissions.set(Permission.objects.filter(Q(codename__startswith="view_") | Q(codename__in=names)))
-        found = Client()
-        found.force_login(user)
-        return found
-
-    return make
 
 
 @pytest.fixture
