@@ -36,7 +36,7 @@ class Use(Struct, frozen=True):
     holds: bool
 
     def __str__(self) -> str:
-        shown = "beyond measure" if self.share is None else f"{self.share:.0%}"
+        shown = "beyond measure" if self.share is None else f"{100 * self.share:.0f} %"
         return f"{shown} ({self.account_id})"
 
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 from policies.book import account_of, instrument_of, parameters, policy_of, profile_of, restriction_of
 from policies.edits import Edit
 from policies.hours import format_window
-from policies.models import Account, CapitalProfile, Instrument, Managed, Policy, RestrictedSymbol
+from policies.models import Account, CapitalProfile, Instrument, Managed, Override, Policy, RestrictedSymbol
 from policies.wording_items import field_title
 from riskcore import book as core
 from riskcore.calendar import microseconds, moment
@@ -33,8 +33,8 @@ def edits_to_restore(book: core.Book, now: datetime | None = None) -> Restoring:
     """Return the edits that make the present rows say what a book says.
 
     Rows are never deleted. A limit that is not in the book is disabled, and so is an account; an instrument's rules
-    are forgotten, a restriction is lifted. Restrictions whose time is over by `now` (default: this moment), settings
-    and the history of prices are left as they are.
+    are forgotten, a restriction is lifted. Restrictions whose time is over by `now` (default: this moment), overrides,
+    settings and the history of prices are left as they are.
     """
     now_us = microseconds(now or timezone.now())
     edits = (
@@ -125,6 +125,9 @@ def _left(book: core.Book, now_us: int) -> Iterator[str]:
     over = sorted({each.symbol for each in book.restrictions if _is_over(each, now_us)})
     if over:
         yield f"Restrictions that are over by now are not made again: {', '.join(over)}."
+    granted = sorted({row.account_id for row in Override.objects.filter(active=True, until__gt=moment(now_us))})
+    if granted:
+        yield f"Overrides stay, until they are taken back: of {', '.join(granted)}."
 
 
 def _differing(present: Item, wanted: Item) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def test_the_account_that_uses_most_is_named(world: World):
     found = uses_now(world.store, system("test"))
     position = of(found, "Max BTCUSDT Position")
     assert position == Use(ACCOUNTS[3], Decimal("0.6"), True)
-    assert str(position) == f"60% ({ACCOUNTS[3]})"
+    assert str(position) == f"60 % ({ACCOUNTS[3]})"
 
 
 def test_a_broken_limit_is_said_to_be(world: World):
@@ -57,7 +57,7 @@ def test_somebody_sees_their_own_accounts_only(world: World):
 def test_beyond_measure_is_more_than_any_figure(world: World):
     world.feed(long(quantity="2"))
     world.feed(long(quantity="1"), account_id=ACCOUNTS[2], equity=0)
-    assert str(of(uses_now(world.store, system("test")), "Max BTCUSDT Position")) == f"20% ({ACCOUNTS[0]})"
+    assert str(of(uses_now(world.store, system("test")), "Max BTCUSDT Position")) == f"20 % ({ACCOUNTS[0]})"
 
 
 def test_the_list_of_limits_shows_it(world: World):
@@ -65,4 +65,4 @@ def test_the_list_of_limits_shows_it(world: World):
     client = Client()
     client.force_login(User.objects.create_superuser("alice"))
     page = client.get(reverse("admin:policies_policy_changelist")).content.decode()
-    assert f"broken: 110% ({ACCOUNTS[1]})" in page
+    assert f"broken: 110 % ({ACCOUNTS[1]})" in page

@@ -17,10 +17,11 @@ from policies.books.finding import book_at, neighbours, request_of, visible
 from policies.books.restoring import OTHERWISE, edits_to_restore
 from policies.books.services import do_restore_book
 from policies.books.telling import counted, differences_of, sections_of
+from policies.changes import create
 from policies.compare import compare_books
 from policies.direction import Direction, judge
 from policies.errors import NothingToChange
-from policies.models import CHANGE_LIMITS, Account, Book, CapitalProfile, Instrument, Policy, RestrictedSymbol
+from policies.models import CHANGE_LIMITS, Account, Book, CapitalProfile, Instrument, Override, Policy, RestrictedSymbol
 from policies.requests.services import do_publish_request
 from policies.requests.trying import edits_of, try_edits
 from riskcore import book as core
@@ -300,6 +301,17 @@ def test_it_is_told_what_stays_different(old):
         "Settings come from the configuration, and stay: oldest price.",
         "Capital profiles that the book does not have stay: later.",
     )
+
+
+def test_overrides_stay_and_that_is_told(old):
+    until = timezone.now() + timedelta(hours=1)
+    account = Account.objects.get(pk="desk-2")
+    granted = Override(account=account, until=until, reason="r")
+    create(granted, actor="alice", reason="r", action="override.grant")
+    restoring = edits_to_restore(loaded(old))
+    assert "override" not in {edit.kind for edit in restoring.edits}
+    assert "Overrides stay, until they are taken back: of desk-2." in restoring.left
+    assert not any("Overrides" in said for said in edits_to_restore(loaded(old), now=until).left)
 
 
 def test_the_newest_book_needs_no_edit(old):
