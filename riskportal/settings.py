@@ -246,6 +246,7 @@ INSTALLED_APPS = [
     "feeds",
     "monitoring",
     "api",
+    "dashboard",
 ]
 
 MIDDLEWARE = [

@@ -1,0 +1,1 @@
+"""What people see live in a browser, and act on at once."""
