@@ -226,7 +226,7 @@ def trading_state_for(order: Order, exchange: str, stops: tuple[Stop, ...]) -> T
     """
     worst = TradingState.ACTIVE
     for stop in stops:
-        if _in_scope(stop, order, exchange):
+        if covers(stop, order, exchange):
             if stop.unwind and stop.id == order.stop_id:
                 return TradingState.REDUCING
             if _SEVERITY[stop.state] > _SEVERITY[worst]:
@@ -234,7 +234,8 @@ def trading_state_for(order: Order, exchange: str, stops: tuple[Stop, ...]) -> T
     return worst
 
 
-def _in_scope(stop: Stop, order: Order, exchange: str) -> bool:
+def covers(stop: Stop, order: Order, exchange: str) -> bool:
+    """Return whether an order is in the scope of a stop. `exchange` is where it goes, "" where nobody knows."""
     match stop.scope:
         case StopScope.GLOBAL:
             return True

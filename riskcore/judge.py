@@ -91,10 +91,10 @@ def _has_room_for(judgement: Judgement, override: Override, case: Case) -> bool:
 
 def _judge_overridden(case: Case, figures: Figures, override: Override) -> Judgement:
     """Gates 7 to 11 under an override: limits that fail warn. What trades with the account's own order is refused."""
-    failing, warnings, shadowed = _sort_findings(case, figures)
-    own = None if case.reducing else _no_self_match(case)
+    failing, warnings, shadowed = sort_findings(case, figures)
+    own = None if case.reducing else no_self_match(case)
     margin, _ = (None, ()) if case.reducing else _account_limits(figures, [])
-    short = (_margin_breach(figures),) if margin is not None else ()
+    short = (margin_breach(figures),) if margin is not None else ()
     return Judgement(
         refusal=own,
         figures=figures,
@@ -107,7 +107,7 @@ def _judge_overridden(case: Case, figures: Figures, override: Override) -> Judge
 
 def _judge_limits(case: Case, figures: Figures) -> Judgement:
     """Gates 7 to 11: the first control that fails alone, or else every limit of the account that does."""
-    failing, warnings, shadowed = _sort_findings(case, figures)
+    failing, warnings, shadowed = sort_findings(case, figures)
     refusal, violations = _refused_by(case, figures, failing)
     if refusal is None:
         return Judgement(
@@ -143,7 +143,7 @@ def _refused_by(case: Case, figures: Figures, failing: list[Finding]) -> tuple[R
     return refusal, violations
 
 
-def _sort_findings(case: Case, figures: Figures) -> tuple[list[Finding], list[Finding], list[Finding]]:
+def sort_findings(case: Case, figures: Figures) -> tuple[list[Finding], list[Finding], list[Finding]]:
     """Part the limits that do not hold into those that stop the order, those that warn, and those that only would."""
     failing: list[Finding] = []
     warnings: list[Finding] = []
@@ -168,7 +168,7 @@ def _first_control(case: Case, failing: list[Finding]) -> tuple[Refusal | None, 
             return Refusal(Reason.RATE_LIMIT_EXCEEDED, describe(finding)), (as_breach(finding),)
     if case.reducing:
         return None, ()
-    refusal = _order_type_allowed(case) or _no_self_match(case)
+    refusal = order_type_allowed(case) or no_self_match(case)
     if refusal is not None:
         return refusal, ()
     for finding in failing:
@@ -177,7 +177,7 @@ def _first_control(case: Case, failing: list[Finding]) -> tuple[Refusal | None, 
     return None, ()
 
 
-def _order_type_allowed(case: Case) -> Refusal | None:
+def order_type_allowed(case: Case) -> Refusal | None:
     allowed = case.instrument.order_types if case.instrument is not None else ()
     if not allowed or case.order.order_type in allowed:
         return None
@@ -185,7 +185,7 @@ def _order_type_allowed(case: Case) -> Refusal | None:
     return Refusal(Reason.POLICY_VIOLATION, text)
 
 
-def _no_self_match(case: Case) -> Refusal | None:
+def no_self_match(case: Case) -> Refusal | None:
     """An order that would trade against the account's own open order on the same exchange."""
     own = case.inputs.own_price
     if own is None:
@@ -202,14 +202,14 @@ def _account_limits(figures: Figures, failing: list[Finding]) -> tuple[Refusal |
     """Gates 9 to 11: every failure is reported, the first one gives the reason."""
     breaches = [as_breach(finding) for finding in failing]
     if figures.margin_needed > figures.margin_available:
-        margin = _margin_breach(figures)
+        margin = margin_breach(figures)
         return Refusal(Reason.INSUFFICIENT_MARGIN, margin.message), (margin, *breaches)
     if failing:
         return Refusal(Reason.POLICY_VIOLATION, describe(failing[0])), tuple(breaches)
     return None, ()
 
 
-def _margin_breach(figures: Figures) -> Breach:
+def margin_breach(figures: Figures) -> Breach:
     need, available = figures.margin_needed, figures.margin_available
     return Breach(
         policy_id=None,
@@ -281,7 +281,7 @@ def _only_reducing_passes(case: Case, figures: Figures) -> bool:
     larger = replace(case, reducing=False)
     return any(
         gate(larger) is not None
-        for gate in (emergency_stop, global_risk, restricted_symbol, _order_type_allowed, _no_self_match)
+        for gate in (emergency_stop, global_risk, restricted_symbol, order_type_allowed, no_self_match)
     ) or bool(_stopping(figures))
 
 
@@ -316,5 +316,5 @@ def _would_pass(case: Case, quantity: Decimal) -> bool:
     tried = build_case(smaller, case.book)
     figures = work_out(tried)
     assert not isinstance(figures, Refusal)  # the prices are those that the larger order was valued at
-    failing, _, _ = _sort_findings(tried, figures)
+    failing, _, _ = sort_findings(tried, figures)
     return well_formed(tried) is None and _refused_by(tried, figures, failing)[0] is None

@@ -239,6 +239,16 @@ def eases(limit: Limit, before: Decimal | None, after: Decimal | None) -> bool:
     return after > before if limit.bound is Bound.FLOOR else after < before
 
 
+def headroom(limit: Limit, value: Decimal) -> Decimal | None:
+    """Return how far a value may still go before the limit breaks, as it is shown; below zero where it has.
+
+    None for an equality, which has none.
+    """
+    if limit.bound is Bound.NEITHER:
+        return None
+    return limit.metric.show(limit.threshold - value if limit.bound is Bound.CAP else value - limit.threshold)
+
+
 def describe(finding: Finding) -> str:
     """Return the finding as a sentence for people."""
     policy = finding.limit.policy

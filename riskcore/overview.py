@@ -16,7 +16,7 @@ from riskcore.book import Account
 from riskcore.case import age_of, current_mark
 from riskcore.compiled import CompiledBook
 from riskcore.decimals import EXACT, shown_ratio, tidy
-from riskcore.limits import Bound, Finding, Limit
+from riskcore.limits import Finding, headroom
 from riskcore.metrics import METRICS, Kind, Subject, concentration, position_loss
 from riskcore.picture import Picture, Reading, readings_of, take_picture
 from riskcore.ports import AccountView, Stop, StopScope
@@ -286,12 +286,6 @@ def _limit_overview(reading: Reading) -> LimitOverview:
         exchange=reading.exchange,
         value=None if value is None else limit.metric.show(value),
         utilisation=None if used is None else shown_ratio(used),
-        headroom=None if value is None else _headroom(limit, value),
+        headroom=None if value is None else headroom(limit, value),
         holds=None if finding is None else finding.holds,
     )
-
-
-def _headroom(limit: Limit, value: Decimal) -> Decimal | None:
-    if limit.bound is Bound.NEITHER:
-        return None
-    return limit.metric.show(limit.threshold - value if limit.bound is Bound.CAP else value - limit.threshold)
