@@ -14,6 +14,7 @@ _DIGITS, _PLACES = 32, 12
 PRICE = Between("0", "1000000000000000", open_below=True)
 VOLUME = Between("0", "10000000000000000000")
 EQUITY = Between("-1000000000000000", "1000000000000000")
+FIGURE = Between("0", "10000000000000000000")
 
 
 class AccountBaseline(models.Model):
@@ -93,11 +94,19 @@ class PriceBar(models.Model):
 
 
 class EquityPoint(models.Model):
-    """An account's equity at a moment, in currency (to 15 digits where the database is SQLite)."""
+    """The equity of an account at a moment, and its figures then; an empty `account_id`: of the firm.
 
-    account_id = models.CharField(max_length=64)
+    `equity` and `gross_exposure` in currency, `drawdown_daily` and `var_95` (one day) as fractions of equity: the
+    metrics of these names, empty where they were not known. All to 12 decimals, and to 15 digits where the database is
+    SQLite.
+    """
+
+    account_id = models.CharField(max_length=64, blank=True)
     at = models.DateTimeField()
     equity = models.DecimalField(max_digits=_DIGITS, decimal_places=_PLACES)
+    gross_exposure = models.DecimalField(max_digits=_DIGITS, decimal_places=_PLACES, null=True)
+    drawdown_daily = models.DecimalField(max_digits=_DIGITS, decimal_places=_PLACES, null=True)
+    var_95 = models.DecimalField(max_digits=_DIGITS, decimal_places=_PLACES, null=True)
 
     class Meta:
         default_permissions = ("view",)
@@ -105,12 +114,14 @@ class EquityPoint(models.Model):
         indexes = [BrinIndex(fields=("at",), name="feeds_equitypoint_at")]
         constraints = [
             models.UniqueConstraint(fields=("account_id", "at"), name="feeds_equitypoint_unique"),
-            models.CheckConstraint(condition=~Q(account_id=""), name="feeds_equitypoint_account"),
             EQUITY.constraint("equity", "feeds_equitypoint_equity_range"),
+            FIGURE.constraint("gross_exposure", "feeds_equitypoint_gross_range"),
+            FIGURE.constraint("drawdown_daily", "feeds_equitypoint_drawdown_range"),
+            FIGURE.constraint("var_95", "feeds_equitypoint_var_range"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.account_id} at {self.at:%Y-%m-%d %H:%M:%S} UTC: {self.equity}"
+        return f"{self.account_id or 'the firm'} at {self.at:%Y-%m-%d %H:%M:%S} UTC: {self.equity}"
 
 
 class DeadLetter(models.Model):

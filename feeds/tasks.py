@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from feeds import apply, bars, equity, returns, shared_keys
+from feeds.books import BOOKS
 from feeds.history import LAST_WRITTEN_AFTER
 from feeds.models import Interval
 from feeds.retention import trim_history as trim
@@ -39,9 +40,9 @@ def keep_bars() -> None:
 
 @shared_task(name="feeds.keep_equity", ignore_result=True)
 def keep_equity() -> None:
-    """Keep what every account's equity is, as often as the settings say."""
+    """Keep what every account's equity is, and the firm's, as often as the settings say."""
     try:
-        equity.keep_equity(store(), settings.RISK_EQUITY_INTERVAL)
+        equity.keep_equity(store(), BOOKS, settings.RISK_EQUITY_INTERVAL)
     except (StateUnavailable, OperationalError, InterfaceError) as error:
         logger.warning("the equity of accounts is not kept for now: %s", error)
 

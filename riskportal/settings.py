@@ -165,7 +165,7 @@ RISK_LEASE_ON_SILENCE = env.choice("RISK_LEASE_ON_SILENCE", "alert", ("alert", "
 # How long the bars are that are made of the prices received, besides those of a day.
 RISK_PRICE_BARS = env.choice("RISK_PRICE_BARS", "1m", ("1m", "1h", "1d"))
 
-# How often the equity of every account is kept.
+# How often the equity of every account and of the firm is kept, with what charts show beside it.
 RISK_EQUITY_INTERVAL = env.duration("RISK_EQUITY_INTERVAL", "60s", least="1s", most="1h")
 
 # How often the keys are written that other programs read from Redis.

@@ -16,7 +16,8 @@ pytestmark = pytest.mark.django_db
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 PRICES = [("feeds_pricebar", name) for name in ("open", "high", "low", "close")]
-AMOUNTS = [*PRICES, ("feeds_pricebar", "volume"), ("feeds_equitypoint", "equity")]
+FIGURES = [("feeds_equitypoint", name) for name in ("gross_exposure", "drawdown_daily", "var_95")]
+AMOUNTS = [*PRICES, ("feeds_pricebar", "volume"), ("feeds_equitypoint", "equity"), *FIGURES]
 NOT_NUMBERS = ["'NaN'", "'Infinity'", "'-Infinity'", "'inf'"]
 
 
@@ -73,13 +74,19 @@ def test_a_price_is_above_nothing_and_of_this_world(rows, table, column, value):
         "UPDATE feeds_pricebar SET close = NULL",
         "UPDATE feeds_pricebar SET symbol = ''",
         "UPDATE feeds_pricebar SET interval = '2d'",
-        "UPDATE feeds_equitypoint SET account_id = ''",
+        "UPDATE feeds_equitypoint SET account_id = NULL",
         "UPDATE feeds_equitypoint SET equity = NULL",
         "UPDATE feeds_equitypoint SET equity = 1000000000000001",
     ],
 )
 def test_what_cannot_be_is_refused(rows, statement):
     refused(statement)
+
+
+@pytest.mark.parametrize(("table", "column"), FIGURES)
+@pytest.mark.parametrize("value", ["-1", "10000000000000000001"])
+def test_a_figure_is_not_below_nothing(rows, table, column, value):
+    refused(f"UPDATE {table} SET {column} = {value}")
 
 
 @pytest.mark.parametrize("prices", ["high = 10.5", "low = 10.5", "high = 8", "open = 13", "open = 8", "close = 13"])
