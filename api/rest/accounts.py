@@ -81,7 +81,9 @@ class ReservationsView(RiskView):
         page, following = _page(request, asked, at.store.account_ids())
         now_us = time.time_ns() // 1000
         held = (one for account_id in page for one in at.store.reservations(account_id))
-        return Response({"results": [_shown(one) for one in held if one.expires_at_us > now_us], "next": following})
+        return Response(
+            {"results": [shown_reservation(one) for one in held if one.expires_at_us > now_us], "next": following}
+        )
 
 
 class ReservationView(RiskView):
@@ -101,7 +103,7 @@ class ReservationView(RiskView):
         reason = asked.get("reason", "released over the API")
         steps = release_steps(account_id, order_id, actor=caller(request).actor, reason=reason)
         try:
-            return Response(_shown(run_sync(steps, store, BOOKS)))
+            return Response(shown_reservation(run_sync(steps, store, BOOKS)))
         except NotReleased as error:
             if holders(store, (account_id,), order_id):
                 raise Problem(503, "contention", str(error), retry_after_s=1) from None
@@ -134,7 +136,14 @@ def _page(request: Request, asked: dict[str, Any], account_ids: Iterable[str]) -
     return rest[:limit], make_cursor(rest[limit - 1]) if len(rest) > limit else None
 
 
-def _shown(held: Reservation) -> dict[str, Any]:
+def open_reservations(store: Store, account_id: str) -> list[Reservation]:
+    """Return the reservations of an account that have not run out."""
+    now_us = time.time_ns() // 1000
+    return [held for held in store.reservations(account_id) if held.expires_at_us > now_us]
+
+
+def shown_reservation(held: Reservation) -> dict[str, Any]:
+    """Return a reservation as it is shown."""
     return {
         "id": held.id,
         "order_id": held.order_id,

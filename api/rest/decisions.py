@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
 from msgspec import Raw
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,12 +12,11 @@ from rest_framework.response import Response
 from api import errors
 from api.grants import VIEW_DECISION
 from api.rest.base import RiskView, caller, demand_account
-from api.rest.lists import page_of
+from api.rest.lists import find_page
 from api.rest.queries import (
     flag,
     identifier,
     instant,
-    make_cursor,
     read_cursor,
     read_part,
     read_query,
@@ -28,14 +26,14 @@ from api.rest.queries import (
 )
 from audit.models import OrderDecision, ReservationEnd
 from feeds.malformed import Wrong
-from riskcore.calendar import microseconds
 from riskcore.decimals import tidy
 from riskcore.reasons import Reason
 
-_A_PAGE = 50
+_LOOKUPS = {name: name for name in ("account_id", "symbol", "order_id", "approved", "reason")}
 
 
-def _reason(text: str) -> Reason:
+def reason(text: str) -> Reason:
+    """Return a reason code."""
     try:
         return Reason(text)
     except ValueError:
@@ -47,7 +45,7 @@ _LIST = {
     "symbol": symbol,
     "order_id": identifier,
     "approved": flag,
-    "reason": _reason,
+    "reason": reason,
     "since": instant,
     "until": instant,
     "cursor": read_cursor(2),
@@ -65,11 +63,10 @@ class DecisionsView(RiskView):
         asked = read_query(request, _LIST)
         if "account_id" in asked:
             demand_account(request, asked["account_id"])
-        limit = asked.get("limit", _A_PAGE)
-        rows = list(_filtered(asked, caller(request).accounts)[: limit + 1])
-        last = rows[limit - 1] if len(rows) > limit else None
-        following = last and make_cursor(str(microseconds(last.decided_at)), str(last.decision_id))
-        return Response({"results": list(map(_shown, rows[:limit])), "next": following})
+        rows, following = find_page(
+            OrderDecision.objects.all(), caller(request).accounts, asked, _LOOKUPS, "decided_at", "decision_id"
+        )
+        return Response({"results": list(map(_shown, rows)), "next": following})
 
 
 class DecisionView(RiskView):
@@ -85,16 +82,6 @@ class DecisionView(RiskView):
         if row is None or not caller(request).may_see(row.account_id):
             raise errors.not_found(f"there is no decision {key}; a new one is here within seconds")
         return Response({**_shown(row), "reservation_end": _end(key)})
-
-
-def _filtered(asked: dict[str, Any], accounts: frozenset[str]) -> QuerySet[OrderDecision]:
-    rows = OrderDecision.objects.order_by("-decided_at", "-decision_id")
-    if accounts:
-        rows = rows.filter(account_id__in=accounts)
-    for name in ("account_id", "symbol", "order_id", "approved", "reason"):
-        if name in asked:
-            rows = rows.filter(**{name: asked[name]})
-    return page_of(rows, asked, "decided_at", "decision_id")
 
 
 def _shown(row: OrderDecision) -> dict[str, Any]:

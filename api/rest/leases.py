@@ -58,11 +58,7 @@ class LeasesView(RiskView):
     def get(self, request: Request) -> Response:
         """Return the leases of accounts that the caller is for, each with its age; the database is not needed."""
         read_query(request, {})
-        store, who = desk().store, caller(request)
-        at_us = now_us(store)
-        held = (each.held for _, each in sorted(kept_leases(store).items()))
-        found = [_shown(each, who, at_us) for each in held if each is not None and _concerns(who, each)]
-        return Response({"results": found, "next": None})
+        return Response({"results": held_leases(desk().store, caller(request)), "next": None})
 
     def post(self, request: Request) -> Response:
         """Take a lease, or renew it: it runs from now on, for the accounts that are named, or all of the key's."""
@@ -107,6 +103,13 @@ class LeaseView(RiskView):
         except HeldByAnother as error:
             raise Problem(403, "not_this_account", str(error)) from None
         return Response(_shown(ended, who, now_us(store)))
+
+
+def held_leases(store: Store, who: Caller) -> list[dict[str, Any]]:
+    """Return the leases of accounts that somebody is for, each with its age. Raises StateUnavailable."""
+    at_us = now_us(store)
+    held = (each.held for _, each in sorted(kept_leases(store).items()))
+    return [_shown(each, who, at_us) for each in held if each is not None and _concerns(who, each)]
 
 
 def _wanted(request: Request, store: Store, named: Iterable[str] | None) -> list[str]:

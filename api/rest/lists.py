@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
@@ -16,7 +16,7 @@ from api.rest.queries import Parser, identifier, instant, make_cursor, read_curs
 from feeds.malformed import Malformed, Wrong
 from riskcore.calendar import microseconds, moment
 
-_A_PAGE = 50
+A_PAGE = 50
 
 Row = TypeVar("Row", bound=Model)
 
@@ -58,27 +58,37 @@ def answer_page(
     `filters` are what else a query may name. Raises Malformed, and Problem 403.
     """
     asked = read_query(request, {**_COMMON, **{name: parse for name, (_, parse) in filters.items()}})
-    limit = asked.get("limit", _A_PAGE)
-    wanted = _filtered(request, rows, moment_name, asked, filters).order_by(f"-{moment_name}", "-id")
-    found = list(wanted[: limit + 1])
-    last = found[limit - 1] if len(found) > limit else None
-    following = last and make_cursor(str(microseconds(getattr(last, moment_name))), str(last.pk))
-    return Response({"results": list(map(show, found[:limit])), "next": following})
-
-
-def _filtered(
-    request: Request, rows: QuerySet[Row], moment_name: str, asked: Mapping[str, Any], filters: Mapping[str, Filter]
-) -> QuerySet[Row]:
     account_id = _account(asked)
     if account_id:
         demand_account(request, account_id)
         rows = rows.filter(account_id=account_id)
-    elif accounts := caller(request).accounts:
+    lookups = {"symbol": "symbol", **{name: lookup for name, (lookup, _) in filters.items()}}
+    found, following = find_page(rows, caller(request).accounts, asked, lookups, moment_name)
+    return Response({"results": list(map(show, found)), "next": following})
+
+
+def find_page(
+    rows: QuerySet[Row],
+    accounts: Collection[str],
+    asked: Mapping[str, Any],
+    lookups: Mapping[str, str],
+    moment_name: str,
+    key_name: str = "id",
+) -> tuple[list[Row], str | None]:
+    """Return a page of rows, the newest first, and the cursor of the next; None after the last.
+
+    Only those of some accounts (none: all) that every filter lets through: `lookups` say what each looks up. Raises
+    Malformed.
+    """
+    if accounts:
         rows = rows.filter(account_id__in=accounts)
-    for name, (lookup, _) in {"symbol": ("symbol", symbol), **filters}.items():
-        if name in asked:
-            rows = rows.filter(**{lookup: asked[name]})
-    return page_of(rows, asked, moment_name)
+    rows = rows.filter(**{lookup: asked[name] for name, lookup in lookups.items() if name in asked})
+    limit = asked.get("limit", A_PAGE)
+    wanted = page_of(rows, asked, moment_name, key_name).order_by(f"-{moment_name}", f"-{key_name}")
+    found = list(wanted[: limit + 1])
+    last = found[limit - 1] if len(found) > limit else None
+    following = last and make_cursor(str(microseconds(getattr(last, moment_name))), str(last.pk))
+    return found[:limit], following
 
 
 def page_of(rows: QuerySet[Row], asked: Mapping[str, Any], moment_name: str, key_name: str = "id") -> QuerySet[Row]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from django.http import QueryDict
 from django.utils.dateparse import parse_datetime
 from rest_framework.request import Request
 
@@ -23,10 +24,15 @@ Parser: TypeAlias = Callable[[str], Any]
 
 
 def read_query(request: Request, fields: Mapping[str, Parser]) -> dict[str, Any]:
+    """Return what the query of a request says (`read_parameters`)."""
+    return read_parameters(request.query_params, fields)
+
+
+def read_parameters(parameters: QueryDict, fields: Mapping[str, Parser]) -> dict[str, Any]:
     """Return what a query says, by name. Raises Malformed, with every name that is unknown, repeated or wrong."""
     found: dict[str, Any] = {}
     errors: list[FieldError] = []
-    for name, texts in request.query_params.lists():
+    for name, texts in parameters.lists():
         parse = fields.get(name)
         try:
             if parse is None:

@@ -99,12 +99,8 @@ class StopView(RiskView):
     def get(self, request: Request) -> Response:
         """Return the stops that checks go by at this moment; the database is not needed for that."""
         read_query(request, {})
-        store, who = desk().store, caller(request)
-        control = store.control()
-        if control is None:
-            raise errors.recovering()
-        flags = [stop for stop in control.stops if _concerns(who, stop.scope, stop.scope_id)]
-        return Response({"results": _shown_in_force(store, flags, who), "next": None, "active": bool(flags)})
+        found = stops_in_force(desk().store, caller(request))
+        return Response({"results": found, "next": None, "active": bool(found)})
 
     def post(self, request: Request) -> Response:
         """Stop trading in a scope. Once this has answered, no process approves an order there."""
@@ -238,6 +234,18 @@ _LIST = {
 }
 
 
+def stops_in_force(store: Store, who: Caller) -> list[dict[str, Any]]:
+    """Return the stops that checks go by at this moment, with what is noted and recorded of them, as `who` may see it.
+
+    Null what nobody can say now. Raises Problem 503 where the live state is not restored yet, and StateUnavailable.
+    """
+    control = store.control()
+    if control is None:
+        raise errors.recovering()
+    flags = [stop for stop in control.stops if _concerns(who, stop.scope, stop.scope_id)]
+    return _shown_in_force(store, flags, who)
+
+
 # ------------------------------------------------------------------------------------------- who may see what
 def _concerns(who: Caller, scope: str, scope_id: str) -> bool:
     return scope != StopScope.ACCOUNT or who.may_see(scope_id)
@@ -304,7 +312,7 @@ def _shown_in_force(store: Store, flags: list[Stop], who: Caller) -> list[dict[s
     return [
         {
             **_shown_flag(stop, notes.get(stop.id), rows.get(stop.id)),
-            **_shown_standing(found.get(stop.id) or _standing_of(rows.get(stop.id)), _may_see(who, stop.scope)),
+            **_shown_standing(found.get(stop.id) or _standing_of(rows.get(stop.id)), may_see_inside(who, stop.scope)),
         }
         for stop in flags
     ]
@@ -339,7 +347,7 @@ def _shown_flag(stop: Stop, note: StopNote | None, row: EmergencyStop | None) ->
 
 
 def _shown(row: EmergencyStop, who: Caller) -> dict[str, Any]:
-    inside = _may_see(who, row.scope)
+    inside = may_see_inside(who, row.scope)
     return {
         "stop_id": row.pk,
         "scope": {"type": row.scope, "id": row.scope_id},
@@ -367,6 +375,6 @@ def _shown(row: EmergencyStop, who: Caller) -> dict[str, Any]:
     }
 
 
-def _may_see(who: Caller, scope: str) -> bool:
+def may_see_inside(who: Caller, scope: str) -> bool:
     """Return whether what a stop found in accounts is the caller's business: it may name others than theirs."""
     return not who.accounts or scope == StopScope.ACCOUNT
