@@ -179,7 +179,7 @@ class Connection(asyncio.Protocol):
 async def serve(port: int) -> None:
     """Serve the floor on 127.0.0.1 until the process is ended."""
     url = os.environ["REDIS_URL"]
-    floor = Floor(RedisPipeline(url), take_sample(url))
+    floor = Floor(RedisPipeline(url, timeout_s=5.0), take_sample(url))
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(floor, loop), HOST, port)
     async with server:

@@ -230,7 +230,7 @@ def _prices(store: Store, writing: Writing) -> MarketPrices:
         changed=partial(_show, "the Redis of the market's prices", pull_metrics.price_breaker),
     )
     return MarketPrices(
-        RedisConnections(settings.MARKET_REDIS_URL),
+        RedisConnections(settings.MARKET_REDIS_URL, timeout_s=settings.RISK_REDIS_TIMEOUT.total_seconds()),
         store,
         writing,
         tolerance_us=_microseconds(settings.RISK_CLOCK_TOLERANCE),

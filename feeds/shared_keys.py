@@ -149,12 +149,13 @@ def _without_history(content: bytes) -> bytes:
 @cache
 def sharing() -> Sharing:
     """Return what writes the keys of this process's live state, which is in Redis, as the settings say."""
+    timeout_s = settings.RISK_REDIS_TIMEOUT.total_seconds()
     from_market = settings.RISK_PRICE_PROVIDER == "redis"  # written back, a price would never grow old
     return Sharing(
         store(),
         BOOKS,
-        SharedKeys(settings.REDIS_URL),
-        None if from_market else SharedKeys(settings.MARKET_REDIS_URL),
+        SharedKeys(settings.REDIS_URL, timeout_s=timeout_s),
+        None if from_market else SharedKeys(settings.MARKET_REDIS_URL, timeout_s=timeout_s),
         life_us=max(_LEAST_LIFE, _LIVES * settings.RISK_SHARED_KEYS_INTERVAL) // timedelta(microseconds=1),
     )
 

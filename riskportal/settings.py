@@ -30,6 +30,7 @@ DEBUG = env.flag("RISK_DEBUG", default=False)
 REDIS_URL = env.url("REDIS_URL", "redis", "rediss", "unix")
 EMBEDDED = not REDIS_URL
 NATS_URL = env.urls("NATS_URL", "nats", "tls")
+RISK_REDIS_TIMEOUT = env.duration("RISK_REDIS_TIMEOUT", "250ms", least="10ms", most="5s")
 RISK_LANES = env.whole("RISK_LANES", 1, least=1, most=64)
 RISK_KEY_RATE = env.whole("RISK_KEY_RATE", 0, least=0, most=100_000)
 RISK_DATA_DIR = Path(env.text("RISK_DATA_DIR", str(BASE_DIR / "data")))

@@ -10,7 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from state.redis_wire import TIMEOUT_S, Argument, Refused, options_of, pack
+from state.redis_wire import Argument, Refused, options_of, pack
 from state.store import StateUnavailable
 
 # So many commands of a stream are on their way beside the one whose reply is read.
@@ -28,7 +28,7 @@ class RedisConnections:
         How long a connection or a reply may take.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, *, timeout_s: float) -> None:
         self._options: dict[str, Any] = {
             **options_of(url),
             "socket_timeout": timeout_s,

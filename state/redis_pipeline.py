@@ -10,6 +10,7 @@ and a connection that stays silent is closed, with everything that waits on it f
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import ssl
 from collections import deque
@@ -19,7 +20,7 @@ from typing import Any, cast
 import hiredis
 from redis.connection import SSLConnection
 
-from state.redis_wire import TIMEOUT_S, Argument, Refused, options_of, pack
+from state.redis_wire import Argument, Refused, options_of, pack
 from state.store import StateUnavailable
 
 _FIRST_PAUSE_S = 0.02
@@ -38,6 +39,7 @@ class _Connection(asyncio.Protocol):
         self._pending: deque[tuple[asyncio.Future[Any], float]] = deque()
         self._unsent: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._looks_at = math.inf
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without being a subclass
@@ -54,9 +56,15 @@ class _Connection(asyncio.Protocol):
         if not self._unsent:
             loop.call_soon(self._flush)
         self._unsent.append(packed)
-        if self._timer is None:
-            self._timer = loop.call_at(deadline, self._on_time)
+        if deadline < self._looks_at:  # nothing waits yet, or only what may take longer
+            self._look_at(deadline)
         return future
+
+    def _look_at(self, moment: float) -> None:
+        """Have what ran out of time looked for at a moment, and not before."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._looks_at = self._loop.call_at(moment, self._on_time), moment
 
     def _flush(self) -> None:
         packed, self._unsent = self._unsent, []
@@ -81,19 +89,19 @@ class _Connection(asyncio.Protocol):
     def _on_time(self) -> None:
         """Fail what ran out of time; close the connection once its oldest command has done so twice over."""
         now = self._loop.time()
-        self._timer = None
+        self._timer, self._looks_at = None, math.inf
         if not self._pending:
             return
-        next_deadline = now + TIMEOUT_S
+        next_deadline = now + self._owner.timeout_s
         for future, deadline in self._pending:
             if deadline > now:
                 next_deadline = min(next_deadline, deadline)
             elif not future.done():
                 future.set_exception(StateUnavailable("Redis did not answer in time"))
-        if self._pending[0][1] + TIMEOUT_S <= now:
+        if self._pending[0][1] + self._owner.timeout_s <= now:
             self.close("Redis did not answer for too long")
         else:
-            self._timer = self._loop.call_at(next_deadline, self._on_time)
+            self._look_at(next_deadline)
 
     def close(self, reason: str) -> None:
         """Close the connection, failing at once whatever waits on it."""
@@ -108,7 +116,7 @@ class _Connection(asyncio.Protocol):
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer, self._looks_at = None, math.inf
         pending, self._pending = self._pending, deque()
         for future, _ in pending:
             if not future.done():
@@ -129,7 +137,7 @@ class RedisPipeline:
     A pipeline belongs to the event loop that first uses it.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, *, timeout_s: float) -> None:
         self._options = options_of(url)
         self.timeout_s = timeout_s
         self.connection: _Connection | None = None

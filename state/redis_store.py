@@ -43,7 +43,7 @@ from state.redis_scripts import (
     SWAP_OMS_LEASE,
     Script,
 )
-from state.redis_wire import BULK_TIMEOUT_S, TIMEOUT_S, Argument, Refused, pack
+from state.redis_wire import Argument, Refused, bulk_timeout_s, pack
 from state.requests import lane_of_commit, lane_of_load
 from state.store import StopsInForce
 
@@ -61,12 +61,12 @@ class RedisStore:
     lanes
         How many parts the accounts are kept in. All processes must say the same number.
     timeout_s
-        How long a check's command may take; those that move much data have two seconds.
+        How long a check's command may take; those that move much data have two seconds at least.
     """
 
-    def __init__(self, url: str, *, lanes: int = 1, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, *, lanes: int = 1, timeout_s: float) -> None:
         self._checks = RedisConnections(url, timeout_s=timeout_s)
-        self._bulk = RedisConnections(url, timeout_s=BULK_TIMEOUT_S)
+        self._bulk = RedisConnections(url, timeout_s=bulk_timeout_s(timeout_s))
         self._prefixes = [keys.prefix(lane) for lane in range(lanes)]
         self._bars = RedisBars(self._bulk.execute, self._run)
         self._changes = RedisChanges(self._bulk, self._run, lanes)
@@ -324,8 +324,9 @@ class AsyncRedisStore:
     See state.store.AsyncStore; parameters as for RedisStore.
     """
 
-    def __init__(self, url: str, *, lanes: int = 1, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, *, lanes: int = 1, timeout_s: float) -> None:
         self._pipeline = RedisPipeline(url, timeout_s=timeout_s)
+        self._bulk_s = bulk_timeout_s(timeout_s)
         self._prefixes = [keys.prefix(lane) for lane in range(lanes)]
 
     @property
@@ -345,13 +346,13 @@ class AsyncRedisStore:
 
     async def fetch_book(self, version: int) -> bytes | None:
         content: bytes | None = await self._pipeline.execute(
-            "HGET", self._prefixes[0] + keys.BOOKS, version, timeout_s=BULK_TIMEOUT_S
+            "HGET", self._prefixes[0] + keys.BOOKS, version, timeout_s=self._bulk_s
         )
         return content
 
     async def fetch_keys(self) -> bytes | None:
         content: bytes | None = await self._pipeline.execute(
-            "GET", self._prefixes[0] + keys.KEYS, timeout_s=BULK_TIMEOUT_S
+            "GET", self._prefixes[0] + keys.KEYS, timeout_s=self._bulk_s
         )
         return content
 

@@ -12,11 +12,8 @@ from state.store import StateUnavailable
 
 Argument: TypeAlias = str | bytes | int
 
-# How long a command of a check may take, and a connection to be made.
-TIMEOUT_S = 0.25
-
-# How long one may take that moves megabytes: a book, a journal, the list of all accounts.
-BULK_TIMEOUT_S = 2.0
+# How long a command may take that moves megabytes, a book, a journal, the list of all accounts: so long at least.
+_BULK_S = 2.0
 
 # The command as it travels. hiredis' own type takes tuples of one argument only.
 pack = cast(Callable[[tuple[Argument, ...]], bytes], hiredis.pack_command)
@@ -24,6 +21,11 @@ pack = cast(Callable[[tuple[Argument, ...]], bytes], hiredis.pack_command)
 
 class Refused(StateUnavailable):
     """Redis answered a command with an error, which is the text."""
+
+
+def bulk_timeout_s(timeout_s: float) -> float:
+    """Return how many seconds a command that moves megabytes may take where one of a check may take `timeout_s`."""
+    return max(_BULK_S, timeout_s)
 
 
 def options_of(url: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import redis
 
-from state.redis_wire import BULK_TIMEOUT_S
+from state.redis_wire import bulk_timeout_s
 from state.store import StateUnavailable
 
 _TOGETHER = 500
@@ -30,11 +30,12 @@ class SharedKeys:
     url
         redis://, rediss:// or unix://. Redis 6.2 or newer.
     timeout_s
-        How long a connection or a reply may take.
+        How long a check's command may take; what is written here moves much data, and has two seconds at least.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = BULK_TIMEOUT_S) -> None:
-        self._redis: Any = redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
+    def __init__(self, url: str, *, timeout_s: float) -> None:
+        bulk_s = bulk_timeout_s(timeout_s)
+        self._redis: Any = redis.Redis.from_url(url, socket_timeout=bulk_s, socket_connect_timeout=bulk_s)
 
     def now_us(self) -> int:
         """Return Redis' clock, in microseconds since the epoch."""

@@ -67,13 +67,14 @@ def forget_stores() -> None:
 
 def _new_store() -> RedisStore | MemoryStore:
     if url := settings.REDIS_URL:
-        return RedisStore(url, lanes=settings.RISK_LANES)
+        return RedisStore(url, lanes=settings.RISK_LANES, timeout_s=settings.RISK_REDIS_TIMEOUT.total_seconds())
     data = Path(settings.RISK_DATA_DIR)
     return MemoryStore(journal=JournalFile(data / "journal"), keeper=StopFile(data / "stops"))
 
 
 def _new_async_store() -> AsyncRedisStore:
-    return AsyncRedisStore(settings.REDIS_URL, lanes=settings.RISK_LANES)
+    timeout_s = settings.RISK_REDIS_TIMEOUT.total_seconds()
+    return AsyncRedisStore(settings.REDIS_URL, lanes=settings.RISK_LANES, timeout_s=timeout_s)
 
 
 # A child must not speak on its parent's connections.

@@ -22,6 +22,7 @@ from state.redis_store import RedisStore
 from state.store import Store
 from state.wiring import forget_stores, store
 from tests.audit.subjects import decided, inputs
+from tests.support.patience import REDIS_S
 
 ROOT = Path(__file__).parents[2]
 DRAIN = """
@@ -45,7 +46,7 @@ def journal(target: Store, account_id: str, *entries: bytes) -> None:
 def three_lanes(request) -> Iterator[Store]:
     """A store with several journals: Redis where the run has it."""
     found = (
-        RedisStore(request.getfixturevalue("clean_redis"), lanes=3, timeout_s=5.0)
+        RedisStore(request.getfixturevalue("clean_redis"), lanes=3, timeout_s=REDIS_S)
         if settings.REDIS_URL
         else MemoryStore()
     )

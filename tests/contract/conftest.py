@@ -8,11 +8,12 @@ import pytest
 
 from state.memory_store import MemoryStore
 from state.redis_store import RedisStore
-from tests.contract.subjects import PATIENT_S, AsyncDoor
+from tests.contract.subjects import AsyncDoor
+from tests.support.patience import REDIS_S
 
 ON_REDIS: dict[str, Callable[[str], RedisStore]] = {
-    "redis": lambda url: RedisStore(url, timeout_s=PATIENT_S),
-    "redis-3-lanes": lambda url: RedisStore(url, lanes=3, timeout_s=PATIENT_S),
+    "redis": lambda url: RedisStore(url, timeout_s=REDIS_S),
+    "redis-3-lanes": lambda url: RedisStore(url, lanes=3, timeout_s=REDIS_S),
     "async-redis": lambda url: AsyncDoor(url, lanes=1),
     "async-redis-3-lanes": lambda url: AsyncDoor(url, lanes=3),
 }

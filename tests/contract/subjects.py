@@ -23,11 +23,9 @@ from riskcore.ports import (
 from riskcore.types import Reservation, Side
 from state.redis_store import AsyncRedisStore, RedisStore
 from state.store import Store
+from tests.support.patience import REDIS_S
 
 T = TypeVar("T")
-
-# What a store writes is looked at here, not how soon: a slow machine is no reason to fail.
-PATIENT_S = 5.0
 
 FAR_US = 4_000_000_000_000_000  # a moment after the last run of these tests
 PAST_US = 1_000_000
@@ -37,11 +35,11 @@ class AsyncDoor(RedisStore):
     """A RedisStore whose checks go through an AsyncRedisStore, on an event loop in a thread of its own."""
 
     def __init__(self, url: str, *, lanes: int) -> None:
-        super().__init__(url, lanes=lanes, timeout_s=PATIENT_S)
+        super().__init__(url, lanes=lanes, timeout_s=REDIS_S)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self._door = AsyncRedisStore(url, lanes=lanes, timeout_s=PATIENT_S)
+        self._door = AsyncRedisStore(url, lanes=lanes, timeout_s=REDIS_S)
 
     def load(self, load: Load) -> Loaded:
         return self._wait(self._door.load(load))

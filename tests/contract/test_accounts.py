@@ -20,6 +20,7 @@ from tests.contract.subjects import (
     restored,
     view,
 )
+from tests.support.patience import REDIS_S
 
 ALPHA = "account-0"
 
@@ -231,7 +232,7 @@ def test_accounts_ever_written_are_listed(store):
 
 
 def test_requests_over_several_lanes_are_refused(clean_redis):
-    store = RedisStore(clean_redis, lanes=3, timeout_s=5.0)
+    store = RedisStore(clean_redis, lanes=3, timeout_s=REDIS_S)
     ids = [f"account-{number}" for number in range(9)]
     with pytest.raises(ValueError, match="several lanes"):
         store.load(Load(accounts=tuple(map(query, ids))))

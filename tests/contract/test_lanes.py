@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -10,11 +11,12 @@ from riskcore.ports import Control, Load, Loaded, Stop
 from state.keys import CONTROL, prefix
 from state.redis_store import RedisStore
 from tests.contract.subjects import ANSWER, AsyncDoor, change, commit, query, reservation, restored, view
+from tests.support.patience import REDIS_S
 
 STOP = Stop(id="s")
 
 
-@pytest.fixture(params=[RedisStore, AsyncDoor], ids=["redis", "async-redis"])
+@pytest.fixture(params=[partial(RedisStore, timeout_s=REDIS_S), AsyncDoor], ids=["redis", "async-redis"])
 def with_lanes(request, clean_redis) -> Iterator[Callable[[int], RedisStore]]:
     """Return what opens the same Redis with some number of lanes."""
     opened: list[RedisStore] = []

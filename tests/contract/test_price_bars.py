@@ -17,7 +17,7 @@ from state.keys import plain_text
 from state.memory_bars import MemoryBars
 from state.redis_store import RedisStore
 from state.store import StateUnavailable, Store
-from tests.contract.subjects import PATIENT_S
+from tests.support.patience import REDIS_S
 
 
 def now_us(store: Store) -> int:
@@ -135,7 +135,7 @@ def test_thousands_of_bars_are_fetched_and_forgotten(store):
 
 
 def test_several_processes_make_one_bar(clean_redis):
-    stores = [RedisStore(clean_redis, timeout_s=PATIENT_S) for _ in range(3)]
+    stores = [RedisStore(clean_redis, timeout_s=REDIS_S) for _ in range(3)]
 
     def put() -> None:
         threads = [
@@ -159,7 +159,7 @@ def test_several_processes_make_one_bar(clean_redis):
 
 
 def test_bars_that_nobody_fetches_run_out_of_time_but_not_unseen(clean_redis, redis_server):
-    store = RedisStore(clean_redis, timeout_s=PATIENT_S)
+    store = RedisStore(clean_redis, timeout_s=REDIS_S)
     minute = in_one_minute(store, put_all(store, "5"))
     with redis_server.connect() as client:
         key = f"{keys.prefix(0)}{keys.BARS}{minute}"
@@ -183,7 +183,7 @@ def test_in_memory_too():
 
 @pytest.mark.parametrize("record", ["", "1 2 3", "x 1 1 1 5 5", "1 1 1 1 a b"])
 def test_a_bar_that_cannot_be_read_is_said_to_be_so(clean_redis, redis_server, record):
-    store = RedisStore(clean_redis, timeout_s=PATIENT_S)
+    store = RedisStore(clean_redis, timeout_s=REDIS_S)
     with redis_server.connect() as client:
         client.hset(f"{keys.prefix(0)}{keys.BARS}0", "BTCUSDT", record)
     with pytest.raises(StateUnavailable, match="cannot be read"):
@@ -192,7 +192,7 @@ def test_a_bar_that_cannot_be_read_is_said_to_be_so(clean_redis, redis_server, r
 
 
 def test_a_bar_that_cannot_be_read_keeps_no_price_out(clean_redis, redis_server):
-    store = RedisStore(clean_redis, timeout_s=PATIENT_S)
+    store = RedisStore(clean_redis, timeout_s=REDIS_S)
     with redis_server.connect() as client:
         for later in (0, MINUTE_US):
             client.hset(f"{keys.prefix(0)}{keys.BARS}{minute_of(now_us(store)) + later}", "BTCUSDT", "what is this")
@@ -219,7 +219,7 @@ def test_a_bar_is_the_first_the_extremes_and_the_last(prices):
 @settings(deadline=None, max_examples=30)
 @given(prices=st.lists(PRICES, min_size=1, max_size=15), symbol=st.uuids())
 def test_redis_makes_what_memory_makes(redis_server, prices, symbol):
-    store = RedisStore(redis_server.url, timeout_s=PATIENT_S)
+    store = RedisStore(redis_server.url, timeout_s=REDIS_S)
     minute = in_one_minute(store, put_all(store, *map(str, prices), symbol=str(symbol)))
     bar = store.bars.of(minute)[str(symbol)]
     assert (bar.open, bar.high, bar.low, bar.close) == (prices[0], max(prices), min(prices), prices[-1])

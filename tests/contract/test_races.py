@@ -10,6 +10,7 @@ import pytest
 from riskcore.ports import Answer, Commit, Committed, Load, Loaded
 from state.redis_store import AsyncRedisStore
 from tests.contract.subjects import ANSWER, change, commit, query, reservation, restored, view
+from tests.support.patience import REDIS_S
 
 ALPHA = "account-0"
 WORKERS = 8
@@ -51,7 +52,7 @@ def test_no_addition_of_many_threads_is_lost(store):
 
 @pytest.mark.parametrize("lanes", [1, 3])
 async def test_no_addition_of_many_tasks_is_lost(clean_redis, lanes):
-    store = AsyncRedisStore(clean_redis, lanes=lanes, timeout_s=5.0)
+    store = AsyncRedisStore(clean_redis, lanes=lanes, timeout_s=REDIS_S)
     load = Load(accounts=(query(ALPHA),))
 
     async def add() -> None:

@@ -11,6 +11,7 @@ from state.redis_scripts import FOLLOW_STOPS, SET_STOPS
 from state.redis_store import RedisStore
 from tests.contract.subjects import restored
 from tests.contract.test_control import controls, in_threads
+from tests.support.patience import REDIS_S
 
 REDUCING = Stop(id="s1", scope=StopScope.ACCOUNT, scope_id='é"]', state=TradingState.REDUCING)
 HALTED = replace(REDUCING, id="s2", state=TradingState.HALTED)
@@ -117,7 +118,7 @@ class TestLanes:
         assert [one.stops for one in controls(redis_store)] == [(OTHER,)] * redis_store.lanes
 
     def test_those_of_another_number_are_reached_too(self, clean_redis):
-        with_three, with_one = RedisStore(clean_redis, lanes=3), RedisStore(clean_redis)
+        with_three, with_one = (RedisStore(clean_redis, lanes=lanes, timeout_s=REDIS_S) for lanes in (3, 1))
         restored(with_three)
         with_one.raise_stop(OTHER, NOTE)
         assert [one.stops for one in controls(with_three)] == [(OTHER,)] * 3

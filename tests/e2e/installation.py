@@ -21,6 +21,7 @@ from devtools import leftovers
 from devtools.ports import PortReservation
 from devtools.processes import kill_family
 from devtools.servers import PostgresServer, RedisServer
+from tests.support.patience import PATIENT
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
@@ -66,7 +67,7 @@ def environment(data: Path, **settings: str) -> dict[str, str]:
     foreign = ("DATABASE_URL", "REDIS_URL", "MARKET_REDIS_URL", "NATS_URL", "PROMETHEUS_MULTIPROC_DIR")
     kept = {name: value for name, value in os.environ.items() if name[:5] != "RISK_" and name not in foreign}
     path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
-    own = {"PATH": path, "PYTHONUNBUFFERED": "1", "RISK_ENV_FILE": os.devnull, "RISK_DATA_DIR": str(data)}
+    own = {"PATH": path, "PYTHONUNBUFFERED": "1", "RISK_ENV_FILE": os.devnull, "RISK_DATA_DIR": str(data), **PATIENT}
     return {**kept, **own, **settings}
 
 

@@ -9,6 +9,7 @@ import pytest
 from state.memory_store import MemoryStore
 from state.redis_store import RedisStore
 from state.store import Store
+from tests.support.patience import REDIS_S
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -17,6 +18,6 @@ def store(request) -> Iterator[Store]:
     if request.param == "memory":
         yield MemoryStore()
         return
-    found = RedisStore(request.getfixturevalue("clean_redis"), timeout_s=5.0)
+    found = RedisStore(request.getfixturevalue("clean_redis"), timeout_s=REDIS_S)
     yield found
     found.close()

@@ -27,7 +27,7 @@ from riskcore.ports import AccountQuery, Load
 from state.redis_store import RedisStore
 from tests.races.client import Client, Door, connected
 from tests.races.houses import new_database
-from tests.support.patience import eventually
+from tests.support.patience import PATIENT, REDIS_S, eventually
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
 
@@ -52,7 +52,7 @@ class House:
 def house(postgres_server: PostgresServer) -> Iterator[House]:
     with ExitStack() as stack:
         redis, server = stack.enter_context(RedisServer()), stack.enter_context(NatsServer())
-        settings = {"RISK_STATE_MAX_AGE": f"{MAX_AGE_S}s", "RISK_PRICE_MAX_AGE": f"{MAX_AGE_S}s"}
+        settings = {"RISK_STATE_MAX_AGE": f"{MAX_AGE_S}s", "RISK_PRICE_MAX_AGE": f"{MAX_AGE_S}s", **PATIENT}
         installation = Installation(
             database_url=stack.enter_context(new_database(postgres_server)),
             redis_url=redis.url,
@@ -64,7 +64,7 @@ def house(postgres_server: PostgresServer) -> Iterator[House]:
         asgi = stack.enter_context(door(ASGI, installation.environment))
         command = [sys.executable, "-m", "riskportal.serve", "feeds"]
         feeds = stack.enter_context(Process("feeds", command, installation.environment, says="connected to NATS"))
-        store = RedisStore(redis.url, timeout_s=5.0)
+        store = RedisStore(redis.url, timeout_s=REDIS_S)
         stack.callback(store.close)
         yield House(key, Door(asgi.port), server, store, feeds)
 

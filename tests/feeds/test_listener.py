@@ -27,7 +27,7 @@ from state.memory_store import MemoryStore
 from state.redis_store import AsyncRedisStore, RedisStore
 from state.store import AsyncStore, StateUnavailable, Store
 from tests.riskcore import builders
-from tests.support.patience import PATIENCE_S, eventually
+from tests.support.patience import PATIENCE_S, REDIS_S, eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -86,7 +86,7 @@ async def desk(request, nats_server: NatsServer) -> AsyncIterator[Desk]:
         tasks_store = AsyncMemoryStore(store)
     else:
         url = request.getfixturevalue("clean_redis")
-        store, tasks_store = RedisStore(url, timeout_s=5.0), AsyncRedisStore(url, timeout_s=5.0)
+        store, tasks_store = RedisStore(url, timeout_s=REDIS_S), AsyncRedisStore(url, timeout_s=REDIS_S)
     with_book(store)
     found = Desk(nats_server.url, store, tasks_store, DeadLetters())
     await found.start()

@@ -14,6 +14,7 @@ from feeds.market_prices import KnownLife, MarketPrices, SeenWritten, Sight
 from riskcore.types import Price
 from state.redis_connections import RedisConnections
 from state.store import StateUnavailable, Store
+from tests.support.patience import REDIS_S
 
 APART_US = 60_000_000
 TOLERANCE_US = 2_000_000
@@ -51,7 +52,7 @@ def market(clean_redis, redis_server) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def connections(market, redis_server) -> Iterator[RedisConnections]:
-    found = RedisConnections(redis_server.url_of(1), timeout_s=5.0)
+    found = RedisConnections(redis_server.url_of(1), timeout_s=REDIS_S)
     yield found
     found.close()
 
@@ -325,7 +326,7 @@ def test_a_newer_price_from_the_feeds_is_left_there(market, by_life, store):
 def test_a_redis_that_is_gone_is_left_alone_and_tried_again(store, breaker):
     with RedisServer(appendonly=False) as server:
         prices = made(
-            RedisConnections(server.url_of(1), timeout_s=5.0), store, breaker, KnownLife(LIFE_US, LOOKS_APART_US)
+            RedisConnections(server.url_of(1), timeout_s=REDIS_S), store, breaker, KnownLife(LIFE_US, LOOKS_APART_US)
         )
         with redis.Redis.from_url(server.url_of(1)) as client:
             client.set("market:prices:BTCUSDT", "50000", px=LIFE_US // 1000)

@@ -31,6 +31,7 @@ from state.shared_keys import SharedKeys, SharedText
 from state.store import StateUnavailable
 from state.wiring import forget_stores
 from tests.riskcore import builders
+from tests.support.patience import REDIS_S
 
 LIFE_US = 10_000_000
 FIRST_BOOK = builders.book(
@@ -44,7 +45,7 @@ class World:
 
     def __init__(self, url: str, market_url: str) -> None:
         self.url, self.market_url = url, market_url
-        self.store = RedisStore(url, timeout_s=5.0)
+        self.store = RedisStore(url, timeout_s=REDIS_S)
         self.books = CompiledBooks()
         self.reader: Any = redis.Redis.from_url(url, decode_responses=True)
         self.market: Any = redis.Redis.from_url(market_url, decode_responses=True)
@@ -52,7 +53,10 @@ class World:
         self._ids = itertools.count()
 
     def new_sharing(self, **what: Any) -> Sharing:
-        parts: dict[str, Any] = {"keys": SharedKeys(self.url), "market": SharedKeys(self.market_url)} | what
+        parts: dict[str, Any] = {
+            "keys": SharedKeys(self.url, timeout_s=REDIS_S),
+            "market": SharedKeys(self.market_url, timeout_s=REDIS_S),
+        } | what
         return Sharing(self.store, self.books, **parts, life_us=LIFE_US)
 
     def begin(self, book: Book = FIRST_BOOK) -> None:
@@ -420,7 +424,7 @@ def test_prices_are_not_written_by_a_clock_that_differs(world):
 
     world.report("A")
     with pytest.raises(StateUnavailable, match=r"clock of MARKET_REDIS_URL differs .* by 2\.0 s"):
-        world.new_sharing(market=Ahead(world.market_url)).share()
+        world.new_sharing(market=Ahead(world.market_url, timeout_s=REDIS_S)).share()
     assert world.account() is not None
     assert world.market.keys("*") == []
 
@@ -457,7 +461,7 @@ def test_a_turn_that_fails_is_given_back(world, monkeypatch):
 
 
 def test_a_turn_of_somebody_who_is_gone_ends(world):
-    keys = SharedKeys(world.url)
+    keys = SharedKeys(world.url, timeout_s=REDIS_S)
     assert keys.take_turn("turn", longest_ms=60_000)
     assert not keys.take_turn("turn", longest_ms=60_000)
     assert 0 < world.reader.pttl("turn") <= 60_000

@@ -21,12 +21,13 @@ from devtools.servers import PostgresServer, RedisServer
 from tests.races import app
 from tests.races.client import Door
 from tests.races.control import Prepare, ReadJournal, ReadReservations, Reply, Request
+from tests.support.patience import PATIENT
 
 ACCOUNTS = 16
 MARK = Decimal(100)
 SYMBOL = "BTCUSDT"
 
-SETTINGS = {"RISK_STATE_MAX_AGE": "1d", "RISK_PRICE_MAX_AGE": "1d", "RISK_RESERVATION_TTL": "1d"}
+SETTINGS = {"RISK_STATE_MAX_AGE": "1d", "RISK_PRICE_MAX_AGE": "1d", "RISK_RESERVATION_TTL": "1d", **PATIENT}
 
 _PROFILE = {
     "name": "wide",

@@ -37,6 +37,7 @@ from simulator.peer import Plan, Reach, connected
 from simulator.ticks import RecordedMarket
 from tests.e2e.installation import Client, Program
 from tests.races.houses import new_database
+from tests.support.patience import PATIENT
 
 FILE = ROOT.parent / "shared" / "data" / "btc_perp_1m_20211231_20220201.csv.gz"
 BEGIN, END = "2022-01-20 21:30", "2022-01-21 20:00"
@@ -95,7 +96,7 @@ def house(postgres_server: PostgresServer) -> Iterator[House]:
             database_url=stack.enter_context(new_database(postgres_server)),
             redis_url=redis.url,
             nats_url=server.url,
-            settings={"RISK_EMERGENCY_UNWIND": "true", "RISK_BREAKER_COUNT": "0"},
+            settings={"RISK_EMERGENCY_UNWIND": "true", "RISK_BREAKER_COUNT": "0", **PATIENT},
         )
         stack.callback(installation.close)
         key = installation.found(rows()).key

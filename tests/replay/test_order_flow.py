@@ -35,6 +35,7 @@ from state.redis_store import RedisStore
 from tests.races.houses import SETTINGS, new_database
 from tests.replay import order_flow
 from tests.replay.order_flow import CHECK, SYMBOL, Message, Outcome, Session, account_ids, shuffled, with_twins
+from tests.support.patience import REDIS_S
 
 pytestmark = [
     pytest.mark.slow,
@@ -85,7 +86,7 @@ def house(postgres_server: PostgresServer) -> Iterator[House]:
         for role in ("gateway", "feeds"):
             command = [sys.executable, "-m", "riskportal.serve", role]
             stack.enter_context(Process(role, command, installation.environment, says="connected to NATS"))
-        store = RedisStore(redis.url, timeout_s=5.0)
+        store = RedisStore(redis.url, timeout_s=REDIS_S)
         stack.callback(store.close)
         yield House(key, server, store)
 

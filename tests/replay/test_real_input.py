@@ -30,6 +30,7 @@ from tests.replay.proof import Exceeded, prove
 from tests.replay.records import Records, read
 from tests.replay.rules import GROUPS, rows
 from tests.replay.session import Replay, Session, accepted
+from tests.support.patience import PATIENT
 
 pytestmark = [
     pytest.mark.slow,
@@ -54,7 +55,7 @@ class House:
 @pytest.fixture(scope="module")
 def house(postgres_server: PostgresServer) -> Iterator[House]:
     """riskportal on a Redis and a database of its own."""
-    settings = {"RISK_PRICE_MAX_AGE": f"{PRICE_MAX_AGE_S}s", "RISK_STATE_MAX_AGE": "10s"}
+    settings = {"RISK_PRICE_MAX_AGE": f"{PRICE_MAX_AGE_S}s", "RISK_STATE_MAX_AGE": "10s", **PATIENT}
     with ExitStack() as stack:
         redis = stack.enter_context(RedisServer())
         database_url = stack.enter_context(new_database(postgres_server))

@@ -32,6 +32,7 @@ from state.redis_store import RedisStore
 from state.store import Store
 from state.wiring import forget_stores
 from tests.riskportal.world import World, order
+from tests.support.patience import REDIS_S
 
 DESKS = ("desk-1", "desk-2", "desk-3", "desk-4")
 STOPPED = "desk-4"  # which moves each time
@@ -63,7 +64,7 @@ def another(empty: World) -> Iterator[Callable[[int], Store]]:
     opened: list[Store] = []
 
     def begin(lanes: int) -> Store:
-        opened.append(RedisStore(empty.url, lanes=lanes, timeout_s=5.0))
+        opened.append(RedisStore(empty.url, lanes=lanes, timeout_s=REDIS_S))
         return opened[-1]
 
     yield begin

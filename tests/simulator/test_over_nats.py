@@ -38,6 +38,7 @@ from simulator.oms import Oms
 from simulator.peer import Plan, Reach, connected
 from state.redis_store import RedisStore
 from tests.races.houses import new_database
+from tests.support.patience import PATIENT, REDIS_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(300)]
 
@@ -61,7 +62,10 @@ def _house(postgres_server: PostgresServer) -> Iterator[House]:
     with ExitStack() as stack:
         redis, server = stack.enter_context(RedisServer()), stack.enter_context(NatsServer())
         installation = Installation(
-            database_url=stack.enter_context(new_database(postgres_server)), redis_url=redis.url, nats_url=server.url
+            database_url=stack.enter_context(new_database(postgres_server)),
+            redis_url=redis.url,
+            nats_url=server.url,
+            settings=PATIENT,
         )
         stack.callback(installation.close)
         accounts = [{"account_id": account_id, "profile": "aggressive"} for account_id in ACCOUNTS]
@@ -69,7 +73,7 @@ def _house(postgres_server: PostgresServer) -> Iterator[House]:
         for role in ("gateway", "feeds"):
             command = [sys.executable, "-m", "riskportal.serve", role]
             stack.enter_context(Process(role, command, installation.environment, says="connected to NATS"))
-        store = RedisStore(redis.url, timeout_s=5.0)
+        store = RedisStore(redis.url, timeout_s=REDIS_S)
         stack.callback(store.close)
         yield House(installation, key, server, store)
 

@@ -24,6 +24,7 @@ from state.redis_store import RedisStore
 from tests.e2e.installation import Client, Program
 from tests.races.houses import new_database
 from tests.simulator.test_over_nats import ACCOUNTS, ALL, House, held_by, trading
+from tests.support.patience import PATIENT, REDIS_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(300)]
 
@@ -61,7 +62,7 @@ def _house(postgres_server: PostgresServer) -> Iterator[Everything]:
             database_url=stack.enter_context(new_database(postgres_server)),
             redis_url=redis.url,
             nats_url=server.url,
-            settings={"RISK_BREAKER_COUNT": "0"},
+            settings={"RISK_BREAKER_COUNT": "0", **PATIENT},
         )
         stack.callback(installation.close)
         accounts = [{"account_id": account_id, "profile": "aggressive"} for account_id in ACCOUNTS]
@@ -73,7 +74,7 @@ def _house(postgres_server: PostgresServer) -> Iterator[Everything]:
             made[role] = stack.enter_context(Process(role, _command(role), environment, says=sign))
         beat = Program.start(*_command("beat"), env=installation.environment, log=installation.data / "beat.log")
         stack.callback(beat.kill)
-        store = RedisStore(redis.url, timeout_s=5.0)
+        store = RedisStore(redis.url, timeout_s=REDIS_S)
         stack.callback(store.close)
         yield Everything(installation, key, server, store, made["web"], made["worker"])
 

@@ -7,10 +7,11 @@ from itertools import chain
 from riskcore.ports import AccountQuery
 from state.many import load_many
 from state.redis_store import RedisStore
+from tests.support.patience import REDIS_S
 
 
 def test_every_account_is_loaded_once_whatever_its_lane(clean_redis):
-    store = RedisStore(clean_redis, lanes=3)
+    store = RedisStore(clean_redis, lanes=3, timeout_s=REDIS_S)
     account_ids = [f"account-{number}" for number in range(450)]
     loads = list(load_many(store, (AccountQuery(account_id=each) for each in account_ids)))
     store.close()

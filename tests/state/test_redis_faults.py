@@ -15,6 +15,7 @@ from state.store import StateUnavailable
 from tests.contract.subjects import change, commit, query, restored, view
 from tests.contract.test_races import added_one
 from tests.state.conftest import frozen
+from tests.support.patience import PATIENCE_S, REDIS_S
 
 pytestmark = pytest.mark.fault
 
@@ -24,26 +25,45 @@ LOAD = Load(accounts=(query(ALPHA),))
 
 @pytest.fixture
 def store(redis):
-    found = RedisStore(redis.url)
+    found = RedisStore(redis.url, timeout_s=REDIS_S)
     yield found
     found.close()
 
 
-def test_a_thread_waits_a_quarter_of_a_second_at_most(redis, store):
-    view(store, ALPHA)
+@pytest.fixture
+def hasty(redis):
+    """A store that gives up soon: what it does while Redis answers may fail as well, on a slow machine."""
+    found = RedisStore(redis.url, timeout_s=0.2)
+    yield found
+    found.close()
+
+
+def seen_in_the_end(store, account_id):
+    """Return an account as a store sees it once it is answered in time."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return view(store, account_id)
+        except StateUnavailable:
+            if time.monotonic() > end:
+                raise
+
+
+def test_a_thread_waits_as_long_as_it_was_told_and_not_until_redis_is_back(redis, hasty):
+    seen_in_the_end(hasty, ALPHA)
     with frozen(redis):
         begin = time.monotonic()
         with pytest.raises(StateUnavailable):
-            view(store, ALPHA)
-        waited_s = time.monotonic() - begin
-    assert 0.2 < waited_s < 0.4
+            view(hasty, ALPHA)
+        assert time.monotonic() - begin > 0.15
 
 
-def test_a_late_reply_meets_no_other_command_of_the_thread(redis, store):
+def test_a_late_reply_meets_no_other_command_of_the_thread(redis, store, hasty):
     commit(store, change("a", ledger=b"{a}"), change("b", ledger=b"{b}"))
+    assert seen_in_the_end(hasty, "a").ledger == b"{a}"
     with frozen(redis), pytest.raises(StateUnavailable):
-        view(store, "a")
-    assert view(store, "b").ledger == b"{b}"
+        view(hasty, "a")
+    assert seen_in_the_end(hasty, "b").ledger == b"{b}"
 
 
 def test_the_reply_to_an_interrupted_command_meets_no_other(redis, store, monkeypatch):
@@ -138,7 +158,7 @@ def test_no_addition_acknowledged_to_a_thread_is_lost_when_redis_is_killed(redis
 
 async def test_no_addition_acknowledged_to_a_task_is_lost_when_redis_is_killed(redis, store):
     restored(store)
-    door = AsyncRedisStore(redis.url)
+    door = AsyncRedisStore(redis.url, timeout_s=REDIS_S)
     finished = threading.Event()
     acknowledged = []
 
@@ -170,7 +190,7 @@ def interrupt(redis, acknowledged) -> None:
 
 
 def wait_for_more(acknowledged) -> None:
-    before, end = len(acknowledged), time.monotonic() + 10
+    before, end = len(acknowledged), time.monotonic() + PATIENCE_S
     while len(acknowledged) < before + 50:
         assert time.monotonic() < end
         time.sleep(0.005)

@@ -12,6 +12,7 @@ from riskcore.ports import Committed, Load, Loaded
 from state.redis_store import AsyncRedisStore, RedisStore
 from state.store import StateUnavailable
 from tests.contract.subjects import change, commit, query, restored, view
+from tests.support.patience import REDIS_S
 
 pytestmark = pytest.mark.fault
 
@@ -37,7 +38,7 @@ def redis(server: RedisServer) -> RedisServer:
 
 @pytest.fixture
 def store(redis: RedisServer) -> Iterator[RedisStore]:
-    with closing(RedisStore(redis.url, lanes=LANES)) as found:
+    with closing(RedisStore(redis.url, lanes=LANES, timeout_s=REDIS_S)) as found:
         yield found
 
 
@@ -58,7 +59,7 @@ def test_after_a_crash_no_lane_has_a_control(redis, store):
 
 async def test_a_task_notices_it_as_a_thread_does(redis, store):
     restored(store)
-    door = AsyncRedisStore(redis.url, lanes=LANES)
+    door = AsyncRedisStore(redis.url, lanes=LANES, timeout_s=REDIS_S)
     crash(redis)
     loaded = await door.load(LOAD)
     await door.close()
@@ -106,7 +107,7 @@ def test_stops_and_book_stay_for_the_restore(redis, store):
 def test_it_is_said_once(redis, store, caplog):
     restored(store)
     crash(redis)
-    with closing(RedisStore(redis.url, lanes=LANES)) as other:
+    with closing(RedisStore(redis.url, lanes=LANES, timeout_s=REDIS_S)) as other:
         view(store, ALPHA)
         view(other, ALPHA)
         commit(other, change(ALPHA, ledger=b"{}"))
@@ -117,7 +118,7 @@ def test_restored_it_is_alive_in_the_new_process(redis, store):
     restored(store)
     crash(redis)
     view(store, ALPHA)
-    with closing(RedisStore(redis.url, lanes=LANES)) as other:
+    with closing(RedisStore(redis.url, lanes=LANES, timeout_s=REDIS_S)) as other:
         control = restored(other)
     with redis.connect() as client:
         client.script_flush()
@@ -146,7 +147,9 @@ def test_one_that_does_not_say_how_it_keeps_is_not_trusted(redis, store):
     crash(redis)
     with redis.connect() as client:
         client.acl_setuser("modest", enabled=True, passwords=["+secret"], keys=["*"], commands=["+@all", "-config"])
-    with closing(RedisStore(redis.url.replace(":" + client_password(redis), "modest:secret"), lanes=LANES)) as modest:
+    with closing(
+        RedisStore(redis.url.replace(":" + client_password(redis), "modest:secret"), lanes=LANES, timeout_s=REDIS_S)
+    ) as modest:
         assert modest.load(LOAD).control is None
 
 
@@ -155,7 +158,10 @@ def client_password(redis: RedisServer) -> str:
 
 
 def test_one_that_writes_before_it_answers_goes_on_at_once():
-    with RedisServer(settings={"appendfsync": "always"}) as redis, closing(RedisStore(redis.url)) as store:
+    with (
+        RedisServer(settings={"appendfsync": "always"}) as redis,
+        closing(RedisStore(redis.url, timeout_s=REDIS_S)) as store,
+    ):
         control = restored(store)
         life = store.journal_generation(0)
         commit(store, change(ALPHA, ledger=b"{}"))
@@ -167,7 +173,10 @@ def test_one_that_writes_before_it_answers_goes_on_at_once():
 
 def test_without_an_append_only_file_it_is_not_trusted():
     settings = {"appendfsync": "always", "save": "1 1"}
-    with RedisServer(appendonly=False, settings=settings) as redis, closing(RedisStore(redis.url)) as store:
+    with (
+        RedisServer(appendonly=False, settings=settings) as redis,
+        closing(RedisStore(redis.url, timeout_s=REDIS_S)) as store,
+    ):
         restored(store)
         with redis.connect() as client:
             client.save()

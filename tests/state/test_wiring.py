@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
+from datetime import timedelta
 
 import pytest
 
@@ -11,7 +13,10 @@ from riskcore.ports import Load
 from state import wiring
 from state.memory_store import MemoryStore
 from state.redis_store import RedisStore
+from state.store import StateUnavailable
 from tests.contract.subjects import change, commit, query, restored, view
+from tests.state.conftest import frozen
+from tests.support.patience import REDIS_S
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +42,23 @@ def test_with_a_redis_url_the_state_is_in_redis(settings, clean_redis):
     store = wiring.store()
     assert isinstance(store, RedisStore)
     assert store.lanes == 2
+
+
+def test_how_long_redis_may_take_is_what_the_setting_says(settings, redis):
+    settings.REDIS_URL, settings.RISK_REDIS_TIMEOUT = redis.url, timedelta(milliseconds=200)
+
+    async def look() -> None:
+        store = wiring.async_store()
+        with pytest.raises(StateUnavailable):
+            await store.ping()
+        await store.close()
+
+    with frozen(redis):
+        begin = time.monotonic()
+        with pytest.raises(StateUnavailable):
+            wiring.store().ping()
+        asyncio.run(look())
+        assert time.monotonic() - begin < REDIS_S, "as long as in all other tests"
 
 
 @pytest.mark.parametrize("kind", ["memory", "redis"])

@@ -8,6 +8,11 @@ from collections.abc import Callable
 # Far longer than anything takes that comes about at all.
 PATIENCE_S = 20.0
 
+# How long a command of Redis may take in tests, but for those that are about that: a machine that stands still for a
+# moment is not a Redis that is away. And as the setting of a process.
+REDIS_S = 5.0
+PATIENT = {"RISK_REDIS_TIMEOUT": f"{REDIS_S:g}s"}
+
 
 async def eventually(look: Callable[[], object], what: str) -> None:
     """Look until it is true, without holding up the loop."""

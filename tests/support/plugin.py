@@ -29,6 +29,7 @@ from devtools import leftovers
 from devtools.nats_server import NatsServer
 from devtools.servers import PostgresServer, RedisServer, ServerError
 from tests.support import workers
+from tests.support.patience import PATIENT
 
 # Folders whose tests use no server of the run: they need none, or start their own.
 SERVERLESS = ("tests/riskcore", "tests/devtools")
@@ -165,6 +166,7 @@ def _set_environment(services: Services) -> None:
     os.environ["RISK_DATA_DIR"] = str(services.data)
     os.environ["RISK_SECRET_KEY"] = secrets.token_hex(32)
     os.environ["RISK_HTTPS"] = "false"  # test clients and browsers speak plain HTTP
+    os.environ.update(PATIENT)
     os.environ["RISK_DATABASE_POOL"] = "0"  # a pool would hold connections while the test database is dropped
     if services.postgres is None or services.redis is None or services.nats is None:
         os.environ["DATABASE_URL"] = f"sqlite:///{services.data / 'tests.sqlite3'}"
