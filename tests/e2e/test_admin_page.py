@@ -43,7 +43,7 @@ def page(browser: Browser, installation: Embedded) -> Iterator[Page]:
     errors: list[str] = []
     found.on("pageerror", lambda error: errors.append(str(error)))
     sign_in = installation.sign_in()
-    found.goto("/")
+    found.goto("/admin/")
     found.locator("input[name=username]").fill(sign_in["user"])
     found.locator("input[name=password]").fill(sign_in["password"])
     found.locator("input[name=password]").press("Enter")

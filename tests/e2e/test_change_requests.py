@@ -39,7 +39,7 @@ def signed_in(browser: Browser, installation: Embedded) -> Iterator[Callable[[st
         context.set_default_timeout(15_000)
         contexts.append(context)
         page, lines = context.new_page(), installation.sign_in()
-        page.goto("/")
+        page.goto("/admin/")
         page.locator("input[name=username]").fill(lines[name])
         page.locator("input[name=password]").fill(lines[password])
         page.locator("input[name=password]").press("Enter")

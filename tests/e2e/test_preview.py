@@ -66,7 +66,7 @@ def test_many_decisions_are_replayed_by_the_worker_while_the_page_waits(browser,
 def _signed_in(browser: Browser, installation: Embedded) -> Any:  # noqa: F811
     address, lines = f"http://127.0.0.1:{installation.port}", installation.sign_in()
     page = browser.new_context(base_url=address).new_page()
-    page.goto("/")
+    page.goto("/admin/")
     page.locator("input[name=username]").fill(lines["user"])
     page.locator("input[name=password]").fill(lines["password"])
     page.locator("input[name=password]").press("Enter")
