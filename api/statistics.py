@@ -16,6 +16,7 @@ from api.errors import Problem
 from api.metrics import DURATION_NAME, Result
 from api.reading import monitor_age_s, silent_leases
 from api.survey import survey
+from audit.metrics import JOURNAL_LAG_NAME
 from state.store import StateUnavailable
 from state.wiring import store
 
@@ -23,11 +24,21 @@ PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 
 
 class Counted(Struct, frozen=True):
-    """Orders checked since the counters began, and the time checks took in microseconds (None: there were none)."""
+    """Orders checked since the counters began, and the time that checks took.
+
+    `buckets`: of that time in microseconds, how many took no longer than each bound. `journal_lag_s` is the age of the
+    oldest decision that is not in the database, None where nobody has said it.
+    """
 
     by_result: dict[str, int]
     by_reason: dict[str, int]
-    latency_us: dict[str, float | None]
+    buckets: dict[float, float]
+    journal_lag_s: float | None = None
+
+    @property
+    def latency_us(self) -> dict[str, float | None]:
+        """Return percentiles of the time that checks took, in microseconds; None: there were none."""
+        return {name: percentile(self.buckets, share) for name, share in PERCENTILES.items()}
 
     @property
     def checked(self) -> int:
@@ -50,6 +61,7 @@ def counted() -> Counted:
     by_result: dict[str, int] = {}
     by_reason: dict[str, int] = {}
     buckets: dict[float, float] = {}
+    lag_s: float | None = None
     for family in _registry().collect():
         for sample in family.samples:
             if sample.name == "risk_order_checks_total":
@@ -58,8 +70,9 @@ def counted() -> Counted:
                 by_reason[sample.labels["reason"]] = int(sample.value)
             elif sample.name == f"{DURATION_NAME}_bucket":
                 buckets[float(sample.labels["le"])] = sample.value
-    latency = {name: percentile(buckets, share) for name, share in PERCENTILES.items()}
-    return Counted(by_result, by_reason, latency)
+            elif sample.name == JOURNAL_LAG_NAME:
+                lag_s = sample.value
+    return Counted(by_result, by_reason, buckets, lag_s)
 
 
 def percentile(buckets: dict[float, float], share: float) -> float | None:

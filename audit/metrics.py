@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge
 
+JOURNAL_LAG_NAME = "risk_journal_lag_seconds"
 JOURNAL_LAG = Gauge(
-    "risk_journal_lag_seconds",
+    JOURNAL_LAG_NAME,
     "Age of the oldest journal entry that is not in the database yet",
     multiprocess_mode="mostrecent",
 )

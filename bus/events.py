@@ -35,11 +35,17 @@ class BookPublished(Event, frozen=True, kw_only=True):
 
 
 class AccountFigures(Struct, frozen=True, kw_only=True):
-    """An account's metrics at one moment; `account_id` empty: the firm's. Amounts in currency, ratios as fractions."""
+    """An account's metrics at one moment; `account_id` empty: the firm's. Amounts in currency, ratios as fractions.
+
+    `binding_limit` is the name of the limit that it uses most, empty where there is none;
+    `equity` None: it cannot be valued.
+    """
 
     account_id: str
     risk_level: str
     risk_score: Decimal | None
+    binding_limit: str
+    equity: Decimal | None
     metrics: dict[str, Decimal | None]
 
 

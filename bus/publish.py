@@ -20,6 +20,7 @@ from typing import Any
 from django.conf import settings
 from prometheus_client import Counter
 
+from bus import browser
 from bus.events import Event
 from bus.local import BROKER, LocalMessage
 from bus.nats import NatsConnection
@@ -167,15 +168,17 @@ _making = threading.Lock()
 
 
 def publish(event: Event) -> None:
-    """Publish an event, over NATS or inside the process that is all of riskportal. Returns at once, never raises.
+    """Publish an event, over NATS or inside the process that is all of riskportal, and tell those who serve browsers.
 
-    May be called by any thread or task. Call it after the commit of what it tells of.
+    Returns at once, never raises. May be called by any thread or task. Call it after the commit of what it tells of.
     """
     try:
+        payload = event.payload()
         if settings.NATS_URL:
-            _of_process().put(event.subject, event.payload())
+            _of_process().put(event.subject, payload)
         elif settings.EMBEDDED:
-            BROKER.publish(LocalMessage(event.subject, event.payload()))
+            BROKER.publish(LocalMessage(event.subject, payload))
+        browser.tell(event.subject, payload)
     except Exception:  # such as no thread being left: whatever was done is done, and must not fail by being told
         failures.inc()
         logger.exception("%s was not published", event.subject)

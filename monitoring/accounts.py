@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 class Seen(Struct, frozen=True):
     """The accounts that have a state, as of `now_us`, and the sums over those of them that can be valued.
 
-    `figures` is what is to be told of them, empty where nothing is.
+    `figures` is what is to be told of them.
     """
 
     now_us: int
@@ -44,7 +44,7 @@ class _Known:
     """One account: what it holds, and how it stood when it was last looked at.
 
     `held` None: it has no state, or none that can be worked with. `summand` None: it cannot be valued. `glance` None:
-    it is left out. `figures` None: they are not told. `marks` None: it is to be worked out again, whatever they are.
+    it is left out, and so are its `figures`. `marks` None: it is to be worked out again, whatever they are.
     """
 
     __slots__ = ("edition", "figures", "glance", "held", "marks", "summand")
@@ -63,15 +63,12 @@ class _Known:
 
 
 class _Look:
-    """One look at accounts: what all of them are held against, and what they come to.
+    """One look at accounts: what all of them are held against, and what they come to."""
 
-    `tells`: what is told of them is worked out, too.
-    """
+    __slots__ = ("adder", "book", "feed", "limits")
 
-    __slots__ = ("adder", "book", "feed", "limits", "tells")
-
-    def __init__(self, book: CompiledBook, limits: LimitSets, feed: Feed, *, tells: bool) -> None:
-        self.book, self.limits, self.feed, self.tells = book, limits, feed, tells
+    def __init__(self, book: CompiledBook, limits: LimitSets, feed: Feed) -> None:
+        self.book, self.limits, self.feed = book, limits, feed
         self.adder = Adder()
 
     def at(self, account_id: str, one: _Known) -> None:
@@ -80,7 +77,7 @@ class _Look:
             self._stand(account_id, one)
             if one.summand is not None:
                 self.adder.add(one.summand)
-            if self.tells and one.figures is None and one.glance is not None:
+            if one.figures is None and one.glance is not None:
                 one.figures = figures_of(one.glance)
         except (ValueError, ArithmeticError) as error:
             one.forget()
@@ -125,8 +122,8 @@ class Accounts:
         self._under: tuple[CompiledBook, bool] | None = None
         self._limits: LimitSets | None = None
 
-    def look(self, book: CompiledBook, *, tells: bool = False) -> Seen:
-        """Return the accounts of the book as they stand; `tells`: with what is told of them. Raises StateUnavailable.
+    def look(self, book: CompiledBook) -> Seen:
+        """Return the accounts of the book as they stand. Raises StateUnavailable.
 
         One whose record cannot be worked with is left out.
         """
@@ -134,7 +131,7 @@ class Accounts:
             prices, now_us = self._store.all_prices(), self._store.load(Load(accounts=())).now_us
             book = book.at(now_us)
             limits, feed = self._limits_under(book, now_us), Feed(prices, now_us, book.parameters)
-            look, known, changed = _Look(book, limits, feed, tells=tells), self._known, set()
+            look, known, changed = _Look(book, limits, feed), self._known, set()
             with STAGES.labels("changed").time():
                 # Worked out as they come: what was just read is at hand, and the store goes on meanwhile.
                 for account_id in self._read(known):
@@ -145,7 +142,7 @@ class Accounts:
                     if account_id not in changed:
                         look.at(account_id, one)
             found = tuple([one.glance for one in known.values() if one.glance is not None])
-            figures = tuple([one.figures for one in known.values() if one.figures is not None]) if tells else ()
+            figures = tuple([one.figures for one in known.values() if one.figures is not None])
             return Seen(now_us, found, look.adder.sums(), figures)
 
     def firm(self, sums: FirmSums | None, book: CompiledBook, now_us: int) -> Glance:

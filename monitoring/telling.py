@@ -1,4 +1,4 @@
-"""What a look found, told to whoever listens on NATS."""
+"""What a look found, told to whoever listens on NATS, and to those who serve browsers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from msgspec import Raw
 from bus import publish as bus
 from bus.events import AccountFigures, MetricsTick
 from monitoring.metrics import UNTOLD
+from riskcore.decimals import tidy
 from riskcore.glance import Glance
 from riskcore.overview import shown_metrics
 
@@ -29,6 +30,8 @@ def figures_of(one: Glance) -> Raw:
         account_id=one.account_id,
         risk_level=one.level.value,
         risk_score=one.score,
+        binding_limit="" if one.binding is None else one.binding.policy.name,
+        equity=None if one.whole is None else tidy(one.whole.state.equity),
         metrics=shown_metrics(one.whole, tail=False),
     )
     return Raw(_encoder.encode(figures))

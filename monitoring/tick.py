@@ -129,7 +129,7 @@ class Monitor:
         if control is None:
             return Outcome.RECOVERING
         book = in_force(control.book_version, self._store, self._books)
-        found = self._accounts.look(book, tells=bool(settings.NATS_URL))
+        found = self._accounts.look(book)
         part = Part(book.version, found.sums)
         if self._shard.of > 1 and not say(self._store, self._shard, part, token):
             return Outcome.TOO_LATE

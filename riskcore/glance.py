@@ -28,7 +28,8 @@ class Glance(Struct, frozen=True, gc=False):
     """An account as it stands; `account_id` is empty for the firm.
 
     `whole` None: it cannot be valued, so its `level` is UNKNOWN and its `score` None. `score` is the utilisation of
-    the binding limit from 0 to 100. `broken` are the readings of the limits that do not hold, in the order of the book.
+    the binding limit from 0 to 100, and `binding` that limit, None where there is none. `broken` are the readings of
+    the limits that do not hold, in the order of the book.
     """
 
     account_id: str
@@ -36,6 +37,7 @@ class Glance(Struct, frozen=True, gc=False):
     level: RiskLevel
     score: Decimal | None
     broken: tuple[Reading, ...] = ()
+    binding: Limit | None = None
 
 
 def unknown(account_id: str) -> Glance:
@@ -49,8 +51,10 @@ def glance(account_id: str, part: Part, limits: LimitSet, parameters: Parameters
     _hold_all(part, limits, "", tally)
     for exchange, there in limits.on_exchange:
         _hold_all(part.on(exchange, tail=bool(there.of_tail)), there, exchange, tally)
-    level = risk_level(tally.binding, parameters.warning_utilisation, parameters.critical_utilisation)
-    return Glance(account_id, part.whole, level, risk_score(tally.binding), tally.readings())
+    found = tally.binding
+    level = risk_level(found, parameters.warning_utilisation, parameters.critical_utilisation)
+    binding = None if found is None else found.limit
+    return Glance(account_id, part.whole, level, risk_score(found), tally.readings(), binding)
 
 
 class _Tally:

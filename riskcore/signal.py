@@ -100,7 +100,8 @@ def glance_of(read: Read) -> Glance:
         binding = binding_finding(one.finding for one in readings if one.finding is not None)
         parameters = picture.book.parameters
         level = risk_level(binding, parameters.warning_utilisation, parameters.critical_utilisation)
-        return Glance(picture.account.id, picture.whole, level, risk_score(binding), broken)
+        limit = None if binding is None else binding.limit
+        return Glance(picture.account.id, picture.whole, level, risk_score(binding), broken, limit)
 
 
 def firm_overview(firm: Read, stops: tuple[Stop, ...]) -> AccountOverview:

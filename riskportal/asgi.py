@@ -1,4 +1,4 @@
-"""The ASGI application: order checks by the raw door, everything else by the WSGI application in threads."""
+"""The ASGI application: order checks by the raw door, websockets by Channels, all else by WSGI in threads."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from riskportal.warm import settle_memory
 from riskportal.wsgi import application as wsgi_application
 
 from api.asgi_door import CheckDoor, Receive, Scope, Send  # isort: skip
+from dashboard.routing import websockets  # isort: skip
 from feeds.messages import MOST_BYTES  # isort: skip
 from riskportal.stops_first import KEPT, is_stop  # isort: skip
 from riskportal.watching import Watching  # isort: skip
@@ -33,10 +34,14 @@ class Behind:
     def __init__(self) -> None:
         self._wsgi = WSGIMiddleware(cast(WSGIApp, wsgi_application), workers=_THREADS)
         self._stops = WSGIMiddleware(cast(WSGIApp, _with_body), workers=KEPT)
+        self._websockets = websockets()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _live(receive, send)
+            return
+        if scope["type"] == "websocket":
+            await self._websockets(scope, receive, send)
             return
         if is_stop(scope["method"], scope["path"]):
             # Its thread finds the body there: it need not ask the loop, which has checks to answer.

@@ -1,6 +1,6 @@
 """`python -m riskportal.serve ROLE`: one process of a production installation.
 
-`release` comes first: it brings the database up to date and the live state to life. `web`, `asgi`, `worker`
+`release` comes first: it brings the database up to date and the live state to life. `web`, `asgi`, `live`, `worker`
 and `beat` then run side by side, and with NATS `gateway` and `feeds`; deploy/Procfile has them all.
 """
 
@@ -56,25 +56,36 @@ def web() -> None:
 
 def asgi() -> None:
     """Serve order checks through ASGI, and everything else as well."""
+    _serve_asgi(settings.RISK_ASGI_PORT)
+
+
+def live() -> None:
+    """Serve browsers' websockets: the same application, in a process of its own, so that no order waits for them."""
+    _serve_asgi(settings.RISK_LIVE_PORT)
+
+
+def _serve_asgi(port: int) -> None:
     import uvicorn
+
+    from riskportal.websockets import WEBSOCKETS
 
     uvicorn.run(
         "riskportal.asgi:application",
         host=_host(),
-        port=settings.RISK_ASGI_PORT,
+        port=port,
         loop="uvloop",
         http="httptools",
         lifespan="on",
         log_config=None,
         log_level="warning",
         access_log=False,
-        # The proxy in front is believed by Django alone (SECURE_PROXY_SSL_HEADER), and there are no websockets yet.
+        # The proxy in front is believed by Django alone (SECURE_PROXY_SSL_HEADER).
         proxy_headers=False,
-        ws="none",
         server_header=False,
         # Longer than the proxy in front keeps idle connections (60 s): it must be the one to close them.
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_GRACE_S,
+        **WEBSOCKETS,
     )
 
 
@@ -108,7 +119,7 @@ def beat() -> None:
 
 
 ROLES: dict[str, Callable[[], None]] = {
-    each.__name__: each for each in (release, web, asgi, gateway, feeds, worker, beat)
+    each.__name__: each for each in (release, web, asgi, live, gateway, feeds, worker, beat)
 }
 
 # These load Django in processes of their own, or need none of it: it is 40 MB.

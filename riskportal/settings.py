@@ -342,6 +342,20 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 
+# --------------------------------------------------------------------------------------------- browsers
+# What reaches them keeps nothing (decision 0027): in memory where there is one process, or else over Redis' PUBLISH.
+CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
+    # Who listens does so as long as the process lives.
+    "default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 1_000, "group_expiry": 2**40}}
+    if EMBEDDED
+    else {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [{"address": REDIS_URL}], "prefix": "riskportal"},
+    },
+}
+RISK_LIVE_PORT = env.whole("RISK_LIVE_PORT", 8105, least=1, most=65535)
+
+
 # ------------------------------------------------------------------------------------------------- e-mail
 def _mail_server() -> SplitResult:
     url = env.url("RISK_EMAIL_URL", "smtp", "smtp+tls", "smtp+ssl")

@@ -11,7 +11,7 @@ export PATH="$VENV/bin:$PATH" PYTHONUNBUFFERED=1
 # The settings read .env themselves, and let the environment win; honcho would let the file win.
 honcho=(honcho --env /dev/null --procfile deploy/Procfile --app-root "$ROOT")
 python -m riskportal.serve release
-roles=(web asgi worker beat)
+roles=(web asgi live worker beat)
 if DJANGO_SETTINGS_MODULE=riskportal.settings python -c \
     'import sys; from django.conf import settings; sys.exit(not settings.NATS_URL)'; then roles+=(gateway feeds); fi
 exec "${honcho[@]}" start "${roles[@]}"

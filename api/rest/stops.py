@@ -243,7 +243,7 @@ def stops_in_force(store: Store, who: Caller) -> list[dict[str, Any]]:
     if control is None:
         raise errors.recovering()
     flags = [stop for stop in control.stops if _concerns(who, stop.scope, stop.scope_id)]
-    return _shown_in_force(store, flags, who)
+    return shown_in_force(store, flags, who)
 
 
 # ------------------------------------------------------------------------------------------- who may see what
@@ -305,8 +305,8 @@ def _is_uuid(text: str) -> bool:
     return True
 
 
-def _shown_in_force(store: Store, flags: list[Stop], who: Caller) -> list[dict[str, Any]]:
-    """Return flags with what is noted and recorded of them; null what nobody can say now."""
+def shown_in_force(store: Store, flags: list[Stop], who: Caller) -> list[dict[str, Any]]:
+    """Return flags with what is noted and recorded of them; null what nobody can say now, or `who` may not see."""
     ids = [stop.id for stop in flags]
     notes, rows, found = _noted(store, *ids), _rows(ids), standings(store, ids)
     return [

@@ -256,6 +256,7 @@ def production(data: Path, *, roles: tuple[str, ...] = ROLES, **settings: str) -
             RISK_SECRET_KEY=secrets.token_hex(32),
             RISK_HTTP_PORT=str(free_port()),
             RISK_ASGI_PORT=str(free_port()),
+            RISK_LIVE_PORT=str(free_port()),
             RISK_HTTPS="false",
             **settings,
         )

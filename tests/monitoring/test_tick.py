@@ -297,13 +297,10 @@ def test_the_task_goes_on_while_something_is_away(world: World, monkeypatch, cap
     assert "not watched for now" in caplog.text
 
 
-def test_what_was_seen_is_told_on_nats_some_accounts_in_a_message(world: World, monitor: Monitor, monkeypatch) -> None:
+def test_what_was_seen_is_told_some_accounts_in_a_message(world: World, monitor: Monitor, monkeypatch) -> None:
     told: list[MetricsTick] = []
     monkeypatch.setattr("monitoring.telling.bus.publish", told.append)
     monkeypatch.setattr("monitoring.telling._TOGETHER", 4)
-    monitor.tick()
-    assert told == []
-    monkeypatch.setattr("django.conf.settings.NATS_URL", "nats://127.0.0.1:1")
     assert monitor.tick() is Outcome.LOOKED
     assert [(one.part, one.parts, len(one.accounts)) for one in told] == [(1, 2, 4), (2, 2, 2)]
     message = msgspec.json.decode(told[0].payload())
@@ -317,7 +314,6 @@ def test_while_nats_is_away_what_was_seen_does_not_pile_up(world: World, monitor
     told: list[MetricsTick] = []
     monkeypatch.setattr("monitoring.telling.bus.publish", told.append)
     monkeypatch.setattr("monitoring.telling.bus.waiting", lambda: 101)
-    monkeypatch.setattr("django.conf.settings.NATS_URL", "nats://127.0.0.1:1")
     before = UNTOLD._value.get()
     assert monitor.tick() is Outcome.LOOKED
     assert told == []
@@ -327,7 +323,6 @@ def test_while_nats_is_away_what_was_seen_does_not_pile_up(world: World, monitor
 def test_what_has_changed_since_is_told_as_it_is_now(world: World, monitor: Monitor, monkeypatch) -> None:
     told: list[MetricsTick] = []
     monkeypatch.setattr("monitoring.telling.bus.publish", told.append)
-    monkeypatch.setattr("django.conf.settings.NATS_URL", "nats://127.0.0.1:1")
     monitor.tick()
     world.feed(long(quantity="2"), account_id="desk-2")
     monitor.tick()

@@ -28,6 +28,7 @@ from riskportal.restore import CannotRestore, Outcome, Report, restore_if_empty
 from riskportal.screen import start_screen
 from riskportal.signin import ACTOR, SignIn, ensure_sign_in
 from riskportal.warm import settle_memory
+from riskportal.websockets import WEBSOCKETS
 from state.store import StateUnavailable
 from state.wiring import store
 
@@ -121,9 +122,9 @@ class _Server(uvicorn.Server):
                 log_level=logging.WARNING,
                 access_log=False,
                 proxy_headers=False,
-                ws="none",
                 server_header=False,
                 timeout_graceful_shutdown=1,
+                **WEBSOCKETS,
             )
         )
         self._ready, self._simulation = ready, simulation

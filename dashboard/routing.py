@@ -1,0 +1,17 @@
+"""Where websockets go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import URLRouter
+from django.urls import path
+
+from dashboard.consumer import LiveConsumer
+from dashboard.origin import SameOrigin
+
+
+def websockets() -> Any:
+    """Return the ASGI application of the websockets: for pages of this site, with the session of who is signed in."""
+    return SameOrigin(AuthMiddlewareStack(URLRouter([path("ws/risk/", LiveConsumer.as_asgi())])))
