@@ -284,6 +284,16 @@ def test_drawdown_of_the_firm_is_no_sum_of_ratios(world):
     assert (figures("A")[1], figures("")[1]) == (Decimal("0.1"), 0)
 
 
+@pytest.mark.parametrize("together", [1, 2, 3], ids=str)
+def test_accounts_are_read_some_at_a_time(world, monkeypatch, together):
+    monkeypatch.setattr("feeds.equity._TOGETHER", together)
+    monkeypatch.setattr("feeds.equity._PAUSE_S", 0)
+    for each in "ABC":
+        world.report(each, position(1))
+    assert world.keep() == 4
+    assert figures("")[0] == 150_000
+
+
 def test_all_points_are_written_at_once(world, django_assert_max_num_queries):
     for each in "ABC":
         world.report(each, position(1))
