@@ -251,6 +251,12 @@ def _concerns(who: Caller, scope: str, scope_id: str) -> bool:
     return scope != StopScope.ACCOUNT or who.may_see(scope_id)
 
 
+def recorded_stops(accounts: frozenset[str]) -> QuerySet[EmergencyStop]:
+    """Return the stops on record that concern some accounts (none: all), the newest first."""
+    rows = EmergencyStop.objects.order_by("-engaged_at", "-id")
+    return rows.filter(~Q(scope=StopScope.ACCOUNT.value) | Q(scope_id__in=accounts)) if accounts else rows
+
+
 def _noted(store: Store, *stop_ids: str) -> dict[str, StopNote]:
     if not stop_ids:
         return {}
@@ -258,9 +264,7 @@ def _noted(store: Store, *stop_ids: str) -> dict[str, StopNote]:
 
 
 def _filtered(asked: dict[str, Any], accounts: frozenset[str]) -> QuerySet[EmergencyStop]:
-    rows = EmergencyStop.objects.order_by("-engaged_at", "-id").annotate(account_count=Count("accounts"))
-    if accounts:
-        rows = rows.filter(~Q(scope=StopScope.ACCOUNT.value) | Q(scope_id__in=accounts))
+    rows = recorded_stops(accounts).annotate(account_count=Count("accounts"))
     for name in ("scope", "scope_id", "trigger"):
         if name in asked:
             rows = rows.filter(**{name: asked[name]})
