@@ -25,6 +25,11 @@ export function money(value) {
   return Math.abs(Number(value)) >= 1000 ? number(value, 0) : number(value, 2, 2);
 }
 
+const short = new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 4 });
+
+/** A number in few characters, for an axis: 1.25M. */
+export const compact = (value) => short.format(Number(value));
+
 /** A fraction as per cent. */
 export function percent(value, most = 1) {
   if (value === null || value === undefined) return NONE;
@@ -43,12 +48,12 @@ export function micros(value) {
 const FRACTIONS = new Set([
   ...["drawdown_daily", "drawdown_weekly", "drawdown_max", "drawdown_rapid", "daily_loss", "weekly_loss"],
   ...["concentration", "position_loss", "price_deviation", "single_trade_risk", "volatility"],
-  ...["var_95", "var_99", "es_95", "es_99", "adv_share"],
+  ...["var_95", "var_99", "es_95", "es_99"],
 ]);
 const RATIOS = new Set(["leverage", "margin_ratio"]);
 const AMOUNTS = new Set([
   ...["gross_exposure", "net_exposure", "margin_available", "daily_pnl", "weekly_pnl", "unrealized_pnl"],
-  ...["position_value", "pending_notional", "order_notional", "equity", "cumulative_notional"],
+  ...["position_value", "pending_notional", "order_notional", "daily_notional", "equity"],
 ]);
 
 /** The value of a metric in its unit (SPEC 4). */
@@ -58,6 +63,11 @@ export function metric(name, value) {
   if (RATIOS.has(name)) return `${number(value, 2)} x`;
   return AMOUNTS.has(name) ? money(value) : number(value, 4);
 }
+
+const SIGNS = { "<=": "≤", ">=": "≥", "==": "=", "!=": "≠" };
+
+/** A limit's operator, which says what must hold. */
+export const sign = (operator) => SIGNS[operator] ?? operator;
 
 /** A span of milliseconds in two words at most. */
 export function span(ms) {
