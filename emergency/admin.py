@@ -80,6 +80,16 @@ class EngageForm(_ActForm):
     class Meta:
         model = EmergencyStop
         fields = ("scope", "scope_id", "state", "unwind")
+        labels = {
+            "scope": "Where",
+            "scope_id": "Which one",
+            "state": "What stays possible",
+            "unwind": "Close positions",
+        }
+        help_texts = {
+            "scope_id": "The name of the account, strategy, symbol or exchange; empty: everywhere.",
+            "unwind": "The OMS is asked to cancel orders in any case; this closes positions as well.",
+        }
 
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or {}
@@ -135,6 +145,17 @@ class ChangeForm(_ActForm):
                 return do_re_enable(**said, force=given.get("force", False))
 
 
+_CHOICES = {
+    "scope": [
+        (StopScope.GLOBAL.value, "everywhere"),
+        *((scope.value, f"one {scope.value}") for scope in StopScope if scope is not StopScope.GLOBAL),
+    ],
+    "state": [
+        (TradingState.HALTED.value, "HALTED: no order"),
+        (TradingState.REDUCING.value, "REDUCING: orders that strictly reduce a position"),
+    ],
+}
+
 # What names accounts that a stop found, which may be those of others.
 _INSIDE = ("shown_residuals", "timeline", "accounts_then", "given_up_reason")
 
@@ -159,6 +180,7 @@ class EmergencyStopAdmin(OfAccounts, ReadOnlyAdmin):
         "reason",
         "shown_status",
     )
+    said_of_none = "Trading was never stopped."
     list_filter = (
         "scope",
         "state",
@@ -180,6 +202,20 @@ class EmergencyStopAdmin(OfAccounts, ReadOnlyAdmin):
     def theirs(self, accounts: frozenset[str]) -> Q:
         """Return the condition of concerning these accounts: stops of no account concern all."""
         return ~Q(scope=StopScope.ACCOUNT.value) | Q(scope_id__in=accounts)
+
+    change_form_template = "admin/one_button.html"
+    add_button, change_button = "Stop trading", "Do it"
+
+    def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Say in words what there is to choose."""
+        return super().formfield_for_choice_field(
+            db_field, request, **{**kwargs, "choices": _CHOICES.get(db_field.name, db_field.choices)}
+        )
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what a stop is where nobody says otherwise."""
+        usual = {"scope": StopScope.GLOBAL.value, "state": TradingState.HALTED.value}
+        return {**usual, **super().get_changeform_initial_data(request)}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return whether this person may stop trading."""

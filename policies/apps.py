@@ -9,7 +9,7 @@ from django.apps import AppConfig
 
 class PoliciesConfig(AppConfig):
     name = "policies"
-    verbose_name = "Policies"
+    verbose_name = "Limits"
 
     def ready(self) -> None:
         from audit.rights import ask_for_accounts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -50,14 +50,18 @@ def build_book(version: int, returns: BookReturns | None = None) -> core.Book:
         version=version,
         returns=UNSET if returns is None else decode_returns(returns.content),
         parameters=parameters(),
-        **{part: read() for part, read in _PARTS.values()},
+        **_parts_of(_PARTS),
     )
 
 
 def build_next(book: core.Book, written: Collection[type[Managed]]) -> core.Book:
     """Return the book after `book` by the present rows, of which only those of these kinds were written since."""
-    parts = {part: read() for model, (part, read) in _PARTS.items() if model in written}
-    return replace(book, version=book.version + 1, **parts)
+    return replace(book, version=book.version + 1, **_parts_of(written))
+
+
+def _parts_of(models: Iterable[type[Managed]]) -> dict[str, tuple[Any, ...]]:
+    found = (_PARTS[model] for model in models)
+    return {part: tuple(map(make, rows())) for part, make, rows in found}
 
 
 def parameters() -> core.Parameters:
@@ -171,26 +175,33 @@ def override_of(row: Override) -> core.Override:
     )
 
 
-# Which part of a book the rows of each kind make, and how.
-_PARTS: dict[type[Managed], tuple[str, Callable[[], tuple[Any, ...]]]] = {
-    Policy: ("policies", lambda: tuple(map(policy_of, Policy.objects.filter(enabled=True).order_by("id")))),
-    CapitalProfile: ("profiles", lambda: tuple(map(profile_of, CapitalProfile.objects.order_by("name")))),
-    Account: ("accounts", lambda: tuple(map(account_of, Account.objects.order_by("id")))),
+# Which part of a book the rows of each kind are in, what makes an item of a row, and which rows are in force.
+_PARTS: dict[type[Managed], tuple[str, Callable[[Any], Any], Callable[[], Iterable[Any]]]] = {
+    Policy: ("policies", policy_of, lambda: Policy.objects.filter(enabled=True).order_by("id")),
+    CapitalProfile: ("profiles", profile_of, lambda: CapitalProfile.objects.order_by("name")),
+    Account: ("accounts", account_of, lambda: Account.objects.order_by("id")),
     RestrictedSymbol: (
         "restrictions",
-        lambda: tuple(map(restriction_of, RestrictedSymbol.objects.filter(active=True).order_by("id"))),
+        restriction_of,
+        lambda: RestrictedSymbol.objects.filter(active=True).order_by("id"),
     ),
     Override: (
         "overrides",
+        override_of,
         # Nobody uses one any more whose time is over.
-        lambda: tuple(map(override_of, Override.objects.filter(active=True, until__gt=timezone.now()).order_by("id"))),
+        lambda: Override.objects.filter(active=True, until__gt=timezone.now()).order_by("id"),
     ),
-    Instrument: ("instruments", lambda: tuple(map(instrument_of, Instrument.objects.order_by("symbol")))),
+    Instrument: ("instruments", instrument_of, lambda: Instrument.objects.order_by("symbol")),
 }
 
 
 def _moment_us(at: datetime | None) -> int:
     return microseconds(at) if at is not None else 0
+
+
+def item_of(row: Managed) -> Any:
+    """Return a row as the item that a book has of it."""
+    return _PARTS[type(row)][1](row)
 
 
 def part_of(model: type[Managed]) -> str:

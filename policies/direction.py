@@ -69,10 +69,15 @@ RULES: dict[str, dict[str, Rule]] = {
 _NO_RULE = always(unclear("there is no rule that says"))
 
 
-def judge(before: Book, after: Book) -> tuple[Judged, ...]:
-    """Return every difference of two books with its direction."""
+def judge(before: Book, after: Book, *, at_us: int = 0) -> tuple[Judged, ...]:
+    """Return every difference of two books with its direction.
+
+    `at_us` is the moment from which checks go by the second, in microseconds since 1970: what was over by then lets no
+    order through that comes later. 0: it is not known, and nothing counts as over.
+    """
     indexes = Index(before), Index(after)
-    return tuple(_judged(Sides(difference, before, after, *indexes)) for difference in compare_books(before, after))
+    found = compare_books(before, after)
+    return tuple(_judged(Sides(difference, before, after, at_us, *indexes)) for difference in found)
 
 
 def loosest(judged: Iterable[Judged]) -> Direction:

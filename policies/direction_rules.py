@@ -213,7 +213,15 @@ def restricted(sides: Sides) -> Verdict:
 def lifted(sides: Sides) -> Verdict:
     if any(_says_as_much(other, sides.old) for other in sides.now.restrictions):
         return neutral("another restriction says as much")
+    if _is_over(sides):
+        return neutral("its time was over")
     return loosens("orders in it are no longer blocked")
+
+
+def _is_over(sides: Sides) -> bool:
+    """Return whether the time of a restriction was over, on the clock of every process that decides."""
+    until_us, tolerance_us = sides.old.until_us, sides.now.parameters.sender_clock_tolerance_us
+    return bool(0 < until_us <= sides.at_us - tolerance_us)
 
 
 def _says_as_much(one: Restriction, other: Restriction) -> bool:

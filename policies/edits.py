@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from msgspec import Struct
 
 from policies.models import Account, CapitalProfile, Instrument, Managed, Override, Policy, RestrictedSymbol
@@ -40,3 +41,19 @@ class Edit(Struct, frozen=True):
     key: str
     expected_version: int
     fields: Mapping[str, Any]
+
+
+def unknown_in(edit: Edit) -> str:
+    """Return what of an edit this version of the program does not know, empty where it knows all of it."""
+    model = EDITABLE.get(edit.kind)
+    if model is None:
+        return f"officers manage no {edit.kind!r}"
+    names = {field.name for field in model._meta.get_fields()}
+    missing = [name for name in edit.fields if name not in names]
+    if missing:
+        return f"a {model._meta.verbose_name} has no {missing[0]!r}"
+    try:
+        model._meta.pk.to_python(edit.key or None)
+    except ValidationError:
+        return f"{edit.key!r} is not the key of a {model._meta.verbose_name}"
+    return ""

@@ -53,6 +53,13 @@ class NotFound(PolicyError):
         super().__init__(f"There is no {what} {key}.")
 
 
+class Unreadable(PolicyError):
+    """What a request sets cannot be read: another version of the program has written it, or it was damaged."""
+
+    def __init__(self, number: int, why: str) -> None:
+        super().__init__(f"What request {number} changes cannot be read any more: {why}.")
+
+
 class WrongState(PolicyError):
     """A request is not in a state in which this can be done with it."""
 

@@ -53,11 +53,12 @@ class Index:
 
 
 class Sides(Struct, frozen=True):
-    """A difference, and the two books that it is of, with their indexes."""
+    """A difference, and the two books that it is of, with their indexes; `at_us` is when one follows the other."""
 
     difference: BookDifference
     was: Book
     now: Book
+    at_us: int
     before_index: Index
     after_index: Index
 

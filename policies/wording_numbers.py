@@ -15,6 +15,11 @@ def figure(value: Decimal, unit: Unit) -> str:
     return f"{tidy(value * 100):,f} %" if unit is Unit.FRACTION else f"{tidy(value):,f}"
 
 
+def unbroken(text: str) -> str:
+    """Return a sentence of which no line ends before a percent sign or a dash."""
+    return text.replace(" %", "\u00a0%").replace(" - ", "\u00a0- ")
+
+
 def listed(names: Sequence[str]) -> str:
     """Return names as a sentence has them, no more than four."""
     if len(names) > 4:

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import environ
+from django.templatetags.static import static
 
 from riskportal import logging, secret_key
 from riskportal.env import Environment, redis_database, refuse
@@ -386,4 +387,7 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": SIDEBAR,
+    "STYLES": [lambda _request: static("riskportal/admin.css")],
+    "SCRIPTS": [lambda _request: static("riskportal/admin.js")],
+    "DASHBOARD_CALLBACK": "riskportal.home.home_of",
 }

@@ -83,10 +83,13 @@ class HandleForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(Alert)
 class AlertAdmin(OfAccounts, ReadOnlyAdmin):
     form = HandleForm
+    change_form_template = "admin/one_button.html"
+    change_button = "Do it"
     list_display = (
         *("raised_at", "shown_level", "shown_state", "policy_name", "account_id", "symbol", "metric", "shown_value"),
         *("shown_threshold", "acknowledged_by"),
     )
+    said_of_none = "Alerts are raised by the monitor, as soon as a limit is broken."
     list_filter = ("level", "state", "raised_at")
     search_fields = ("account_id__exact", "symbol__exact", "policy_name")
     search_help_text = "An account or symbol, spelled out, or part of a policy's name"
@@ -167,6 +170,7 @@ class ViolationAdmin(OfAccounts, ReadOnlyAdmin):
         *("opened_at", "closed_at", "kind", "shown_type", "policy_name", "account_id", "symbol", "metric"),
         *("shown_worst", "shown_threshold", "observations"),
     )
+    said_of_none = "No limit has been broken so far."
     list_filter = ("kind", "policy_type", ("closed_at", admin.EmptyFieldListFilter), "opened_at")
     search_fields = ("account_id__exact", "symbol__exact", "policy_name")
     search_help_text = "An account or symbol, spelled out, or part of a policy's name"
@@ -205,6 +209,7 @@ class ViolationAdmin(OfAccounts, ReadOnlyAdmin):
 @admin.register(BreakerTrip)
 class BreakerTripAdmin(OfAccounts, ReadOnlyAdmin):
     list_display = ("at", "account_id", "violations", "window_s", "scope", "scope_id", "state", "engaged_at")
+    said_of_none = "The circuit breaker has stopped no account so far."
     list_filter = ("scope", "state", "at")
     search_fields = ("account_id__exact",)
     fields = (*list_display, "reason")

@@ -11,6 +11,7 @@ from msgspec.structs import asdict
 
 from audit.acting import Acting
 from policies.edits import Edit
+from policies.errors import Unreadable
 from policies.models import ChangeRequest, State
 from policies.requests.publishing import Published
 from policies.requests.rules import approvals, approvals_needed
@@ -35,7 +36,7 @@ def ask(acting: Acting, reason: str, edits: Sequence[Edit]) -> ChangeRequest:
 def waiting(acting: Acting, edits: Sequence[Edit]) -> ChangeRequest | None:
     """Return the request for the same edits by the same author that waits for approval, None where there is none."""
     rows = ChangeRequest.objects.filter(author=acting.name, state=State.SUBMITTED).order_by("id")
-    return next((row for row in rows if edits_of(row) == tuple(edits)), None)
+    return next((row for row in rows if _sets(row, edits)), None)
 
 
 def publish_where_ready(acting: Acting, request: ChangeRequest) -> Published:
@@ -43,6 +44,13 @@ def publish_where_ready(acting: Acting, request: ChangeRequest) -> Published:
     if request.state != State.APPROVED:
         return Published(request)
     return do_publish_request(acting=acting, request_id=request.pk, expected_version=request.version)
+
+
+def _sets(request: ChangeRequest, edits: Sequence[Edit]) -> bool:
+    try:
+        return edits_of(request) == tuple(edits)
+    except Unreadable:
+        return False
 
 
 def _of_one(error: ValidationError) -> ValidationError:

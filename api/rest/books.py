@@ -20,6 +20,7 @@ from policies.direction import judge
 from policies.models import Book
 from policies.wording import sentence
 from riskcore import book as core
+from riskcore.calendar import microseconds
 
 VIEW_BOOK = "policies.view_book"
 
@@ -65,8 +66,9 @@ class BookView(RiskView):
         book = visible(_content(number), acting)
         before = visible(_content(number - 1 if since is None else since), acting)
         limits = [{**_fields(limit), "in_words": sentence(limit)} for limit in book.policies]
+        at_us = microseconds(row.created_at)
         said = {**_fields(replace(book, returns=UNSET)), "policies": limits}
-        return Response({**_shown(row), "book": said, "differences": judge(before, book)})
+        return Response({**_shown(row), "book": said, "differences": judge(before, book, at_us=at_us)})
 
 
 def _books() -> QuerySet[Book]:

@@ -20,8 +20,7 @@ from feeds.objects import Parser, read_object
 from policies.models import ChangeRequest, State
 from policies.requests import services
 from policies.requests.publishing import Published
-from policies.requests.scope import may_see
-from policies.requests.trying import edits_of
+from policies.requests.scope import may_see_request
 
 _MOST_BYTES = 16 * 1024
 _A_PAGE = 50
@@ -61,7 +60,7 @@ class RequestsView(RiskView):
             rows = rows.filter(pk__lt=read_part("cursor", asked["cursor"][0], _number))
         found = list((rows if acting.accounts else rows.defer("edits"))[: limit + 1])
         following = make_cursor(str(found[limit - 1].pk)) if len(found) > limit else None
-        seen = [row for row in found[:limit] if not acting.accounts or may_see(acting, edits_of(row))]
+        seen = [row for row in found[:limit] if may_see_request(acting, row)]
         return Response({"results": list(map(shown, seen)), "next": following})
 
 
@@ -99,6 +98,6 @@ class RequestStepView(RiskView):
 
 def _found(request: Request, number: str) -> ChangeRequest:
     row = ChangeRequest.objects.select_related("book").filter(pk=read_part("id", number, _number)).first()
-    if row is None or not may_see(caller(request).acting, edits_of(row)):
+    if row is None or not may_see_request(caller(request).acting, row):
         raise errors.not_found(f"there is no change request {number}")
     return row

@@ -19,6 +19,7 @@ from audit.rights import acting_of
 from audit.unfold import display
 from policies.admin import files
 from policies.admin.book_page import comparison_of, page_of, restoring_of
+from policies.book import latest
 from policies.books.finding import book_at
 from policies.books.services import do_restore_book
 from policies.errors import PolicyError
@@ -59,7 +60,13 @@ class BookAdmin(ReadOnlyAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         acting = acting_of(request.user)
         may = {"may_export": not acting.accounts, "may_import": acting.may(CHANGE_LIMITS)}
-        context = {**(extra_context or {}), **may, "zone": settings.RISK_DAY_ZONE}
+        newest = latest()
+        context = {
+            **(extra_context or {}),
+            **may,
+            "zone": settings.RISK_DAY_ZONE,
+            "newest": 0 if newest is None else newest.version,
+        }
         return super().changelist_view(request, context)
 
     def change_view(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
+from django.utils import timezone
 
 from audit.acting import Acting
 from policies.book import latest, loaded
@@ -17,6 +19,7 @@ from policies.models import CHANGE_LIMITS, Book
 from policies.requests.stating import DIRECTION_WORDS
 from policies.requests.trying import try_edits
 from riskcore import book as core
+from riskcore.calendar import microseconds
 
 MOST_DIFFERENCES = 500
 _COLOURS = {
@@ -41,14 +44,17 @@ def page_of(book: Book, acting: Acting, wanted: str) -> dict[str, Any]:
         "sections": sections_of(content, wanted),
         "wanted": wanted,
         "may_restore": after is not None and acting.may(CHANGE_LIMITS),
-        **shown_differences(older, content),
+        **shown_differences(older, content, book.created_at),
     }
 
 
 def comparison_of(older: int, newer: int, acting: Acting) -> dict[str, Any]:
     """Return what the page needs on which two books are compared. Raises LookupError and ValueError."""
     one, other = (visible(loaded(version), acting) for version in (older, newer))
-    return {"older": older, "newer": newer, **shown_differences(one, other)}
+    at = Book.objects.filter(version=newer).values_list("created_at", flat=True).first()
+    if at is None:
+        raise LookupError(f"there is no book {newer}")
+    return {"older": older, "newer": newer, **shown_differences(one, other, at)}
 
 
 def restoring_of(book: Book) -> dict[str, Any]:
@@ -60,13 +66,13 @@ def restoring_of(book: Book) -> dict[str, Any]:
     found: dict[str, Any] = {"book": book, "restoring": restoring, "newest": latest()}
     if restoring.edits:
         tried = try_edits(restoring.edits)
-        found |= shown_differences(tried.before, tried.after)
+        found |= shown_differences(tried.before, tried.after, timezone.now())
     return found
 
 
-def shown_differences(before: core.Book, after: core.Book) -> dict[str, Any]:
-    """Return the differences of two books for the template that lists them."""
-    told = differences_of(before, after)
+def shown_differences(before: core.Book, after: core.Book, at: datetime) -> dict[str, Any]:
+    """Return the differences of two books, of which the second comes at a moment, for the template that lists them."""
+    told = differences_of(before, after, at_us=microseconds(at))
     return {
         "differences": [(each, *_badge(each)) for each in told[:MOST_DIFFERENCES]],
         "hidden_differences": max(0, len(told) - MOST_DIFFERENCES),

@@ -10,6 +10,7 @@ from django.http import QueryDict
 
 from audit.acting import Acting
 from policies.edits import EDITABLE, Edit
+from policies.errors import Unreadable
 from policies.models import ChangeRequest
 from policies.requests.applying import parse_fields, settable_when_new
 from policies.requests.services import do_draft_request, do_edit_request
@@ -31,7 +32,10 @@ class Editing:
         request = ChangeRequest.objects.filter(pk=number).first() if number.isdecimal() else None
         if request is None:
             return cls()
-        edits, key = edits_of(request), key or query.get("row", "")
+        try:
+            edits, key = edits_of(request), key or query.get("row", "")
+        except Unreadable:
+            return cls()
         found = [index for index, each in enumerate(edits) if (each.kind, each.key) == (kind, key)]
         return cls(request, edits, found[0]) if found else cls()
 

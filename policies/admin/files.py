@@ -66,7 +66,12 @@ def looked_at(request: HttpRequest) -> dict[str, Any]:
     if len(carried) > _MOST_CARRIED:
         raise ValidationError({"file": "It changes too much for a page: use manage.py import_policies."})
     tried = try_plan(plan)
-    return {**found, **shown_differences(tried.before, tried.after), "others": others_of(tried), "carried": carried}
+    return {
+        **found,
+        **shown_differences(tried.before, tried.after, timezone.now()),
+        "others": others_of(tried),
+        "carried": carried,
+    }
 
 
 def do_import_carried(request: HttpRequest, acting: Acting) -> ChangeRequest:

@@ -23,6 +23,9 @@ class OverrideAdmin(OfAccounts, ManagedAdmin):
     """An override is granted once, and taken back once; to let an account do otherwise makes another."""
 
     list_display = ("account", "state", "in_words", "until")
+    said_of_none = (
+        "An override lets one account through its limits, for one order or a few. Somebody else has to approve it."
+    )
     list_filter = ("active", "side", "liquidation")
     list_select_related = ("account",)
     search_fields = ("symbol", "reason", "=account__id")

@@ -22,8 +22,7 @@ from policies.preview.services import do_preview
 from policies.preview.window import Window
 from policies.requests.moments import read_moment
 from policies.requests.publishing import text_of
-from policies.requests.scope import may_see
-from policies.requests.trying import edits_of
+from policies.requests.scope import may_see_request
 
 
 @admin.register(Preview)
@@ -67,7 +66,7 @@ def _found(request: HttpRequest, number: int) -> ChangeRequest:
     if not request.user.has_perm("policies.view_changerequest"):
         raise PermissionDenied
     found: ChangeRequest = get_object_or_404(ChangeRequest, pk=number)
-    if not may_see(acting_of(request.user), edits_of(found)):
+    if not may_see_request(acting_of(request.user), found):
         raise PermissionDenied
     return found
 

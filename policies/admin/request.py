@@ -25,8 +25,7 @@ from policies.models import APPROVE_LIMITS, CHANGE_LIMITS, ChangeRequest, Reques
 from policies.requests import services
 from policies.requests.moments import read_moment
 from policies.requests.publishing import text_of
-from policies.requests.scope import may_see
-from policies.requests.trying import edits_of
+from policies.requests.scope import may_see_request
 
 # Whoever is for some accounts finds what concerns them among so many, the latest: each has to be read.
 _LATEST = 500
@@ -50,16 +49,16 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
 
     list_display = ("number", "title", "shown_state", "shown_direction", "waits_for", "author", "changed_at")
     list_display_links = ("number", "title")
+    said_of_none = (
+        "Open a limit, an account or anything else that officers "
+        "manage and say what it should be: that is a change request."
+    )
     list_filter = ("state", "direction", "created_at")
     search_fields = ("title", "reason", "author", "=id")
     search_help_text = "A number, title, reason or author"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ChangeRequest]:
-        acting = acting_of(request.user)
-        rows = ranked(ChangeRequest.objects.defer("edits"), acting)
-        if acting.accounts:
-            rows = rows.filter(pk__in=_latest_for(acting))
-        return rows.order_by(*self.get_ordering(request))
+        return ranked_for(acting_of(request.user))
 
     def get_ordering(self, request: HttpRequest) -> Any:
         return ("rank", "-id")
@@ -105,7 +104,7 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         number = int(object_id) if object_id.isdecimal() and len(object_id) < 19 else 0
         found: ChangeRequest = get_object_or_404(ChangeRequest.objects.select_related("book", "reverses"), pk=number)
-        if not may_see(acting_of(request.user), edits_of(found)):
+        if not may_see_request(acting_of(request.user), found):
             raise PermissionDenied
         return found
 
@@ -127,10 +126,28 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
 
     @display(description="Waits for")
     def waits_for(self, request: Any) -> str:
-        return _FOR_YOU.get(request.rank, "")
+        return words_of_rank(request)
 
 
-def ranked(requests: QuerySet[ChangeRequest], acting: Acting) -> QuerySet[ChangeRequest]:
+def words_of_rank(request: Any) -> str:
+    """Return for what a request waits that was ranked for somebody, empty where it does not wait for them."""
+    return _FOR_YOU.get(request.rank, "")
+
+
+def waiting_for(acting: Acting) -> QuerySet[Any]:
+    """Return the requests that wait for somebody, ranked."""
+    return ranked_for(acting).filter(rank__lt=_OPEN)
+
+
+def ranked_for(acting: Acting) -> QuerySet[Any]:
+    """Return the requests that somebody may see, ranked for them, what waits for them first."""
+    rows = ranked(ChangeRequest.objects.defer("edits"), acting)
+    if acting.accounts:
+        rows = rows.filter(pk__in=_latest_for(acting))
+    return rows.order_by("rank", "-id")
+
+
+def ranked(requests: QuerySet[Any], acting: Acting) -> QuerySet[Any]:
     """Return requests with their `rank`: what waits for somebody comes first, then what is open, then the rest."""
     steps = RequestStep.objects.filter(request=OuterRef("pk"), actor=acting.name)
     wrote = Exists(steps.filter(what__in=(Step.DRAFTED, Step.EDITED)))
@@ -142,9 +159,10 @@ def ranked(requests: QuerySet[ChangeRequest], acting: Acting) -> QuerySet[Change
         mine.append(When(state=State.APPROVED, then=Value(1)))
         mine.append(When(wrote, state__in=(State.DRAFT, State.REJECTED), then=Value(2)))
     is_open = (State.DRAFT, State.SUBMITTED, State.APPROVED, State.SCHEDULED)
-    return requests.annotate(
+    found: QuerySet[Any] = requests.annotate(
         rank=Case(*mine, When(state__in=is_open, then=Value(_OPEN)), default=Value(_DONE), output_field=IntegerField())
     )
+    return found
 
 
 class Pressed(Struct, frozen=True):
@@ -207,4 +225,4 @@ _DOING: dict[str, Callable[[Pressed], _Done]] = {
 
 def _latest_for(acting: Acting) -> list[int]:
     rows = ChangeRequest.objects.order_by("-id")[:_LATEST]
-    return [row.pk for row in rows if may_see(acting, edits_of(row))]
+    return [row.pk for row in rows if may_see_request(acting, row)]

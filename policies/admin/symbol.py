@@ -22,6 +22,7 @@ class RestrictedSymbolAdmin(OfAccounts, ManagedAdmin):
     """A restriction is made once, and lifted once; to restrict a symbol otherwise makes another."""
 
     list_display = ("symbol", "state", "in_words", "reason", "until")
+    said_of_none = "Every symbol may be traded. To restrict one is live as soon as you publish it."
     list_filter = ("active", "side", "close_only")
     list_select_related = ("account",)
     search_fields = ("symbol", "reason", "=account__id")
@@ -63,6 +64,7 @@ class RestrictedSymbolAdmin(OfAccounts, ManagedAdmin):
 
 @admin.register(Instrument)
 class InstrumentAdmin(ManagedAdmin):
+    said_of_none = "No trading rule of any symbol is known: steps, sizes and margins are the defaults."
     list_display = ("symbol", "in_words", "version")
     search_fields = ("symbol",)
     fixed = ("symbol",)

@@ -62,9 +62,9 @@ def sections_of(book: Book, wanted: str = "", most: int = MOST_LINES) -> tuple[S
     return tuple(_section(title, lines, wanted, most) for title, lines in parts)
 
 
-def differences_of(before: Book, after: Book) -> tuple[Told, ...]:
-    """Return the differences of two books in words, with the direction of each."""
-    found = zip(compare_books(before, after), judge(before, after), strict=True)
+def differences_of(before: Book, after: Book, *, at_us: int = 0) -> tuple[Told, ...]:
+    """Return the differences of two books in words, with the direction of each at a moment; see `judge`."""
+    found = zip(compare_books(before, after), judge(before, after, at_us=at_us), strict=True)
     return tuple(
         Told(
             part=_PARTS.get(one.part, one.part),

@@ -18,9 +18,9 @@ from policies.models import APPROVE_LIMITS, CHANGE_LIMITS, UNFINISHED, Account, 
 from policies.preview.impact import encode_impact
 from policies.preview.running import work_out
 from policies.preview.window import Window, count_decisions
-from policies.requests.scope import may_see
+from policies.requests.scope import may_see_request
 from policies.requests.steps import lock_request
-from policies.requests.trying import edits_of, proposed_book
+from policies.requests.trying import proposed_book
 from riskcore.book import Book, content_hash, encode_book
 from riskcore.compiled import CompiledBook
 from state.store import StateUnavailable
@@ -53,7 +53,7 @@ def _ask(acting: Acting, request_id: int, expected_version: int, window: Window)
         raise NotAllowed(acting.name, CHANGE_LIMITS)
     window.check()
     request, now = lock_request(request_id, expected_version), timezone.now()
-    if not may_see(acting, edits_of(request)):
+    if not may_see_request(acting, request):
         raise NotTheirAccount(acting.name, "a request that concerns others")
     if request.state not in OPEN:
         raise WrongState(

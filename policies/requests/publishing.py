@@ -89,9 +89,9 @@ def _publish_or_return(
     books.lock_books()
     request = lock_request(request_id, expected_version)
     demand(Action.PUBLISH, request, acting)
-    check_accounts(acting, edits_of(request))
     try:
         with transaction.atomic():
+            check_accounts(acting, edits_of(request))
             return _schedule(request, acting, at) if at is not None else _publish(request, acting)
     except (PolicyError, ValidationError) as error:
         if not _to_be_returned(request, error):
@@ -105,7 +105,7 @@ def _publish(request: ChangeRequest, acting: Acting) -> Published:
     at, newest = timezone.now(), books.latest()
     before = books.build_book(0 if newest is None else newest.version)
     written = apply_edits(edits_of(request), actor=acting.name, reason=request.reason, at=at)
-    tried = look_at(written, before)
+    tried = look_at(written, before, at)
     _judge(request, tried.direction)
     why = {"actor": acting.name, "reason": request.reason}
     book, _ = finish(written, **why, at=at, request=request.pk, built=tried.after)

@@ -54,13 +54,18 @@ def refusal(action: Action, request: ChangeRequest, acting: Acting) -> Exception
     permission = permission_for(action)
     if not acting.may(permission):
         return NotAllowed(acting.name, permission)
-    if State(request.state) not in _STATES[action]:
+    if not is_open_to(action, request):
         return WrongState(f"Request {request.pk} is {_said(request)}: there is nothing to {action} any more.")
-    if action in _APPROVING and _among(acting, writers(request)):
+    if action in _APPROVING and wrote(acting, request):
         return OwnRequest()
     if action is Action.APPROVE and _among(acting, (each.actor for each in approvals(request))):
         return WrongState(f"You have approved request {request.pk} already: it takes somebody else, too.")
     return None
+
+
+def is_open_to(action: Action, request: ChangeRequest) -> bool:
+    """Return whether anybody may do this with a request in its state."""
+    return State(request.state) in _STATES[action]
 
 
 def demand(action: Action, request: ChangeRequest, acting: Acting) -> None:
@@ -74,6 +79,11 @@ def writers(request: ChangeRequest) -> frozenset[str]:
     """Return everybody who wrote or edited a request."""
     steps = request.steps.filter(what__in=(Step.DRAFTED, Step.EDITED))
     return frozenset(steps.values_list("actor", flat=True))
+
+
+def wrote(acting: Acting, request: ChangeRequest) -> bool:
+    """Return whether somebody wrote or edited a request."""
+    return _among(acting, writers(request))
 
 
 def approvals(request: ChangeRequest) -> list[RequestStep]:

@@ -7,7 +7,9 @@ from typing import Any
 
 from audit.acting import Acting, NotTheirAccount
 from policies.edits import EDITABLE, Edit
-from policies.models import Managed
+from policies.errors import Unreadable
+from policies.models import ChangeRequest, Managed
+from policies.requests.trying import edits_of
 from riskcore.book import Scope
 
 
@@ -20,6 +22,20 @@ def check_accounts(acting: Acting, edits: Iterable[Edit]) -> None:
 def may_see(acting: Acting, edits: Iterable[Edit]) -> bool:
     """Return whether somebody may see edits: not one that names accounts none of which they are for."""
     return not acting.accounts or all(_shown(edit, acting.accounts) for edit in edits)
+
+
+def check_request(acting: Acting, request: ChangeRequest) -> None:
+    """Raise NotTheirAccount where a request concerns others as well, or Unreadable where nobody can tell."""
+    if acting.accounts:
+        check_accounts(acting, edits_of(request))
+
+
+def may_see_request(acting: Acting, request: ChangeRequest) -> bool:
+    """Return whether somebody may see a request: what nobody can read may concern anybody."""
+    try:
+        return not acting.accounts or may_see(acting, edits_of(request))
+    except Unreadable:
+        return False
 
 
 def _shown(edit: Edit, accounts: frozenset[str]) -> bool:

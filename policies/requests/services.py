@@ -28,8 +28,8 @@ from policies.errors import StaleEdit, WrongState
 from policies.models import CHANGE_LIMITS, ChangeRequest, State, Step
 from policies.requests import publishing, reversing
 from policies.requests.publishing import Published
-from policies.requests.rules import Action, approvals, approvals_needed, demand
-from policies.requests.scope import check_accounts
+from policies.requests.rules import Action, approvals, approvals_needed, demand, wrote
+from policies.requests.scope import check_accounts, check_request
 from policies.requests.steps import lock_request, take_step
 from policies.requests.trying import RowDifference, edits_of, try_edits
 from policies.requests.writing import canonical, title_of
@@ -146,7 +146,7 @@ def do_reject_request(*, acting: Acting, request_id: int, expected_version: int,
     """Reject a request that somebody else wrote, and say why. Editing it makes it a draft again."""
     request = lock_request(request_id, expected_version)
     demand(Action.REJECT, request, acting)
-    check_accounts(acting, edits_of(request))
+    check_request(acting, request)
     if not note.strip():
         raise ValidationError({"note": "Say why, so that whoever wrote it can do better."})
     request.publish_at = None
@@ -156,10 +156,12 @@ def do_reject_request(*, acting: Acting, request_id: int, expected_version: int,
 
 @transaction.atomic
 def do_withdraw_request(*, acting: Acting, request_id: int, expected_version: int, note: str = "") -> ChangeRequest:
-    """Take a request back for good."""
+    """Take a request back for good. Who withdraws what others wrote says why, in `note`."""
     request = lock_request(request_id, expected_version)
     demand(Action.WITHDRAW, request, acting)
-    check_accounts(acting, edits_of(request))
+    check_request(acting, request)
+    if not note.strip() and not wrote(acting, request):
+        raise ValidationError({"note": f"{request.author} wrote this: say why you withdraw it."})
     request.publish_at = None
     take_step(request, Step.WITHDRAWN, actor=acting.name, at=timezone.now(), note=note.strip(), state=State.WITHDRAWN)
     return request
@@ -186,7 +188,7 @@ def do_unschedule_request(*, acting: Acting, request_id: int, expected_version: 
     """Take a request off the schedule; it stays ready to publish."""
     request = lock_request(request_id, expected_version)
     demand(Action.UNSCHEDULE, request, acting)
-    check_accounts(acting, edits_of(request))
+    check_request(acting, request)
     request.publish_at = None
     take_step(request, Step.UNSCHEDULED, actor=acting.name, at=timezone.now(), state=State.APPROVED)
     return request

@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from audit.acting import Acting, NotAllowed
 from policies.direction import Direction
-from policies.errors import OwnRequest, PolicyError, WrongState
-from policies.models import ChangeRequest, State, Step
+from policies.errors import OwnRequest, PolicyError, Unreadable, WrongState
+from policies.models import APPROVE_LIMITS, CHANGE_LIMITS, ChangeRequest, State, Step
 from policies.requests.publishing import text_of
-from policies.requests.rules import Action, approvals, missing_approvals, refusal
+from policies.requests.rules import Action, approvals, is_open_to, missing_approvals, refusal
 from policies.requests.trying import Tried, as_published, edits_of, try_edits
 
 # What brings a request on; beside these somebody may only hold it up.
@@ -35,6 +35,8 @@ _LABELS = {
     Action.WITHDRAW: "Withdraw",
     Action.ROLL_BACK: "Roll back",
 }
+
+_WHO = {CHANGE_LIMITS: "changes limits", APPROVE_LIMITS: "approves changes of limits"}
 
 DIRECTION_WORDS = {
     Direction.TIGHTENS: "tightens",
@@ -70,6 +72,8 @@ def next_step(request: ChangeRequest, acting: Acting, direction: Direction | Non
             return _of_draft(request, direction)
         case State.SUBMITTED:
             return _waiting(request, acting, direction)
+        case State.APPROVED if direction is None:
+            return f"As things are it cannot be published. {_way_out(request)}"
         case State.APPROVED:
             return f"{_approved_by(request)} It can be published now, or at a time."
         case State.SCHEDULED:
@@ -85,7 +89,7 @@ def next_step(request: ChangeRequest, acting: Acting, direction: Direction | Non
 
 def _of_draft(request: ChangeRequest, direction: Direction | None) -> str:
     if direction is None:
-        return "As things are it cannot be published. Edit it, or withdraw it."
+        return f"As things are it cannot be published. {_way_out(request)}"
     missing = missing_approvals(request, direction)
     if missing is not None:
         return str(missing)
@@ -98,12 +102,21 @@ def _of_draft(request: ChangeRequest, direction: Direction | None) -> str:
 def _waiting(request: ChangeRequest, acting: Acting, direction: Direction | None) -> str:
     error = refusal(Action.APPROVE, request, acting)
     if direction is None:
-        return "As things are it cannot be published. Whoever wrote it can edit it."
+        return f"As things are it cannot be published. {_way_out(request)}"
     missing = missing_approvals(request, direction)
     said = str(missing) if missing is not None else "It waits for approval."
     if error is None:
         return f"{said} It waits for you."
     return str(error) if isinstance(error, OwnRequest) else said
+
+
+def _way_out(request: ChangeRequest) -> str:
+    """Return what is to be done with a request that cannot be published."""
+    try:
+        edits_of(request)
+    except Unreadable:
+        return "Withdraw it, and ask anew for what is still wanted."
+    return "Edit it, or withdraw it."
 
 
 def _approved_by(request: ChangeRequest) -> str:
@@ -113,7 +126,7 @@ def _approved_by(request: ChangeRequest) -> str:
 
 def _offer(action: Action, request: ChangeRequest, acting: Acting, direction: Direction | None) -> Offer | None:
     error = refusal(action, request, acting)
-    if isinstance(error, WrongState):
+    if not is_open_to(action, request) or isinstance(error, WrongState):
         return None
     if action in LEADING and direction is None:
         return None
@@ -126,7 +139,7 @@ def _offer(action: Action, request: ChangeRequest, acting: Acting, direction: Di
 
 def _why_not(action: Action, error: Exception) -> str:
     if isinstance(error, NotAllowed) and error.permission:
-        return f"To {action} it takes the permission {error.permission}, which you have not got."
+        return f"{_LABELS[action]}: that is for somebody who {_WHO[error.permission]}."
     return str(error)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -13,15 +14,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from audit.services import snapshot
-from policies.book import build_book, build_next, decode_returns, latest, loaded, lock_books, part_of
+from policies.book import build_book, build_next, decode_returns, item_of, latest, loaded, lock_books, part_of
 from policies.changes import Written, changed_fields, shown
 from policies.direction import Direction, Judged, judge, loosest
-from policies.edits import EDITABLE, Edit
-from policies.errors import FieldChange
+from policies.edits import EDITABLE, Edit, unknown_in
+from policies.errors import FieldChange, Unreadable
 from policies.models import Book, ChangeRequest, Managed, Override, Policy, RestrictedSymbol
 from policies.requests.applying import apply_edits
 from policies.wording import sentence
+from policies.wording_items import item_sentence
 from riskcore import book as core
+from riskcore.calendar import microseconds
 from riskcore.compiled import CompiledBook
 
 _TRYING = "trying a change request"
@@ -30,7 +33,7 @@ _TRYING = "trying a change request"
 class RowDifference(Struct, frozen=True):
     """What a request does to one row.
 
-    `item` is what the book calls it. A limit is said in words on either side; "" where it is not in force, or no limit.
+    `item` is what the book calls it. What it says is said in words on either side, "" where it is not in force.
     """
 
     kind: str
@@ -66,8 +69,16 @@ class Tried(Struct, frozen=True):
 
 
 def edits_of(request: ChangeRequest) -> tuple[Edit, ...]:
-    """Return what a request sets."""
-    return msgspec.convert(request.edits, tuple[Edit, ...])
+    """Return what a request sets. Raises Unreadable where nobody can tell."""
+    try:
+        edits = msgspec.convert(request.edits, tuple[Edit, ...])
+    except msgspec.ValidationError as error:
+        raise Unreadable(request.pk, str(error)) from None
+    for edit in edits:
+        unknown = unknown_in(edit)
+        if unknown:
+            raise Unreadable(request.pk, unknown)
+    return edits
 
 
 def try_edits(edits: Sequence[Edit]) -> Tried:
@@ -80,20 +91,22 @@ def try_edits(edits: Sequence[Edit]) -> Tried:
         lock_books()
         version = _newest_version()
         before = build_book(version)
-        written = apply_edits(edits, actor=_TRYING, reason=_TRYING, at=timezone.now())
-        tried = look_at(written, before)
+        at = timezone.now()
+        written = apply_edits(edits, actor=_TRYING, reason=_TRYING, at=at)
+        tried = look_at(written, before, at)
         transaction.set_rollback(True)
     return tried
 
 
-def look_at(written: Collection[Written[Any]], before: core.Book) -> Tried:
-    """Return what rows mean that were just written. Raises ValidationError where no check could go by their book."""
+def look_at(written: Collection[Written[Any]], before: core.Book, at: datetime) -> Tried:
+    """Return what rows mean that were written at a moment. Raises ValidationError where their book is no good."""
     after = build_next(before, {type(each.row) for each in written})
     try:
         CompiledBook(after)
     except ValueError as error:
         raise ValidationError(str(error)) from None
-    return Tried(before, after, tuple(map(_difference, written)), judge(before, after))
+    judged = judge(before, after, at_us=microseconds(at))
+    return Tried(before, after, tuple(map(_difference, written)), judged)
 
 
 def as_published(request: ChangeRequest, book: Book) -> Tried:
@@ -103,7 +116,7 @@ def as_published(request: ChangeRequest, book: Book) -> Tried:
     """
     before, after = loaded(book.version - 1), loaded(book.version)
     rows = tuple(map(_made_by, edits_of(request)))
-    return Tried(before, after, rows, judge(before, after))
+    return Tried(before, after, rows, judge(before, after, at_us=microseconds(book.created_at)))
 
 
 def as_asked(edit: Edit) -> RowDifference:
@@ -172,7 +185,15 @@ def _row_of(row: Managed, values: dict[str, object]) -> Managed:
 
 
 def _words(row: Managed | None) -> str:
-    return sentence(row) if isinstance(row, Policy) and row.enabled else ""
+    """Return what a row says, empty where it is not in force."""
+    match row:
+        case None:
+            return ""
+        case Policy():
+            return sentence(row) if row.enabled else ""
+        case RestrictedSymbol() | Override():
+            return item_sentence(item_of(row)) if row.active else ""
+    return item_sentence(item_of(row))
 
 
 def _in_book(row: Managed) -> str:

@@ -414,6 +414,21 @@ def test_a_restriction_tightens_and_lifting_it_loosens():
     assert (lifted.field, lifted.before, lifted.after, lifted.direction) == ("lifted", one, None, LOOSENS)
 
 
+def test_to_lift_a_restriction_whose_time_is_over_is_neither():
+    parameters = replace(Parameters(), sender_clock_tolerance_us=2_000_000)
+    was = book(restrictions=(restriction(until_us=NOW),), parameters=parameters)
+    (over,) = judge(was, book(parameters=parameters), at_us=NOW + 2_000_000)
+    assert (over.direction, over.why) == (NEUTRAL, "its time was over")
+
+
+@pytest.mark.parametrize("at_us", [0, NOW, NOW + 1_999_999], ids=["not known", "its last moment", "a clock is behind"])
+def test_to_lift_a_restriction_loosens_as_long_as_it_may_hold_somewhere(at_us):
+    parameters = replace(Parameters(), sender_clock_tolerance_us=2_000_000)
+    was = book(restrictions=(restriction(until_us=NOW),), parameters=parameters)
+    (judged,) = judge(was, book(parameters=parameters), at_us=at_us)
+    assert judged.direction is LOOSENS
+
+
 @pytest.mark.parametrize(
     "wider",
     [

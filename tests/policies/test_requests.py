@@ -23,6 +23,7 @@ from policies.requests.trying import edits_of
 from tests.policies.requesting import (
     ALICE,
     BOB,
+    CAROL,
     DAVE,
     NOBODY,
     approved,
@@ -209,6 +210,19 @@ def test_a_rejection_says_why_and_the_request_may_be_edited(defaults):
     with pytest.raises(WrongState):
         published(request)
     assert DOING["edit"](ALICE, request).state == State.DRAFT
+
+
+def test_who_withdraws_what_others_wrote_says_why(defaults):
+    request = submitted(leverage("12"))
+    with pytest.raises(ValidationError, match="alice wrote this: say why"):
+        services.do_withdraw_request(acting=CAROL, note=" ", **seen(request))
+    services.do_withdraw_request(acting=CAROL, note="Alice is away", **seen(request))
+    assert request.steps.get(what="withdrawn").note == "Alice is away"
+
+
+def test_who_wrote_or_edited_a_request_withdraws_it_without_a_word(defaults):
+    edited = DOING["edit"](CAROL, submitted(leverage("12")))
+    assert services.do_withdraw_request(acting=CAROL, **seen(edited)).state == State.WITHDRAWN
 
 
 def test_who_is_for_some_accounts_changes_nothing_of_others(defaults):

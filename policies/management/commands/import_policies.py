@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 
 from audit.acting import system
 from audit.actors import command_line
@@ -21,6 +22,7 @@ from policies.models import ChangeRequest
 from policies.requests.publishing import text_of
 from policies.requests.services import do_submit_request
 from policies.requests.trying import Tried
+from riskcore.calendar import microseconds
 
 
 class Command(BaseCommand):
@@ -46,7 +48,7 @@ class Command(BaseCommand):
                 request = _ask(plan, options["reason"], path.name)
         except (PolicyError, ValidationError) as error:
             raise CommandError(f"Nothing was taken from {path}:\n{text_of(error)}") from None
-        told = () if tried is None else differences_of(tried.before, tried.after)
+        told = () if tried is None else differences_of(tried.before, tried.after, at_us=microseconds(timezone.now()))
         if options["json"]:
             self.stdout.write(msgspec.json.encode(_result(plan, tried, told, request)).decode())
             return

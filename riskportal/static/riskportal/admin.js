@@ -1,0 +1,38 @@
+// What Unfold leaves to the mouse and to the eye: for the keyboard, and for who listens to a page.
+
+const pressable = "a:not([href]), :is(div, span)[x-on\\:click]";
+
+function press(event) {
+  const found = event.target.closest(pressable);
+  if (found && found === event.target && (event.key === "Enter" || event.key === " ")) {
+    event.preventDefault();
+    found.click();
+  }
+}
+
+function makePressable(found) {
+  found.setAttribute("role", "button");
+  found.tabIndex = 0;
+}
+
+// Select2 names its box by what is chosen, and not by its label.
+function nameSelect(select) {
+  const label = document.querySelector(`label[for="${select.id}"]`);
+  for (const part of select.parentElement.querySelectorAll(".select2-selection, .select2-selection__rendered")) {
+    part.removeAttribute("aria-labelledby");
+    part.setAttribute("aria-label", label ? label.textContent.replace("*", "").trim() : select.name);
+  }
+}
+
+function complete() {
+  document.getElementById("main")?.setAttribute("role", "main");
+  document.querySelectorAll(pressable).forEach(makePressable);
+  document.querySelectorAll("select.select2-hidden-accessible").forEach(nameSelect);
+  document.querySelectorAll(".simplebar-content-wrapper").forEach((found) => {
+    found.setAttribute("aria-label", found.closest("#nav-sidebar") ? "Side bar, scrollable" : "Table, scrollable");
+  });
+}
+
+document.addEventListener("keydown", press);
+// After the others, which make their parts as the page is loaded.
+window.addEventListener("load", () => setTimeout(complete));
