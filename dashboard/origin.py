@@ -33,5 +33,8 @@ def is_same_origin(headers: dict[bytes, bytes]) -> bool:
     origin, host = headers.get(b"origin", b"").decode("latin-1"), headers.get(b"host", b"").decode("latin-1")
     if origin in settings.CSRF_TRUSTED_ORIGINS:
         return True
-    found = urlsplit(origin)
+    try:
+        found = urlsplit(origin)
+    except ValueError:
+        return False
     return bool(host) and found.scheme in ("http", "https") and found.netloc.lower() == host.lower()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from channels.auth import AuthMiddlewareStack
+from channels.sessions import SessionMiddlewareStack
 from channels.routing import URLRouter
 from django.urls import path
 
@@ -14,4 +14,4 @@ from dashboard.origin import SameOrigin
 
 def websockets() -> Any:
     """Return the ASGI application of the websockets: for pages of this site, with the session of who is signed in."""
-    return SameOrigin(AuthMiddlewareStack(URLRouter([path("ws/risk/", LiveConsumer.as_asgi())])))
+    return SameOrigin(SessionMiddlewareStack(URLRouter([path("ws/risk/", LiveConsumer.as_asgi())])))

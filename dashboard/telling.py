@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 
 import msgspec
@@ -9,6 +10,8 @@ from msgspec import Struct
 
 from bus.events import AccountFigures, MetricsTick
 from riskcore.firm import FIRM
+
+logger = logging.getLogger(__name__)
 
 # An account that was not told of for so long is not looked at any more.
 _GONE = timedelta(seconds=10)
@@ -37,13 +40,16 @@ class Told:
         self._known: dict[str, tuple[datetime, bytes, AccountFigures]] = {}
 
     def hear(self, subject: str, payload: bytes) -> bool:
-        """Take a message; return whether it was the monitor's. What is older than what is known is passed over."""
+        """Take a message; return whether it was the monitor's. What is older, or cannot be read, is passed over."""
         if subject != MetricsTick.subject:
             return False
-        tick = _ticks.decode(payload)
-        self.at = tick.at if self.at is None else max(self.at, tick.at)
-        for raw in tick.accounts:
-            self._take(bytes(raw), tick.at)
+        try:
+            tick = _ticks.decode(payload)
+            self.at = tick.at if self.at is None else max(self.at, tick.at)
+            for raw in tick.accounts:
+                self._take(bytes(raw), tick.at)
+        except msgspec.MsgspecError as error:
+            logger.error("what the monitor tells cannot be read: %s", error)
         return True
 
     def _take(self, raw: bytes, at: datetime) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.dashboard.world import ALL, Reader, World, alive, signed_in
+from tests.emergency import conftest as emergency
+from tests.emergency.world import World as Trading
 
 
 @pytest.fixture
@@ -20,3 +22,9 @@ def world(settings, tmp_path, transactional_db) -> Iterator[World]:
 def vera(transactional_db) -> Reader:
     """Somebody who may see and do everything, for every account."""
     return signed_in("vera", *ALL)
+
+
+@pytest.fixture
+def trading(request, settings, tmp_path, transactional_db) -> Iterator[Trading]:
+    """A live state with accounts that have reported, to be stopped, fed and lost."""
+    yield from emergency.alive(request, settings, tmp_path, "memory")

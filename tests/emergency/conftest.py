@@ -18,16 +18,17 @@ from tests.support.beginning import begin_with
 @pytest.fixture(params=["redis", "redis-3-lanes", "memory"])
 def world(request, settings, tmp_path, transactional_db) -> Iterator[World]:
     """A live state on which orders are approved."""
-    yield from _alive(request, settings, tmp_path, request.param)
+    yield from alive(request, settings, tmp_path, request.param)
 
 
 @pytest.fixture
 def many_lanes(request, settings, tmp_path, transactional_db) -> Iterator[World]:
     """The same, in three lanes of Redis."""
-    yield from _alive(request, settings, tmp_path, "redis-3-lanes")
+    yield from alive(request, settings, tmp_path, "redis-3-lanes")
 
 
-def _alive(request, settings, tmp_path, kind: str) -> Iterator[World]:
+def alive(request, settings, tmp_path, kind: str) -> Iterator[World]:
+    """Yield a live state of a kind, on which orders are approved."""
     url = "" if kind == "memory" else request.getfixturevalue("clean_redis")
     settings.REDIS_URL, settings.RISK_DATA_DIR = url, tmp_path
     settings.RISK_LANES = 3 if kind == "redis-3-lanes" else 1
