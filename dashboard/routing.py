@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from channels.sessions import SessionMiddlewareStack
 from channels.routing import URLRouter
+from channels.sessions import SessionMiddlewareStack
 from django.urls import path
 
 from dashboard.consumer import LiveConsumer

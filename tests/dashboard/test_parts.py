@@ -17,6 +17,7 @@ from dashboard.telling import Told
 from feeds.books import BOOKS
 from monitoring.tick import Monitor
 from policies.models import Policy
+from policies.services import do_create_account
 from riskcore.ports import StopScope
 from riskcore.types import TradingState
 from tests.emergency.world import ACCOUNTS, World, database_away, engage, lift, long, order
@@ -139,12 +140,10 @@ def test_a_stop_of_everything_is_the_trading_state(house, state):
     assert house.see()["trading"]["now"] == {"state": state.value, "stops": 1}
 
 
-def test_accounts_that_no_order_passes_in_are_named(house, settings):
+def test_accounts_that_no_order_passes_in_are_named(house):
     assert house.see()["stale"] == {}
-    house.world.store.put_prices({"BTCUSDT": ("50000", 1)})  # of 1970
-    house.world.feed(long(), account_id=ACCOUNTS[2])
-    house.world.store.put_prices({"BTCUSDT": ("50000", 1)})
-    assert set(house.see()["stale"]) <= {ACCOUNTS[2]}
+    do_create_account(actor="test", reason="test", account_id="desk-6", profile="normal")
+    assert house.see()["stale"] == {"desk-6": {"state_at": None}}
 
 
 def test_the_book_says_who_published_it_and_why(house):
