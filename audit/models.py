@@ -1,6 +1,7 @@
 """The evidence: the chained log of changes, every decision, and how far the journal has been drained.
 
-And what people may that Django has no table for: the accounts that they are for, and what roles were given.
+And what of people Django has no table for: the accounts that they are for, what roles were given, and whose password
+somebody else knows.
 """
 
 from __future__ import annotations
@@ -175,6 +176,20 @@ class AccountGrant(models.Model):
 
     def __str__(self) -> str:
         return self.account_id
+
+
+class GivenPassword(models.Model):
+    """The password of somebody was set by somebody else, who knows it: they change it when they sign in."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="given_password")
+    actor = models.CharField(max_length=200)
+    at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"given to {self.user} by {self.actor}"
 
 
 class RoleGrant(models.Model):

@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 
-from audit.models import AccountGrant
+from audit.models import AccountGrant, GivenPassword
 from audit.services import record
 
 Person: TypeAlias = User | Group
@@ -73,10 +73,22 @@ def record_change(
 
 
 def record_password(row: User, *, actor: str, reason: str) -> None:
-    """Write that a password was changed, or that signing in by password was switched off."""
+    """Write that a password was changed, or that signing in by password was switched off.
+
+    Where somebody else changed it, its owner has to change it again when they next sign in.
+    """
+    note_given_password(row, actor=actor)
     now = evidence(row)
     what = "password changed" if row.has_usable_password() else "password switched off"
     record_change(row, "password", actor=actor, reason=reason, before=now, after={**now, "password": what})
+
+
+def note_given_password(row: User, *, actor: str) -> None:
+    """Note who else knows a password that has just been set: `actor`, or nobody where its owner set it."""
+    if actor == row.get_username() or not row.has_usable_password():
+        GivenPassword.objects.filter(user=row).delete()
+    else:
+        GivenPassword.objects.update_or_create(user=row, defaults={"actor": actor})
 
 
 @transaction.atomic

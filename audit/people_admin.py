@@ -5,7 +5,6 @@ Django calls the `log_...` methods in the transaction of a change, after everyth
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -22,7 +21,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from audit.models import AuditEvent
-from audit.people import accounts_of, evidence, record_change, record_password, set_accounts
+from audit.people import accounts_of, evidence, note_given_password, record_change, record_password, set_accounts
 from audit.rights import known_accounts
 from audit.unfold import (
     AdminPasswordChangeForm,
@@ -123,6 +122,8 @@ class Recorded(_Admin):
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         entry = super().log_addition(request, obj, message)
+        if isinstance(obj, User):
+            note_given_password(obj, actor=request.user.get_username())
         record_change(obj, "create", **_why(request), before=None, after=evidence(obj))
         return entry
 
@@ -221,26 +222,6 @@ class UserAdmin(Recorded, _UserAdmin, ModelAdmin):
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         with transaction.atomic():
             return super().user_change_password(request, id, form_url)
-
-
-_change_own_password = admin.site.password_change
-
-
-def _recorded_own_password(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-    with transaction.atomic():
-        response = _change_own_password(request, extra_context)
-        if request.method == "POST" and response.status_code == HttpResponseRedirect.status_code:
-            who = request.user
-            assert isinstance(who, User)  # nobody else gets past the form
-            record_password(who, actor=who.get_username(), reason="Changed their own password")
-    return response
-
-
-admin.site.password_change = _recorded_own_password  # type: ignore[method-assign, assignment]
-
-
-def _without_form(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple("shown_accounts" if name == "accounts" else name for name in names)
 
 
 def _is_no_lower(request: HttpRequest, obj: Any) -> bool:

@@ -37,6 +37,7 @@ def schedule() -> dict[str, dict[str, Any]]:
         "record-blocks": _every(1.0, "violations.record_blocks"),
         "send-notifications": _every(1.0, "violations.send_notifications"),
         "trim-violations": _every(3600.0, "violations.trim"),
+        "clear-sessions": _every(3600.0, "access.clear_sessions"),
         "publish-keys": _every(1.0, "api.publish_keys"),
         "keep-baselines": _every(30.0, "feeds.keep_baselines"),
         "keep-bars": _every(5.0, "feeds.keep_bars"),

@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import environ
 from django.templatetags.static import static
+from django.urls import reverse_lazy
 
 from riskportal import logging, secret_key
 from riskportal.env import Environment, redis_database, refuse
@@ -228,12 +229,14 @@ INSTALLED_APPS = [
     "unfold.contrib.simple_history",
     "django.contrib.admin",
     "audit",  # before auth, whose createsuperuser and changepassword would leave no event
+    "access",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    "axes",
     "simple_history",
     "django_prometheus",
     "rest_framework",
@@ -254,6 +257,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "access.headers.SecurityHeaders",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -261,6 +265,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "access.middleware.Gate",
+    "axes.middleware.AxesMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 
@@ -280,6 +286,9 @@ TEMPLATES = [
         },
     },
 ]
+
+# Its check before deployment asks for schemas that it makes itself of each view; ours has one document, with tests.
+SPECTACULAR_SETTINGS = {"ENABLE_DJANGO_DEPLOY_CHECK": False}
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -328,10 +337,43 @@ SESSION_COOKIE_AGE = int(env.duration("RISK_SESSION_AGE", "12h", least="1m", mos
 CSRF_COOKIE_SAMESITE = "Strict"
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
-LOGIN_URL = "admin:login"
-LOGIN_REDIRECT_URL = "admin:index"
+LOGIN_URL = "access:sign-in"
+LOGIN_REDIRECT_URL = "/"
 
-AUTHENTICATION_BACKENDS = ["audit.rights.Rights"]
+# Who has to give a code besides the password, and after how long of nothing people are signed out.
+RISK_REQUIRE_SECOND_FACTOR = env.choice("RISK_REQUIRE_SECOND_FACTOR", "off", ("off", "operators", "all"))
+RISK_SESSION_IDLE = env.duration("RISK_SESSION_IDLE", "1h", least="1m", most="30d")
+
+# After how many wrong passwords or codes a name is locked out, and for how long; how many proxies in front say whom
+# they were asked by.
+RISK_LOCKOUT_FAILURES = env.whole("RISK_LOCKOUT_FAILURES", 5, least=3, most=100)
+RISK_LOCKOUT_TIME = env.duration("RISK_LOCKOUT_TIME", "15m", least="1m", most="1d")
+RISK_PROXIES = env.whole("RISK_PROXIES", 0 if EMBEDDED else 1, least=0, most=8)
+
+AUTHENTICATION_BACKENDS = ["access.lockout.NotLockedOut", "audit.rights.Rights"]
+# By name and address together: nobody can lock an officer out from elsewhere, and an office behind one address is not
+# locked out as a whole. What was typed is not kept (it may be a password), nor who was let in: the audit log has that.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = RISK_LOCKOUT_FAILURES
+AXES_COOLOFF_TIME = RISK_LOCKOUT_TIME
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_HANDLER = "access.lockout.Recorded"
+AXES_LOCKOUT_CALLABLE = "access.lockout.locked_out_page"
+AXES_CLIENT_IP_CALLABLE = "access.addresses.address_of"
+AXES_USERNAME_CALLABLE = "access.lockout.name_of"
+AXES_SENSITIVE_PARAMETERS = [
+    "username",
+    "code",
+    "old_password",
+    "new_password1",
+    "new_password2",
+    "csrfmiddlewaretoken",
+]
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {
@@ -386,6 +428,7 @@ UNFOLD = {
     "SITE_SYMBOL": "shield",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "ACCOUNT": {"navigation": [{"title": "Your access", "link": reverse_lazy("access:me")}]},
     "SIDEBAR": SIDEBAR,
     "STYLES": [lambda _request: static("riskportal/admin.css")],
     "SCRIPTS": [lambda _request: static("riskportal/admin.js")],

@@ -75,10 +75,10 @@ class TestTheDemonstration:
         assert f"sign in as {sign_in['user']}, password {sign_in['password']}" in demo.running.said
         with httpx.Client(base_url=f"http://127.0.0.1:{demo.port}", trust_env=False) as browser:
             page = browser.get("/", follow_redirects=True)
-            assert page.url.path == "/admin/login/"
+            assert page.url.path == "/sign-in/"
             token = browser.cookies["csrftoken"]
             form = {"username": sign_in["user"], "password": sign_in["password"], "csrfmiddlewaretoken": token}
-            assert browser.post("/admin/login/?next=/admin/", data=form).headers["location"] == "/admin/"
+            assert browser.post("/sign-in/?next=/admin/", data=form).headers["location"] == "/admin/"
 
     def test_it_is_ready_and_says_so_to_prometheus(self, demo):
         client = demo.client()
