@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench lint format serve lock proto clean
+.PHONY: help setup run test bench lint format serve lock pictures proto clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -38,6 +38,11 @@ serve: ## Run the production processes on DATABASE_URL and REDIS_URL (settings: 
 
 lock: ## Lock the newest allowed versions, with hashes, into requirements*.txt
 	@scripts/lock.sh
+
+pictures: ## Make the pictures of the documentation anew, from a riskportal that is worked with in Chromium
+	@scripts/need.sh python3-venv chromium pngquant
+	@scripts/setup_venv.sh dev
+	@exec $(PYTHON) -m devtools.pictures
 
 proto: ## Make the Python modules of the .proto files
 	@scripts/setup_venv.sh dev
