@@ -15,6 +15,13 @@ function makePressable(found) {
   found.tabIndex = 0;
 }
 
+// An icon is a word in a font of its own, which nobody wants to hear before the text beside it.
+function hideIcon(icon) {
+  if (icon.parentElement.textContent.trim() !== icon.textContent.trim()) {
+    icon.setAttribute("aria-hidden", "true");
+  }
+}
+
 // Select2 names its box by what is chosen, and not by its label.
 function nameSelect(select) {
   const label = document.querySelector(`label[for="${select.id}"]`);
@@ -27,6 +34,7 @@ function nameSelect(select) {
 function complete() {
   document.getElementById("main")?.setAttribute("role", "main");
   document.querySelectorAll(pressable).forEach(makePressable);
+  document.querySelectorAll(".material-symbols-outlined").forEach(hideIcon);
   document.querySelectorAll("select.select2-hidden-accessible").forEach(nameSelect);
   document.querySelectorAll(".simplebar-content-wrapper").forEach((found) => {
     found.setAttribute("aria-label", found.closest("#nav-sidebar") ? "Side bar, scrollable" : "Table, scrollable");
