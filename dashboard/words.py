@@ -45,6 +45,11 @@ def quantity(value: Decimal | None) -> str:
     return NONE if value is None else f"{tidy(value):,f}"
 
 
+def price(value: Decimal | None) -> str:
+    """Return a price, at most at its sixth place: an average has no end."""
+    return number(value, 6)
+
+
 def money(value: Decimal | None) -> str:
     """Return an amount of currency: cents below a thousand only."""
     if value is None:

@@ -45,6 +45,12 @@ def quantity(value: Any) -> str:
 
 
 @register.filter
+def price(value: Any) -> str:
+    """Show a price."""
+    return words.price(_known(value))
+
+
+@register.filter
 def percent(value: Any) -> str:
     """Show a fraction as per cent."""
     return words.percent(_known(value))

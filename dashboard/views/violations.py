@@ -46,7 +46,7 @@ class ViolationsPage(ListPage):
             label="Open",
             parse=flag,
             lookup="closed_at__isnull",
-            choices=(("true", "still broken"), ("false", "over")),
+            choices=(("true", "still open"), ("false", "over")),
         ),
         Filter(
             name="policy_type",

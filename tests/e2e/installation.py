@@ -147,7 +147,7 @@ class Embedded:
             env=environment(self.data),
             log=log,
         )
-        wait_for(self._runs, what="the start screen")
+        wait_for(self._runs, seconds=60, what="the start screen")
 
     def _runs(self) -> bool:
         assert self.program is not None

@@ -88,7 +88,8 @@ function updateLimit(node, limit) {
 function updatePosition(node, held) {
   say(cell(node, "symbol"), held.symbol);
   say(cell(node, "exchange"), held.exchange);
-  for (const name of ["quantity", "entry_price", "mark"]) say(cell(node, name), quantity(held[name]));
+  say(cell(node, "quantity"), quantity(held.quantity));
+  for (const name of ["entry_price", "mark"]) say(cell(node, name), number(held[name], 6));
   for (const name of ["value", "unrealized_pnl"]) say(cell(node, name), money(held[name]));
   say(cell(node, "concentration"), percent(held.concentration));
   say(cell(node, "open"), `${quantity(held.open_buy_quantity)} / ${quantity(held.open_sell_quantity)}`);
@@ -98,7 +99,8 @@ function updateReservation(node, held) {
   say(cell(node, "order_id"), held.order_id);
   put(cell(node, "order_id"), "href", decisionPage(held.id));
   for (const name of ["side", "symbol"]) say(cell(node, name), held[name]);
-  for (const name of ["quantity", "price"]) say(cell(node, name), quantity(held[name]));
+  say(cell(node, "quantity"), quantity(held.quantity));
+  say(cell(node, "price"), number(held.price, 6));
   say(cell(node, "margin"), money(held.margin));
   say(cell(node, "expires_at"), time(held.expires_at, live.now()));
   const button = find("button", node);
