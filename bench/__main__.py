@@ -26,6 +26,7 @@ FULL = Plan(
     batches=15,
     stops=200,
     hostile_s=8.0,
+    live_s=36.0,
     accounts=10_000,
     looks=10,
     previewed=10_000,
@@ -39,6 +40,7 @@ QUICK = Plan(
     batches=3,
     stops=20,
     hostile_s=2.0,
+    live_s=16.0,
     accounts=2_000,
     looks=3,
     previewed=2_000,
@@ -54,6 +56,7 @@ PARTS = {
     "monitor": Bench.monitor,
     "preview": Bench.preview,
     "hostile": Bench.hostile,
+    "live": Bench.live,
 }
 
 _BUSY = 0.3

@@ -18,6 +18,7 @@ from bench.doors import ASGI, FLOOR, NATS, WSGI, door
 from bench.drain import Drained
 from bench.hostile import Others, Refusals
 from bench.installation import Installation
+from bench.live import Pages
 from bench.machine import ROOT, Cores, on_core, pin
 from bench.monitor import Monitored
 from bench.open_loop import Latencies
@@ -60,6 +61,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     batches: int
     stops: int
     hostile_s: float
+    live_s: float
     accounts: int
     looks: int
     previewed: int
@@ -217,6 +219,11 @@ class Bench:
         counts = str(self._plan.previewed), str(self._plan.accounts)
         content = self._run(self._cores.server, "bench.preview", *counts)
         self._results.preview = msgspec.json.decode(content, type=Previews)
+
+    def live(self) -> None:
+        """What browsers wait for, what they cost, and what checks notice of them."""
+        pages = Pages(self._installation, self._world, self._doors, self._cores, seconds=self._plan.live_s)
+        self._results.live.extend(pages.measure(self._say))
 
     def hostile(self) -> None:
         """What one hostile client is answered, and what it does to the checks of the others."""

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from bench import live
 from bench.batch import Batches
 from bench.doors import FLOOR, TITLES
 from bench.drain import Drained
 from bench.hostile import Others, Refusals
+from bench.live import CHECKS_PER_S, LiveRow
 from bench.many_accounts import POSITIONS
 from bench.monitor import Monitored
 from bench.open_loop import Latencies
@@ -71,6 +73,7 @@ class Results(Struct, kw_only=True):
     monitor: Monitored | None = None
     preview: Previews | None = None
     hostile: list[HostileRow] = []
+    live: list[LiveRow] = []
 
 
 # In a page, what stands between these is the figures of the last run that was written into it.
@@ -108,6 +111,8 @@ def text(results: Results, *, markdown: bool) -> str:
     if results.hostile:
         parts += ["### A hostile client, asked to be answered within 100 ms", draw(_hostile(results.hostile))]
         parts += ["### The checks of other clients beside it", draw(_others(results.hostile))]
+    if results.live:
+        parts += [f"### Live pages beside {CHECKS_PER_S} checks a second", draw(live.table(results.live))]
     return "\n\n".join(parts)
 
 

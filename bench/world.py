@@ -38,7 +38,7 @@ _QUIET_S = 0.1
 _PAUSE_S = 0.01
 
 # Limits that every order is held against, on top of the five bounds of the account's capital profile; so far
-# away that none is reached.
+# away that none is reached, by an account nor by all of them together.
 _LIMITS: tuple[tuple[str, str, str], ...] = (
     ("leverage", "<=", "10"),
     ("margin_ratio", ">=", "1"),
@@ -51,7 +51,7 @@ _LIMITS: tuple[tuple[str, str, str], ...] = (
     ("concentration", "<=", "0.9"),
     ("position_value", "<=", "50000000"),
     ("position_loss", "<=", "0.30"),
-    ("open_positions", "<=", "100"),
+    ("open_positions", "<=", "2000"),
     ("order_notional", "<=", "1000000"),
     ("price_deviation", "<=", "0.05"),
     ("pending_notional", "<=", "90000000"),

@@ -1,0 +1,223 @@
+"""Browsers on live pages beside checks and reports: what they wait for and cost, and what checks notice of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from decimal import Decimal
+
+import msgspec
+from msgspec import Struct
+
+from bench import world
+from bench.browsers import SETTLED_S, Received
+from bench.doors import ASGI, LIVE, WORKER, WSGI, door
+from bench.installation import Installation
+from bench.machine import Cores, on_core
+from bench.open_loop import Latencies, percentile_us
+from bench.processes import Process
+from bench.reporter import Reported
+from bench.world import NotWhatWasAsked, World
+from devtools.ports import HOST
+from riskcore.ports import Load
+
+BROWSERS, FEW = 100, 20
+CHECKS_PER_S = 200
+
+_CONNECTIONS = 8
+_MEGABYTE = 1e6
+_PAUSE_S = 0.1
+_GRACE_S = 60.0
+
+_OF_BROWSERS = (
+    *("frames each", "gaps", "bytes", "delivery p50 ms", "p99 ms", "longest ms"),
+    *("a price shown p50 ms", "p99 ms"),
+)
+_OF_CHECKS = ("check p50 ms", "p99 ms", "p99.9 ms", "not approved")
+
+# The account whose exposure says which price a browser is shown; no order is of it.
+_SHOWN = world.account_ids()[-1]
+
+
+class LiveRow(Struct, frozen=True, kw_only=True):
+    """One run: who looked, what checks took meanwhile, and what the process that serves browsers used.
+
+    `shown_*` are milliseconds from when a price was reported to its being shown in a browser, None where nobody looked;
+    `cpu` is a share of one core.
+    """
+
+    who: str
+    checks: Latencies
+    received: Received | None
+    shown_p50_ms: float | None
+    shown_p99_ms: float | None
+    cpu: float
+    rss_mb: float
+
+
+class Pages:
+    """The processes of an installation that live pages take, and runs on them.
+
+    Parameters
+    ----------
+    installation, world_
+        What they serve.
+    doors
+        Those for orders and for reports, by their kinds.
+    cores
+        All of the product is on one, browsers, load and servers on the other.
+    """
+
+    def __init__(
+        self, installation: Installation, world_: World, doors: dict[str, Process], cores: Cores, *, seconds: float
+    ) -> None:
+        self._installation, self._world, self._doors, self._cores = installation, world_, doors, cores
+        self._seconds = seconds
+
+    def measure(self, say: Callable[[str], None]) -> Iterator[LiveRow]:
+        """Yield a run with nobody, with many browsers, with few, and with few beside one that never reads.
+
+        Raises NotWhatWasAsked where a browser missed anything.
+        """
+        cookies = msgspec.json.decode(self._installation.run("-m", "bench.sessions", str(BROWSERS)), type=list[str])
+        runs: Sequence[tuple[str, list[str], int]] = (
+            ("nobody", [], 0),
+            (f"{BROWSERS} browsers", cookies, 0),
+            (f"{FEW} browsers", cookies[:FEW], 0),
+            (f"{FEW} browsers, and one that never reads", cookies[: FEW + 1], 1),
+        )
+        self._world.reset()
+        with self._served() as live:
+            for who, of_run, idle in runs:
+                say(f"live pages, {who}")
+                yield self._run(live, who, of_run, idle)
+
+    @contextmanager
+    def _served(self) -> Iterator[Process]:
+        """Have live pages served, and every account looked at each second, until the block ends."""
+        with ExitStack() as stack:
+            environment, core = self._installation.environment, self._cores.server
+            stack.enter_context(door(WORKER, environment, core))
+            live = stack.enter_context(door(LIVE, environment, core))
+            stack.enter_context(self._beside("riskportal.serve", "beat", core=core))
+            until = time.monotonic() + _GRACE_S
+            while self._world.store.load(Load(accounts=())).signal is None:
+                if time.monotonic() > until:
+                    raise NotWhatWasAsked("nobody has looked at the accounts")
+                time.sleep(_PAUSE_S)
+            yield live
+
+    def _run(self, live: Process, who: str, cookies: list[str], idle: int) -> LiveRow:
+        """Check orders for some seconds in the midst of reports and, where there are cookies, browsers."""
+        checking_s, key = self._seconds - 2 * SETTLED_S, f"{self._world.key}\n".encode()
+        rest, order = self._doors[WSGI], self._doors[ASGI]
+        with ExitStack() as stack:
+            reports = stack.enter_context(
+                self._beside("bench.reporter", HOST, rest.port, self._seconds, world.ACCOUNTS, sent=key)
+            )
+            browsers = None
+            if cookies:
+                browsers = stack.enter_context(
+                    self._beside(
+                        "bench.browsers", live.port, self._seconds, _SHOWN, idle, sent=msgspec.json.encode(cookies)
+                    )
+                )
+            time.sleep(SETTLED_S)
+            before, begun = live.used().cpu_s, time.monotonic()
+            load = stack.enter_context(
+                self._beside(
+                    *("bench.open_loop", HOST, order.port, CHECKS_PER_S, checking_s, _CONNECTIONS, world.ACCOUNTS - 1),
+                    sent=key,
+                )
+            )
+            checks = msgspec.json.decode(_said(load, self._seconds), type=Latencies)
+            used, took_s = live.used(), time.monotonic() - begun
+            reported = msgspec.json.decode(_said(reports, self._seconds), type=Reported)
+            found = None if browsers is None else msgspec.json.decode(_said(browsers, self._seconds), type=Received)
+        if found is not None and (found.gaps or found.lost):
+            raise NotWhatWasAsked(f"{who}: {found.gaps} gaps, {found.lost} connections lost")
+        shown = [] if found is None else sorted(_shown_s(reported, found))
+        return LiveRow(
+            who=who,
+            checks=checks,
+            received=found,
+            shown_p50_ms=percentile_us(shown, 0.5) / 1e3 if shown else None,
+            shown_p99_ms=percentile_us(shown, 0.99) / 1e3 if shown else None,
+            cpu=(used.cpu_s - before) / took_s,
+            rss_mb=used.rss / _MEGABYTE,
+        )
+
+    @contextmanager
+    def _beside(
+        self, module: str, *arguments: object, sent: bytes = b"", core: int | None = None
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a module of ours beside the block, on the core of the load unless another is named; it ends with it."""
+        with subprocess.Popen(
+            on_core(self._cores.client if core is None else core, [sys.executable, "-m", module, *map(str, arguments)]),
+            env=self._installation.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as process:
+            assert process.stdin is not None
+            try:
+                process.stdin.write(sent)
+                process.stdin.close()
+                yield process
+            finally:
+                process.terminate()
+
+
+def _said(process: subprocess.Popen[bytes], seconds: float) -> bytes:
+    """Return what a process has written once it has ended. Raises NotWhatWasAsked where it failed."""
+    assert process.stdout is not None
+    said = process.stdout.read()
+    if process.wait(seconds + _GRACE_S):
+        raise NotWhatWasAsked(f"{process.args!r} ended with {process.returncode}")
+    return said
+
+
+def _shown_s(reported: Reported, found: Received) -> Iterator[float]:
+    """Yield how long each browser waited for each price, in seconds."""
+    shown = dict(found.shown)
+    for price, sent_at in reported.prices:
+        for at in shown.get(_exposure(price), ()):
+            if at >= sent_at:
+                yield at - sent_at
+
+
+def _exposure(price: Decimal) -> Decimal:
+    """Return what the account's exposure is shown as where its first symbol has this price."""
+    held = list(world.report("").positions.values())
+    prices = [price, *(world.MARK for _ in held[1:])]
+    total = sum((abs(each.quantity) * at for each, at in zip(held, prices, strict=True)), Decimal(0))
+    return round(total, 2)
+
+
+def table(rows: Sequence[LiveRow]) -> list[Sequence[str]]:
+    """Return the rows for people."""
+    found: list[Sequence[str]] = [("who looks", *_OF_BROWSERS, "CPU of live", "memory MB", *_OF_CHECKS)]
+    for row in rows:
+        found.append((row.who, *_delivery(row), f"{row.cpu:.0%}", f"{row.rss_mb:.0f}", *_checks(row.checks)))
+    return found
+
+
+def _delivery(row: LiveRow) -> Sequence[str]:
+    got = row.received
+    if got is None or row.shown_p50_ms is None or row.shown_p99_ms is None:
+        return ("",) * len(_OF_BROWSERS)
+    return (
+        f"{got.least}" if got.least == got.most else f"{got.least} to {got.most}",
+        f"{got.gaps}",
+        f"{got.frame_bytes:,}",
+        *(f"{each / 1e3:.1f}" for each in (got.late_p50_us, got.late_p99_us, got.longest_us)),
+        f"{row.shown_p50_ms:,.0f}",
+        f"{row.shown_p99_ms:,.0f}",
+    )
+
+
+def _checks(found: Latencies) -> Sequence[str]:
+    refused = found.answered + found.unanswered - found.approved
+    return [*(f"{each / 1e3:.2f}" for each in (found.p50_us, found.p99_us, found.p999_us)), f"{refused}"]
