@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.installation import Embedded, embedded, until_approved, wait_for
+from tests.e2e.browsing import Office, office
+from tests.e2e.installation import Client, Embedded, embedded, until_approved, wait_for
 from tests.e2e.test_admin_page import browser  # noqa: F401 - a fixture
 from tests.e2e.test_embedded import feed
 
@@ -29,26 +30,9 @@ def installation(tmp_path_factory) -> Iterator[Embedded]:
 
 
 @pytest.fixture
-def signed_in(browser: Browser, installation: Embedded) -> Iterator[Callable[[str, str], Page]]:  # noqa: F811
-    """Call it with two lines of the sign-in file, and get a page of that person."""
-    address = f"http://127.0.0.1:{installation.port}"
-    contexts = []
-
-    def sign_in(name: str, password: str) -> Page:
-        context = browser.new_context(base_url=address)
-        context.set_default_timeout(15_000)
-        contexts.append(context)
-        page, lines = context.new_page(), installation.sign_in()
-        page.goto("/admin/")
-        page.locator("input[name=username]").fill(lines[name])
-        page.locator("input[name=password]").fill(lines[password])
-        page.locator("input[name=password]").press("Enter")
-        expect(page).to_have_url(f"{address}/admin/")
-        return page
-
-    yield sign_in
-    for context in contexts:
-        context.close()
+def people(browser: Browser, installation: Embedded) -> Iterator[Office]:  # noqa: F811
+    with office(browser, installation) as made:
+        yield made
 
 
 def ask_for(page: Page, threshold: str, why: str) -> None:
@@ -61,53 +45,90 @@ def ask_for(page: Page, threshold: str, why: str) -> None:
     expect(page.get_by_role("heading", name="What it changes")).to_be_visible()
 
 
-def test_officer_and_approver_tighten_loosen_and_take_back_a_limit(signed_in, installation):
-    officer, approver = signed_in("user", "password"), signed_in("approver", "approver-password")
-    client = installation.client()
-    ids = (f"story-{number}" for number in itertools.count())
+class Desk:
+    """A desk that sends orders over REST, each under an id of its own."""
 
-    def ask() -> Any:
-        feed(client)
-        return client.check(next(ids), account_id="desk-1")
+    def __init__(self, client: Client) -> None:
+        self.client, self.sent = client, itertools.count()
+        wait_for(lambda: feed(client), what="the first report")
+        until_approved(self.ask, what="the door")
 
-    wait_for(lambda: feed(client), what="the first report")
-    until_approved(ask, what="the door")
+    def ask(self) -> Any:
+        feed(self.client)
+        return self.client.check(f"story-{next(self.sent)}", account_id="desk-1")
 
+    def blocked(self) -> str:
+        """Send an order that is blocked by the limit, and return its id once its decision is recorded."""
+        decision = self.ask().json()
+        assert decision["reason"] == "policy_violation", decision
+        assert [breach["name"] for breach in decision["violations"]] == [LIMIT]
+        order_id: str = decision["order_id"]
+        looked_for = {"order_id": order_id}
+        wait_for(
+            lambda: self.client.get("/risk/decisions", params=looked_for).json()["results"], what="the recorded block"
+        )
+        return order_id
+
+
+def publish(page: Page) -> None:
+    page.get_by_role("button", name="Publish now").click()
+    expect(page.get_by_text("is live: the next order is checked against it")).to_be_visible()
+
+
+def test_officer_and_approver_tighten_loosen_and_take_back_a_limit(people, installation):
+    """The officers' main job, as somebody does it who has never seen the pages."""
+    officer, approver = people.person(), people.approver()
+    desk = Desk(installation.client())
+
+    # Tightened by one person alone, and the next order goes by it.
     ask_for(officer, "0.0001", "Nobody trades over lunch")
-    officer.get_by_role("button", name="Publish now").click()
-    expect(officer.get_by_text("is live: the next order is checked against it")).to_be_visible()
-    assert not ask().json()["approved"]
+    expect(officer.get_by_role("heading", name="It only tightens limits: it can be published at once.")).to_be_visible()
+    publish(officer)
+    stopped = desk.blocked()
 
+    # Loosened by nobody alone.
     ask_for(officer, "0.1", "Lunch is over")
     expect(officer.get_by_text("This loosens limits: somebody else has to approve it.")).to_be_visible()
     expect(officer.get_by_role("button", name="Publish now")).to_have_count(0)
     officer.get_by_role("button", name="Ask for approval").click()
     expect(officer.get_by_text("You wrote this: somebody else has to approve it.")).to_be_visible()
-    assert not ask().json()["approved"]
+    expect(officer.get_by_role("button", name="Approve", exact=True)).to_have_count(0)
+    desk.blocked()
 
-    approver.goto("/admin/policies/changerequest/")
-    expect(approver.get_by_text("your approval")).to_be_visible()
-    approver.get_by_role("link", name=f"{LIMIT}: threshold 0.0001 → 0.1").click()
+    # A second person finds it on their first page, looks at what it would have let through, and approves it.
+    approver.goto("/admin/")
+    waiting = approver.get_by_role("region", name="Waits for you")
+    waiting.get_by_role("link", name=f"{LIMIT}: threshold 0.0001 → 0.1").click()
+    approver.get_by_role("button", name="Preview").click()
+    preview = approver.get_by_role("region", name="What it would change")
+    expect(preview.get_by_role("link", name=stopped, exact=True)).to_be_visible()
+    expect(preview.get_by_text("would be approved", exact=True).first).to_be_visible()
     approver.locator("[name=note]").fill("The desk is back")
-    approver.get_by_role("button", name="Approve").click()
+    approver.get_by_role("button", name="Approve", exact=True).click()
     expect(approver.get_by_text("approver approved it.")).to_be_visible()
+    expect(approver.get_by_text("Publish now: that is for somebody who changes limits.")).to_be_visible()
+    desk.blocked()
 
-    officer.reload()
-    officer.get_by_role("button", name="Publish now").click()
-    expect(officer.get_by_text("is live: the next order is checked against it")).to_be_visible()
-    until_approved(ask, what="the door after the limit was loosened")
-
-    officer.locator("[name=note]").fill("It was too early")
+    # Live, and back again.
+    officer.goto("/admin/")
+    officer.get_by_role("link", name=f"{LIMIT}: threshold 0.0001 → 0.1").click()
+    publish(officer)
+    until_approved(desk.ask, what="the door after the limit was loosened")
+    officer.get_by_label("Reason for rolling back").fill("It was too early")
     officer.get_by_role("button", name="Roll back").click()
-    officer.get_by_role("button", name="Publish now").click()
-    expect(officer.get_by_text("is live: the next order is checked against it")).to_be_visible()
-    assert not ask().json()["approved"]
+    publish(officer)
+    desk.blocked()
 
-    officer.goto("/admin/policies/policy/")
-    officer.get_by_role("link", name=LIMIT).click()
-    officer.get_by_role("link", name="history History").click()
-    for why in ("Nobody trades over lunch", "Lunch is over", "It was too early"):
-        expect(officer.get_by_role("cell", name=why)).to_be_visible()
+    # Who changed what, and why.
+    officer.get_by_role("link", name=f"History of {LIMIT}").click()
+    for why, after in (
+        ("Nobody trades over lunch", "0.0001"),
+        ("Lunch is over", "0.1"),
+        ("It was too early", "0.0001"),
+    ):
+        row = officer.get_by_role("row").filter(has_text=why)
+        expect(row).to_contain_text("officer")
+        expect(row).to_contain_text(after)
 
 
 def test_what_is_scheduled_goes_live_though_the_process_was_down_at_its_moment(installation):
