@@ -1,8 +1,9 @@
-"""Writes the log of changes. Every service that changes something calls `record` in the same transaction."""
+"""Writes the log of changes. Every service that changes something calls `record` or `record_all` in its transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import models, transaction
@@ -10,6 +11,39 @@ from django.utils import timezone
 
 from audit.canonical import digest, plain
 from audit.models import AuditEvent, AuditHead
+
+# Events that are written with one statement.
+_TOGETHER = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Happened:
+    """One change, as an audit event tells of it.
+
+    Attributes
+    ----------
+    actor
+        Who did it, by name, as it shall read in ten years: "alice", "key:oms-1", "configuration".
+    action
+        What was done, as `thing.verb`.
+    object_id, object_label
+        The key of the object that changed, and what people call it.
+    before, after
+        The object on either side of the change; None where it did not exist. Decimals, dates and UUIDs are
+        kept as exact text.
+    at
+        When, timezone-aware; the present moment if left out.
+    """
+
+    actor: str
+    action: str
+    object_type: str
+    object_id: object
+    object_label: str
+    reason: str
+    before: Mapping[str, object] | None = None
+    after: Mapping[str, object] | None = None
+    at: datetime | None = None
 
 
 def record(
@@ -24,52 +58,64 @@ def record(
     after: Mapping[str, object] | None = None,
     at: datetime | None = None,
 ) -> AuditEvent:
-    """Add one event to the chain, which commits or vanishes with the change that it tells of.
+    """Add one event to the chain, of a `Happened` with these attributes. See `record_all`."""
+    (event,) = record_all(
+        [
+            Happened(
+                actor=actor,
+                action=action,
+                object_type=object_type,
+                object_id=object_id,
+                object_label=object_label,
+                reason=reason,
+                before=before,
+                after=after,
+                at=at,
+            )
+        ]
+    )
+    return event
+
+
+def record_all(changes: Iterable[Happened]) -> list[AuditEvent]:
+    """Add events to the chain in their order, which commit or vanish with the changes that they tell of.
 
     The chain's end is locked until then, so call this last: every other change waits meanwhile.
-
-    Parameters
-    ----------
-    actor
-        Who did it, by name, as it shall read in ten years: "alice", "key:oms-1", "configuration".
-    action
-        What was done, as `thing.verb`.
-    object_id, object_label
-        The key of the object that changed, and what people call it.
-    before, after
-        The object on either side of the change; None where it did not exist. Decimals, dates and UUIDs are
-        kept as exact text.
-    at
-        When, timezone-aware; the present moment if left out.
 
     Raises
     ------
     TransactionManagementError
         There is no transaction.
     ValueError, TypeError
-        The actor or the reason is blank, or a value has no exact form.
+        An actor or a reason is blank, or a value has no exact form.
     """
-    for name, text in (("actor", actor), ("reason", reason)):
+    head = _locked_head()
+    events = [_next(head, change) for change in changes]
+    AuditEvent.objects.bulk_create(events, batch_size=_TOGETHER)
+    head.save()
+    return events
+
+
+def _next(head: AuditHead, change: Happened) -> AuditEvent:
+    """Return the event that comes after the head, which it becomes."""
+    for name, text in (("actor", change.actor), ("reason", change.reason)):
         if not text.strip():
             raise ValueError(f"an audit event needs {'an' if name == 'actor' else 'a'} {name}")
-    head = _locked_head()
     event = AuditEvent(
         sequence=head.sequence + 1,
-        at=at or timezone.now(),
-        actor=str(plain(actor)),
-        action=action,
-        object_type=object_type,
-        object_id=str(plain(object_id)),
-        object_label=object_label[: AuditEvent._meta.get_field("object_label").max_length],
-        reason=str(plain(reason)),
-        before=None if before is None else plain(dict(before)),
-        after=None if after is None else plain(dict(after)),
+        at=change.at or timezone.now(),
+        actor=str(plain(change.actor)),
+        action=change.action,
+        object_type=change.object_type,
+        object_id=str(plain(change.object_id)),
+        object_label=change.object_label[: AuditEvent._meta.get_field("object_label").max_length],
+        reason=str(plain(change.reason)),
+        before=None if change.before is None else plain(dict(change.before)),
+        after=None if change.after is None else plain(dict(change.after)),
         previous_hash=head.hash,
     )
     event.hash = event_hash(event)
-    event.save()
     head.sequence, head.hash = event.sequence, event.hash
-    head.save()
     return event
 
 

@@ -5,7 +5,7 @@ Only `policies.services` and `policies.requests` use this.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -16,10 +16,13 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from audit.models import AuditEvent
-from audit.services import record, snapshot
+from audit.services import Happened, record_all, snapshot
 from policies.book import add_book, as_evidence, lock_books, publish
+from policies.checking import check_rows
+from policies.edits import EDITABLE, Edit
 from policies.errors import FieldChange, NotFound, NothingToChange, StaleEdit
 from policies.models import Book, Managed
+from policies.models.base import write_rows
 from riskcore import book as core
 
 Row = TypeVar("Row", bound=Managed)
@@ -44,7 +47,7 @@ class Change(Generic[Row]):
 
 @dataclass
 class Written(Generic[Row]):
-    """A row that was written and is in no book yet. `before` is what it was; None: it is new."""
+    """A row that is written and in no book yet. `before` is what it was; None: it is new."""
 
     row: Row
     before: dict[str, object] | None
@@ -66,7 +69,7 @@ def create(row: Row, *, actor: str, reason: str, action: str) -> Change[Row]:
     """Add a row. Raises ValidationError by field, also where its name is taken."""
     check_who_and_why(actor, reason)
     lock_books()
-    return _finish(write_new(row, actor=actor, reason=reason, action=action, at=timezone.now()), actor, reason)
+    return _finish(_write_one(Written(row, None, action), actor, reason), actor, reason)
 
 
 @transaction.atomic
@@ -88,29 +91,27 @@ def change(
     lock_books()
     row = find(model, key)
     check_version(row, expected_version)
-    written = write_change(row, fields, actor=actor, reason=reason, action=action, at=timezone.now())
-    return _finish(written, actor, reason)
-
-
-def write_new(row: Row, *, actor: str, reason: str, action: str, at: datetime) -> Written[Row]:
-    """Write a new row, under the lock of the books. Raises ValidationError by field."""
-    _check_values(row)
-    _save(row, actor, reason, at)
-    return Written(row, None, action)
-
-
-def write_change(
-    row: Row, fields: Mapping[str, Any], *, actor: str, reason: str, action: str, at: datetime
-) -> Written[Row]:
-    """Write fields of a row, under the lock of the books. Raises NothingToChange, and ValidationError by field."""
     before = snapshot(row)
     assign(row, fields)
-    _check_values(row)
-    if snapshot(row) == before:
-        raise NothingToChange(f"{what(row).capitalize()} {row}")
-    row.version += 1
-    _save(row, actor, reason, at)
-    return Written(row, before, action)
+    return _finish(_write_one(Written(row, before, action), actor, reason), actor, reason)
+
+
+def write(written: Sequence[Written[Any]], *, actor: str, reason: str, at: datetime) -> dict[int, ValidationError]:
+    """Write rows of one model, as they are to be, under the lock of the books.
+
+    Returns what is wrong, by field, with those that were not written, by their place. Raises NothingToChange where one
+    is to be as it was.
+    """
+    problems = check_rows([each.row for each in written])
+    sound = [each for place, each in enumerate(written) if place not in problems]
+    for each in sound:
+        if each.before is not None:
+            if snapshot(each.row) == each.before:
+                raise NothingToChange(f"{what(each.row).capitalize()} {each.row}")
+            each.row.version += 1
+        each.row._history_user, each.row._change_reason, each.row._history_date = actor, reason, at
+    write_rows([each.row for each in sound])
+    return problems
 
 
 def finish(
@@ -128,8 +129,8 @@ def finish(
     """
     book = add_book(actor=actor, reason=reason, at=at, built=built)
     asked: dict[str, object] = {} if request is None else {"request": request}
-    events = [
-        record(
+    events = record_all(
+        Happened(
             actor=actor,
             action=each.action,
             object_type=str(each.row._meta.model_name),
@@ -141,19 +142,53 @@ def finish(
             at=at,
         )
         for each in written
-    ]
+    )
     return book, events
 
 
 def find(model: type[Row], key: object) -> Row:
     """Return the row of this key. Raises NotFound."""
     try:
-        found = cast("Row | None", model._default_manager.filter(pk=key).first())
+        return find_all(model, [key])[key]
+    except KeyError:
+        raise NotFound(str(model._meta.verbose_name), key) from None
+
+
+def find_all(model: type[Row], keys: Iterable[object]) -> dict[object, Row]:
+    """Return the rows of some keys, by these, with one query. What there is not is left out."""
+    wanted = {key: _key_in_column(model, key) for key in keys}
+    rows = cast("dict[object, Row]", model._default_manager.in_bulk(set(wanted.values()) - {None}))
+    return {key: rows[column] for key, column in wanted.items() if column in rows}
+
+
+def rows_of(edits: Iterable[Edit]) -> dict[tuple[str, str], Managed]:
+    """Return the rows that edits change, by kind and key as the edits have them, with one query a kind."""
+    keys: dict[str, list[str]] = {}
+    for edit in edits:
+        if edit.expected_version:
+            keys.setdefault(edit.kind, []).append(edit.key)
+    found = ((kind, find_all(EDITABLE[kind], of_kind)) for kind, of_kind in keys.items())
+    return {(kind, str(key)): row for kind, rows in found for key, row in rows.items()}
+
+
+def past_of(edits: Sequence[Edit]) -> dict[tuple[str, str], dict[int, Managed]]:
+    """Return the versions of rows before and after edits that were published, by kind and key, one query a kind."""
+    past: dict[tuple[str, str], dict[int, Managed]] = {(edit.kind, edit.key): {} for edit in edits}
+    for kind in {edit.kind for edit in edits}:
+        of_kind = [edit for edit in edits if edit.kind == kind]
+        versions = {edit.expected_version + after for edit in of_kind for after in (0, 1)}
+        keys = {f"{EDITABLE[kind]._meta.pk.attname}__in": {edit.key for edit in of_kind}}
+        for each in EDITABLE[kind].history.filter(**keys, version__in=versions):
+            row = each.instance
+            past[kind, str(row.pk)][row.version] = row
+    return past
+
+
+def _key_in_column(model: type[Managed], key: object) -> object:
+    try:
+        return model._meta.pk.to_python(key)
     except ValidationError:  # the key is not even of the right form
-        found = None
-    if found is None:
-        raise NotFound(str(model._meta.verbose_name), key)
-    return found
+        return None
 
 
 def assign(row: Managed, fields: Mapping[str, Any]) -> None:
@@ -211,6 +246,13 @@ def what(row: Managed) -> str:
     return str(row._meta.verbose_name)
 
 
+def _write_one(written: Written[Row], actor: str, reason: str) -> Written[Row]:
+    problems = write([written], actor=actor, reason=reason, at=timezone.now())
+    if problems:
+        raise problems[0]
+    return written
+
+
 def _finish(written: Written[Row], actor: str, reason: str) -> Change[Row]:
     book, (event,) = finish([written], actor=actor, reason=reason, at=written.row._history_date)
     made = Change(written.row, event, book)
@@ -220,17 +262,6 @@ def _finish(written: Written[Row], actor: str, reason: str) -> Change[Row]:
 
 def _go_live(made: Change[Row]) -> None:
     made.live = publish(made.book)
-
-
-def _save(row: Managed, actor: str, reason: str, at: datetime) -> None:
-    row._history_user, row._change_reason, row._history_date = actor, reason, at
-    row.save()
-
-
-def _check_values(row: Managed) -> None:
-    # Each field by itself first: what is checked of them together takes for granted that each is sound.
-    row.clean_fields()
-    row.full_clean()
 
 
 def _a(noun: str) -> str:

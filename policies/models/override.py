@@ -21,6 +21,8 @@ from riskcore.types import Side
 MOST_ORDERS = 10_000
 LONGEST = timedelta(days=31)
 
+_ENDS_FIRST = "It would end before it begins."
+
 
 class Override(Managed):
     """What an account is let do in spite of its limits, until it is used up or its time is over.
@@ -83,7 +85,7 @@ class Override(Managed):
             models.CheckConstraint(
                 condition=Q(valid_from=None) | Q(valid_from__lt=F("until")),
                 name="override_time_order",
-                violation_error_message="It would end before it begins.",
+                violation_error_message=_ENDS_FIRST,
             ),
         ]
 
@@ -99,3 +101,5 @@ class Override(Managed):
         now = timezone.now()
         if not now < self.until <= now + LONGEST:
             raise ValidationError({"until": f"Choose a moment within the next {LONGEST.days} days."})
+        if self.valid_from is not None and self.valid_from >= self.until:
+            raise ValidationError({"until": _ENDS_FIRST})

@@ -13,7 +13,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from policies.fields import BoundedDecimalField, NameListField, WindowListField
-from policies.models.base import Managed, history
+from policies.models.base import Listed, Managed, history
 from policies.models.profile import Account, CapitalProfile
 from policies.models.symbol import SymbolField, validate_symbol
 from policies.validation import Between, one_of
@@ -52,6 +52,9 @@ MODE_LABELS = {
     Mode.ENFORCE: "enforced",
     Mode.SHADOW: "in shadow: evaluated and recorded, without effect",
 }
+_LEAST_ABOVE_MOST = "The threshold's least factor is above the most."
+_ENDS_FIRST = "It would end before it begins."
+
 ON_BREACH_LABELS = {
     OnBreach.BLOCK: "block the order",
     OnBreach.SCALE_DOWN: "offer the largest quantity that passes",
@@ -174,12 +177,12 @@ class Policy(Managed):
             models.CheckConstraint(
                 condition=Q(volatility_least__lte=F("volatility_most")),
                 name="policy_volatility_order",
-                violation_error_message="The threshold's least factor is above the most.",
+                violation_error_message=_LEAST_ABOVE_MOST,
             ),
             models.CheckConstraint(
                 condition=Q(effective_from=None) | Q(effective_until=None) | Q(effective_from__lt=F("effective_until")),
                 name="policy_effective_order",
-                violation_error_message="It would end before it begins.",
+                violation_error_message=_ENDS_FIRST,
             ),
             models.CheckConstraint(condition=Q(rollout_percent__lte=100), name="policy_rollout_range"),
             models.CheckConstraint(condition=Q(priority__lte=1000), name="policy_priority_range"),
@@ -196,10 +199,16 @@ class Policy(Managed):
         self._check_window()
         self._check_scope()
         self._check_volatility()
+        self._check_moments()
         if self.type == PolicyType.EMERGENCY and self._kind() is Kind.ORDER:
             raise ValidationError(
                 {"type": f"{self.metric} is a figure of an order, which nothing watches between orders: choose hard."}
             )
+
+    def listed(self) -> Listed | None:
+        """Return the accounts or profiles that it applies to; any exchange, strategy or symbol may be named."""
+        model = {Scope.ACCOUNT: Account, Scope.PROFILE: CapitalProfile}.get(Scope(self.scope))
+        return None if model is None else ("scope_ids", model, self.scope_ids)
 
     @property
     def volatility_scale(self) -> VolatilityScale | None:
@@ -224,12 +233,19 @@ class Policy(Managed):
             raise ValidationError({"window_s": f"{self.metric} does not count over a window: leave this 0."})
 
     def _check_volatility(self) -> None:
+        if self.volatility_least > self.volatility_most:
+            raise ValidationError({"volatility_least": _LEAST_ABOVE_MOST})
         if not self.volatility_symbol:
             return
         if self.volatility_reference <= 0:
             raise ValidationError({"volatility_reference": "Say at which volatility the threshold is as written."})
         if self.operator not in (Operator.AT_MOST, Operator.BELOW) or self.threshold <= 0:
             raise ValidationError({"volatility_symbol": "Only a ceiling above 0 can follow a volatility."})
+
+    def _check_moments(self) -> None:
+        since, until = self.effective_from, self.effective_until
+        if since is not None and until is not None and since >= until:
+            raise ValidationError({"effective_until": _ENDS_FIRST})
 
     def _check_scope(self) -> None:
         scope = Scope(self.scope)
@@ -245,15 +261,3 @@ class Policy(Managed):
             raise ValidationError({"scope_ids": "A policy for every account names none: leave this empty."})
         if scope is not Scope.GLOBAL and not self.scope_ids:
             raise ValidationError({"scope_ids": f"Say which {SCOPE_LABELS[scope]} it applies to."})
-        known = self._known_in(scope)
-        missing = sorted(set(self.scope_ids) - known) if known is not None else []
-        if missing:
-            raise ValidationError({"scope_ids": f"Of these {SCOPE_LABELS[scope]} there is no {', '.join(missing)}."})
-
-    def _known_in(self, scope: Scope) -> set[str] | None:
-        """Return the names that a scope may hold, None where anything may be named."""
-        if scope is Scope.ACCOUNT:
-            return set(Account.objects.filter(pk__in=self.scope_ids).values_list("pk", flat=True))
-        if scope is Scope.PROFILE:
-            return set(CapitalProfile.objects.values_list("pk", flat=True))
-        return None

@@ -24,6 +24,7 @@ validate_symbol = RegexValidator(
     r"^[^\s\x00-\x1f{}|]{1,32}\Z", "A symbol has 1 to 32 characters, no blanks, and none of { } |."
 )
 
+_SMALLER_THAN_SMALLEST = "The largest quantity is smaller than the smallest."
 
 if TYPE_CHECKING:
     _Text = models.CharField[str, str]
@@ -118,7 +119,7 @@ class Instrument(Managed):
             models.CheckConstraint(
                 condition=Q(max_quantity=0) | Q(max_quantity__gte=F("min_quantity")),
                 name="instrument_quantity_order",
-                violation_error_message="The largest quantity is smaller than the smallest.",
+                violation_error_message=_SMALLER_THAN_SMALLEST,
             ),
         ]
 
@@ -126,10 +127,12 @@ class Instrument(Managed):
         return self.symbol
 
     def clean(self) -> None:
-        """Check the order types. Raises ValidationError by field."""
+        """Check the order types and the bounds of a quantity. Raises ValidationError by field."""
         self.order_types = [each.upper() for each in self.order_types]
         unknown = sorted(set(self.order_types) - set(OrderType))
         if unknown:
             raise ValidationError(
                 {"order_types": f"There is no order type {', '.join(unknown)}; there are {', '.join(OrderType)}."}
             )
+        if self.max_quantity and self.max_quantity < self.min_quantity:
+            raise ValidationError({"max_quantity": _SMALLER_THAN_SMALLEST})

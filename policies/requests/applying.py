@@ -10,9 +10,11 @@ from typing import Any, cast
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import models
 
+from audit.services import snapshot
 from policies import changes
 from policies.changes import Written
 from policies.edits import EDITABLE, Edit
+from policies.errors import NotFound
 from policies.models import Managed
 
 # What others name comes first.
@@ -29,11 +31,17 @@ def apply_edits(edits: Sequence[Edit], *, actor: str, reason: str, at: datetime)
     """
     written: dict[int, Written[Any]] = {}
     problems: dict[str, list[str]] = {}
-    for index, edit in sorted(enumerate(edits), key=lambda pair: _ORDER.index(pair[1].kind)):
-        try:
-            written[index] = _apply(edit, actor=actor, reason=reason, at=at)
-        except ValidationError as error:
-            problems |= {_name(index, field): texts for field, texts in error.message_dict.items()}
+    for kind in _ORDER:
+        of_kind = {index: edit for index, edit in enumerate(edits) if edit.kind == kind}
+        if not of_kind:
+            continue
+        prepared, wrong = _prepare(EDITABLE[kind], of_kind)
+        written |= prepared
+        places = list(prepared)
+        refused = changes.write(list(prepared.values()), actor=actor, reason=reason, at=at)
+        wrong |= {places[place]: error for place, error in refused.items()}
+        for index in sorted(wrong):
+            problems |= {_name(index, field): texts for field, texts in wrong[index].message_dict.items()}
     if problems:
         raise ValidationError(cast("Any", problems))
     return [written[index] for index in range(len(edits))]
@@ -64,18 +72,37 @@ def settable_when_new(model: type[Managed]) -> tuple[str, ...]:
     return tuple(each.name for each in fields if not each.primary_key and each.name != "version")
 
 
-def _apply(edit: Edit, *, actor: str, reason: str, at: datetime) -> Written[Any]:
+def _prepare(
+    model: type[Managed], edits: Mapping[int, Edit]
+) -> tuple[dict[int, Written[Any]], dict[int, ValidationError]]:
+    """Return the rows of a model as edits want them, and what is wrong with those that no row can be made of."""
+    rows = changes.find_all(model, [edit.key for edit in edits.values() if edit.expected_version])
+    prepared: dict[int, Written[Any]] = {}
+    wrong: dict[int, ValidationError] = {}
+    for index, edit in edits.items():
+        try:
+            prepared[index] = _changed(rows, edit) if edit.expected_version else _made(edit)
+        except ValidationError as error:
+            wrong[index] = error
+    return prepared, wrong
+
+
+def _made(edit: Edit) -> Written[Any]:
     model = EDITABLE[edit.kind]
-    made, changed = _ACTIONS.get(edit.kind, (f"{edit.kind}.create", f"{edit.kind}.change"))
-    if edit.expected_version == 0:
-        row = cast("Any", model)(pk=_key(model, edit.key))
-        for name, value in parse_fields(model, edit.fields, settable_when_new(model)).items():
-            setattr(row, cast("models.Field[Any, Any]", model._meta.get_field(name)).attname, value)
-        return changes.write_new(row, actor=actor, reason=reason, action=made, at=at)
-    row = changes.find(model, edit.key)
+    row = cast("Any", model)(pk=_key(model, edit.key))
+    for name, value in parse_fields(model, edit.fields, settable_when_new(model)).items():
+        setattr(row, cast("models.Field[Any, Any]", model._meta.get_field(name)).attname, value)
+    return Written(row, None, _ACTIONS.get(edit.kind, (f"{edit.kind}.create",))[0])
+
+
+def _changed(rows: Mapping[object, Managed], edit: Edit) -> Written[Any]:
+    row = rows.get(edit.key)
+    if row is None:
+        raise NotFound(str(EDITABLE[edit.kind]._meta.verbose_name), edit.key)
     changes.check_version(row, edit.expected_version)
-    fields = parse_fields(model, edit.fields, row.CHANGEABLE)
-    return changes.write_change(row, fields, actor=actor, reason=reason, action=changed, at=at)
+    before = snapshot(row)
+    changes.assign(row, parse_fields(type(row), edit.fields, row.CHANGEABLE))
+    return Written(row, before, _ACTIONS.get(edit.kind, ("", f"{edit.kind}.change"))[1])
 
 
 def _key(model: type[Managed], key: str) -> Any:

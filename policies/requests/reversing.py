@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 from django.db import models
 
 from audit.canonical import plain
-from policies.changes import check_version, find
+from policies.changes import check_version, find_all, past_of
 from policies.edits import EDITABLE, Edit
 from policies.models import ChangeRequest, Instrument, Managed, Override, RestrictedSymbol
 from policies.requests.trying import edits_of
@@ -35,12 +36,16 @@ def edits_to_reverse(request: ChangeRequest) -> tuple[Edit, ...]:
     Rows that it made go out of force; a profile cannot, and stays. What was taken back already is left out. Raises
     StaleEdit where such a field was set to something else since.
     """
-    found = (_reversed(edit) for edit in reversed(edits_of(request)))
+    edits = edits_of(request)
+    present = {kind: find_all(EDITABLE[kind], [each.key for each in edits if each.kind == kind]) for kind in EDITABLE}
+    past = past_of([each for each in edits if each.expected_version])
+    found = (
+        _reversed(edit, present[edit.kind][edit.key], past.get((edit.kind, edit.key), {})) for edit in reversed(edits)
+    )
     return tuple(edit for edit in found if edit is not None and edit.fields)
 
 
-def _reversed(edit: Edit) -> Edit | None:
-    row = find(EDITABLE[edit.kind], edit.key)
+def _reversed(edit: Edit, row: Managed, past: Mapping[int, Managed]) -> Edit | None:
     if edit.expected_version == 0:
         wanted = _OUT_OF_FORCE.get(edit.kind, {})
         return Edit(edit.kind, edit.key, row.version, _differing(row, wanted))
@@ -48,8 +53,7 @@ def _reversed(edit: Edit) -> Edit | None:
         return _restricted_again(row)
     if isinstance(row, Override):
         return None  # one that was taken back is not granted again by itself
-    before = row.history.get(version=edit.expected_version).instance
-    made = row.history.get(version=edit.expected_version + 1).instance
+    before, made = past[edit.expected_version], past[edit.expected_version + 1]
     wanted = {name: _value(before, name) for name in edit.fields}
     fields = _differing(row, wanted)
     if any(_value(row, name) != _value(made, name) for name in fields):

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from audit.acting import Acting, NotTheirAccount
-from policies.edits import EDITABLE, Edit
+from policies.changes import rows_of
+from policies.edits import Edit
 from policies.errors import Unreadable
 from policies.models import ChangeRequest, Managed
 from policies.requests.trying import edits_of
@@ -15,13 +16,21 @@ from riskcore.book import Scope
 
 def check_accounts(acting: Acting, edits: Iterable[Edit]) -> None:
     """Raise NotTheirAccount where somebody is for some accounts only, and an edit concerns others as well."""
-    if acting.accounts and any(not _within(edit, acting.accounts) for edit in edits):
+    if not acting.accounts:
+        return
+    of_each = list(edits)
+    rows = rows_of(of_each)
+    if any(not _within(edit, rows.get((edit.kind, edit.key)), acting.accounts) for edit in of_each):
         raise NotTheirAccount(acting.name, "what concerns others as well")
 
 
 def may_see(acting: Acting, edits: Iterable[Edit]) -> bool:
     """Return whether somebody may see edits: not one that names accounts none of which they are for."""
-    return not acting.accounts or all(_shown(edit, acting.accounts) for edit in edits)
+    if not acting.accounts:
+        return True
+    of_each = list(edits)
+    rows = rows_of(of_each)
+    return all(_shown(edit, rows.get((edit.kind, edit.key)), acting.accounts) for edit in of_each)
 
 
 def check_request(acting: Acting, request: ChangeRequest) -> None:
@@ -38,8 +47,7 @@ def may_see_request(acting: Acting, request: ChangeRequest) -> bool:
         return False
 
 
-def _shown(edit: Edit, accounts: frozenset[str]) -> bool:
-    row = EDITABLE[edit.kind]._default_manager.filter(pk=edit.key).first() if edit.expected_version else None
+def _shown(edit: Edit, row: Managed | None, accounts: frozenset[str]) -> bool:
     named: set[Any] = set()
     if edit.kind == "account":
         named = {edit.key}
@@ -50,8 +58,7 @@ def _shown(edit: Edit, accounts: frozenset[str]) -> bool:
     return not named or bool(named & accounts)
 
 
-def _within(edit: Edit, accounts: frozenset[str]) -> bool:
-    row = EDITABLE[edit.kind]._default_manager.filter(pk=edit.key).first() if edit.expected_version else None
+def _within(edit: Edit, row: Managed | None, accounts: frozenset[str]) -> bool:
     if edit.kind == "account":
         return edit.key in accounts
     if edit.kind in ("restriction", "override"):

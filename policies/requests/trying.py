@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from audit.services import snapshot
 from policies.book import build_book, build_next, decode_returns, item_of, latest, loaded, lock_books, part_of
-from policies.changes import Written, changed_fields, shown
+from policies.changes import Written, changed_fields, past_of, shown
 from policies.direction import Direction, Judged, judge, loosest
 from policies.edits import EDITABLE, Edit, unknown_in
 from policies.errors import FieldChange, Unreadable
@@ -115,8 +115,8 @@ def as_published(request: ChangeRequest, book: Book) -> Tried:
     Raises LookupError and ValueError where one of these books cannot be read.
     """
     before, after = loaded(book.version - 1), loaded(book.version)
-    rows = tuple(map(_made_by, edits_of(request)))
-    return Tried(before, after, rows, judge(before, after, at_us=microseconds(book.created_at)))
+    at_us = microseconds(book.created_at)
+    return Tried(before, after, _rows_made_by(edits_of(request)), judge(before, after, at_us=at_us))
 
 
 def as_asked(edit: Edit) -> RowDifference:
@@ -165,16 +165,14 @@ def _difference(written: Written[Any]) -> RowDifference:
     )
 
 
-def _made_by(edit: Edit) -> RowDifference:
-    past = EDITABLE[edit.kind].history
-    key = EDITABLE[edit.kind]._meta.pk.attname
-    versions = {each.version: each.instance for each in past.filter(**{key: edit.key}, version__lte=_after(edit))}
+def _rows_made_by(edits: Sequence[Edit]) -> tuple[RowDifference, ...]:
+    past = past_of(edits)
+    return tuple(map(_difference, (_written(edit, past[edit.kind, edit.key]) for edit in edits)))
+
+
+def _written(edit: Edit, versions: Mapping[int, Managed]) -> Written[Any]:
     before = versions.get(edit.expected_version)
-    return _difference(Written(versions[_after(edit)], None if before is None else snapshot(before), ""))
-
-
-def _after(edit: Edit) -> int:
-    return edit.expected_version + 1
+    return Written(versions[edit.expected_version + 1], None if before is None else snapshot(before), "")
 
 
 def _row_of(row: Managed, values: dict[str, object]) -> Managed:

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from msgspec.structs import replace
 
 from audit.canonical import plain
+from policies.changes import rows_of
 from policies.edits import EDITABLE, Edit
 from policies.models import Managed
 from policies.requests.trying import RowDifference
@@ -30,7 +32,7 @@ def canonical(edits: Sequence[Edit]) -> tuple[Edit, ...]:
     for index, edit in enumerate(edits):
         if edit.kind not in EDITABLE:
             raise ValidationError({f"{index}.kind": f"There is no {edit.kind!r}; there are {', '.join(EDITABLE)}."})
-    found = tuple(_canonical(index, edit) for index, edit in enumerate(edits))
+    found = _differing([_canonical(index, edit) for index, edit in enumerate(edits)])
     for (kind, key), count in Counter((edit.kind, edit.key) for edit in found).items():
         if count > 1:
             raise ValidationError({"edits": f"The {kind} {key} is in it {count} times."})
@@ -58,8 +60,6 @@ def _canonical(index: int, edit: Edit) -> Edit:
         key = key.lower()
     elif key:
         key = str(pk.to_python(key))
-    if edit.expected_version:
-        fields = _differing(model, key, fields)
     return Edit(edit.kind, key, edit.expected_version, fields)
 
 
@@ -70,16 +70,18 @@ def _plain(index: int, name: str, value: object) -> Any:
         raise ValidationError({f"{index}.{name}": str(error)}) from None
 
 
-def _differing(model: type[Managed], key: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields that are not as they are already: what a form sends along says nothing."""
-    try:
-        row = model._default_manager.filter(pk=key).first()
-    except ValidationError:
-        row = None
+def _differing(edits: Sequence[Edit]) -> tuple[Edit, ...]:
+    """Return edits with the fields alone that are not as they are already: what a form sends along says nothing."""
+    rows = rows_of(edits)
+    return tuple(_differing_from(rows.get((edit.kind, edit.key)), edit) for edit in edits)
+
+
+def _differing_from(row: Managed | None, edit: Edit) -> Edit:
     if row is None:
-        return fields  # which is refused when it is tried
-    values = {each.name: plain(getattr(row, each.attname)) for each in model._meta.concrete_fields}
-    return {name: value for name, value in fields.items() if name not in values or values[name] != value}
+        return edit  # a new one, or one that is missing, which is refused when it is tried
+    values = {each.name: plain(getattr(row, each.attname)) for each in row._meta.concrete_fields}
+    differing = {name: value for name, value in edit.fields.items() if name not in values or values[name] != value}
+    return replace(edit, fields=differing)
 
 
 def _cut(text: str) -> str:

@@ -81,13 +81,13 @@ def test_a_volatility_is_in_the_book():
             "Only a ceiling above 0",
         ),
         ({"volatility_least": Decimal("NaN")}, "volatility_least", "NaN"),
-        ({"volatility_least": Decimal(2)}, "__all__", "least factor is above the most"),
+        ({"volatility_least": Decimal(2)}, "volatility_least", "least factor is above the most"),
         (
             {
                 "effective_from": datetime(2026, 12, 2, tzinfo=UTC),
                 "effective_until": datetime(2026, 12, 2, tzinfo=UTC),
             },
-            "__all__",
+            "effective_until",
             "It would end before it begins",
         ),
     ],
