@@ -175,14 +175,13 @@ class Chance:
         return microseconds(at + timedelta(minutes=minutes, microseconds=self.random.choice([0, 0, -1, 1])))
 
     def window(self) -> ActiveWindow:
-        near = self.minute + self.random.randint(-90, 90)
-        begin = self.random.choice([near, near, self.random.randint(0, 1439)]) % 1440
-        end = self.random.choice([begin + self.random.randint(1, 90), self.random.randint(0, 1440)])
+        near, length = self.minute + self.random.randint(-70, 70), self.random.randint(1, 90)
+        hours = self.random.choice([(near, near + length), (near - length, near), (near, near + 7 * length)])
         return ActiveWindow(
             zone=self.random.choice([self.zone, self.zone, *ZONES]),
             days=tuple(sorted(self.random.sample(range(7), self.random.choice([0, 0, 2, 5])))),
-            from_minute=begin,
-            to_minute=end if end <= 1440 else end % 1440,
+            from_minute=hours[0] % 1440,
+            to_minute=hours[1] % 1440,
             since=self.random.choice(["", "", "2026-03-29"]),
             until=self.random.choice(["", "", "2026-10-25"]),
         )
