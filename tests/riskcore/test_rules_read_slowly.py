@@ -171,7 +171,7 @@ class Chance:
         at = datetime.fromisoformat(change).replace(tzinfo=UTC)
         local = at.astimezone(ZoneInfo(self.zone))
         self.minute = local.hour * 60 + local.minute
-        minutes = self.random.choice([self.random.randint(-150, 150), self.random.randint(-20_000, 20_000)])
+        minutes = self.random.choice([self.random.randint(-100, 100), self.random.randint(-20_000, 20_000)])
         return microseconds(at + timedelta(minutes=minutes, microseconds=self.random.choice([0, 0, -1, 1])))
 
     def window(self) -> ActiveWindow:
@@ -254,7 +254,7 @@ def test_an_order_is_told_the_limits_that_a_slow_reading_finds(part):
     for seed in range(part * BOOKS, (part + 1) * BOOKS):
         chance = Chance(seed)
         now_us = chance.moment()
-        policies = tuple(chance.policy(number, now_us) for number in range(6))
+        policies = tuple(chance.policy(number, now_us) for number in range(10))
         old = chance.random.random() < 0.3
         day = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=now_us)).date()
         history = returns(day - timedelta(days=40 if old else 2))
