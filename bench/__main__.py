@@ -30,6 +30,7 @@ FULL = Plan(
     accounts=10_000,
     looks=10,
     previewed=10_000,
+    limits=1_000,
 )
 QUICK = Plan(
     rounds=1,
@@ -44,6 +45,7 @@ QUICK = Plan(
     accounts=2_000,
     looks=3,
     previewed=2_000,
+    limits=200,
 )
 
 PARTS = {
@@ -55,6 +57,7 @@ PARTS = {
     "stop": Bench.stop,
     "monitor": Bench.monitor,
     "preview": Bench.preview,
+    "officers": Bench.officers,
     "hostile": Bench.hostile,
     "live": Bench.live,
 }

@@ -17,10 +17,11 @@ from bench import batch, hostile, stop, world
 from bench.doors import ASGI, FLOOR, NATS, WSGI, door
 from bench.drain import Drained
 from bench.hostile import Others, Refusals
-from bench.installation import Installation
+from bench.installation import Installation, Rows
 from bench.live import Pages
 from bench.machine import ROOT, Cores, on_core, pin
 from bench.monitor import Monitored
+from bench.officers import Officers
 from bench.open_loop import Latencies
 from bench.preview import Previews
 from bench.processes import Process, clean_environment
@@ -50,7 +51,8 @@ _LOOK_S = 15.0  # with what has to change before it
 class Plan(Struct, frozen=True, kw_only=True):
     """How much is measured. Every figure of closed-loop load is the median of `rounds` runs of `run_s` seconds.
 
-    `accounts` are looked at by the monitor and by previews, which replay `previewed` decisions.
+    `accounts` are looked at by the monitor and by previews, which replay `previewed` decisions. Officers manage as
+    many, and `limits`.
     """
 
     rounds: int
@@ -65,6 +67,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     accounts: int
     looks: int
     previewed: int
+    limits: int
 
 
 class Bench:
@@ -224,6 +227,23 @@ class Bench:
         """What browsers wait for, what they cost, and what checks notice of them."""
         pages = Pages(self._installation, self._world, self._doors, self._cores, seconds=self._plan.live_s)
         self._results.live.extend(pages.measure(self._say))
+
+    def officers(self) -> None:
+        """How long officers wait where there are many limits and accounts, on an installation of its own."""
+        self._say(f"officers, {self._plan.limits:,} limits and {self._plan.accounts:,} accounts")
+        with PostgresServer(durable=True) as postgres, RedisServer() as redis:
+            for server in (postgres, redis):
+                assert server.pid is not None
+                pin(server.pid, self._cores.client)
+            installation = Installation(database_url=postgres.url, redis_url=redis.url)
+            try:
+                installation.found(Rows())
+                counts = str(self._plan.limits), str(self._plan.accounts)
+                command = on_core(self._cores.server, [sys.executable, "-m", "bench.officers", *counts])
+                found = subprocess.run(command, env=installation.environment, stdout=subprocess.PIPE, check=True)
+            finally:
+                installation.close()
+        self._results.officers = msgspec.json.decode(found.stdout.splitlines()[-1], type=Officers)
 
     def hostile(self) -> None:
         """What one hostile client is answered, and what it does to the checks of the others."""

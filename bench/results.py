@@ -15,6 +15,7 @@ from bench.hostile import Others, Refusals
 from bench.live import CHECKS_PER_S, LiveRow
 from bench.many_accounts import POSITIONS
 from bench.monitor import Monitored
+from bench.officers import Officers, Waited
 from bench.open_loop import Latencies
 from bench.preview import Previewed, Previews
 from bench.stages import Stage
@@ -72,6 +73,7 @@ class Results(Struct, kw_only=True):
     stop: Stops | None = None
     monitor: Monitored | None = None
     preview: Previews | None = None
+    officers: Officers | None = None
     hostile: list[HostileRow] = []
     live: list[LiveRow] = []
 
@@ -108,6 +110,9 @@ def text(results: Results, *, markdown: bool) -> str:
         parts += [_of_monitor(results.monitor), draw(_looks(results.monitor)), draw(_stages(results.monitor.stages))]
     if results.preview is not None:
         parts += [_of_preview(results.preview), draw(_previews(results.preview))]
+    if results.officers is not None:
+        parts += [_of_officers(results.officers), draw(_waited(results.officers.waited))]
+        parts += ["Lists of the admin:", draw(_waited(results.officers.pages)), *_checked(results.officers)]
     if results.hostile:
         parts += ["### A hostile client, asked to be answered within 100 ms", draw(_hostile(results.hostile))]
         parts += ["### The checks of other clients beside it", draw(_others(results.hostile))]
@@ -159,6 +164,31 @@ def _previews(found: Previews) -> list[Sequence[str]]:
 
 def _preview_row(kind: str, row: Previewed) -> Sequence[str]:
     return row.change, f"{row.count:,} {kind}", f"{row.seconds:.2f}", f"{row.cpu_s:.2f}", f"{row.otherwise:,}"
+
+
+def _of_officers(found: Officers) -> str:
+    return (
+        f"### What officers wait for, with {found.policies:,} limits and {found.accounts:,} accounts "
+        f"(a book of {found.book_kb:,.0f} kB)"
+    )
+
+
+def _waited(rows: Iterable[Waited]) -> list[Sequence[str]]:
+    table: list[Sequence[str]] = [("what", "rows", "ms", "CPU ms", "statements")]
+    for row in rows:
+        times = (f"{row.seconds * 1e3:,.0f}", f"{row.cpu_s * 1e3:,.0f}")
+        table.append((row.what, f"{row.rows:,}", *times, f"{row.statements:,}"))
+    return table
+
+
+def _checked(found: Officers) -> Iterator[str]:
+    small, large = found.checked
+    yield (
+        f"A check over the store, in one process: {small.middle_us:.0f} us with {small.limits} limits and "
+        f"{small.accounts} accounts, {large.middle_us:.0f} us with {large.limits:,} limits and {large.accounts:,} "
+        f"accounts ({large.middle_us / small.middle_us:.2f} times as long; "
+        f"CPU {small.cpu_us:.0f} and {large.cpu_us:.0f} us)."
+    )
 
 
 def _looks(found: Monitored) -> list[Sequence[str]]:
