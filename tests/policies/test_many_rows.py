@@ -146,3 +146,25 @@ def test_of_two_new_rows_of_one_name_the_second_is_refused(defaults):
     with pytest.raises(ValidationError) as refused:
         draft(new_limit("Same"), new_limit("Same"))
     assert list(refused.value.message_dict) == ["1.name"]
+
+
+def test_the_lists_take_as_many_statements_of_a_thousand_rows_as_of_a_few(defaults, admin_client):
+    lists = ("policy", "account", "restrictedsymbol", "changerequest", "book")
+
+    def add(first: int, count: int) -> None:
+        made = desks(first, count)
+        restrictions = [making("restriction", symbol=f"S{first}X{number}", reason="x") for number in range(count)]
+        asked = approved(draft(*made, *limits_of(made), *restrictions))
+        published(asked)
+
+    def looks() -> list[int]:
+        return [statements(lambda name=name: look(name)) for name in lists]  # type: ignore[misc]
+
+    def look(name: str) -> None:
+        assert admin_client.get(f"/admin/policies/{name}/").status_code == 200
+
+    add(0, 10)
+    looks()  # what is asked for once in a process
+    before = looks()
+    add(1000, 1000)
+    assert looks() == before
