@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Set
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,8 +12,8 @@ from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.base import SessionBase
-from django.contrib.sessions.backends.db import SessionStore
-from django.db.models import CharField, QuerySet, Value
+from django.contrib.sessions.models import Session
+from django.db.models import CharField, Model, QuerySet, Value
 from django.db.models.functions import Cast
 from django.http import HttpRequest
 from django.utils import timezone
@@ -26,6 +28,9 @@ _STAMP, _SINCE, _SEEN = "access.stamp", "access.since", "access.seen"
 # A session is written this often at most for being used: every page would be a write otherwise.
 _SEEN_EVERY = timedelta(minutes=1)
 _LOOKS = ".view_"
+
+# Kinds of facts that are looked for by name.
+_FACTOR, _GIVEN = "factor", "given password"
 
 AGED = "This sign-in has reached its age: sign in again."
 IDLE = "You were signed out, since nothing was done for a while."
@@ -52,26 +57,40 @@ class Standing(Struct, frozen=True):
 
 def standing_of(user: User) -> Standing:
     """Return how a person stands as the database has it now, in one query."""
-    facts = sorted(_facts(user))
+    return standings_of([user])[user.pk]
+
+
+def standings_of(users: Collection[User]) -> dict[int, Standing]:
+    """Return how people stand, by their keys, in one query for all of them."""
+    facts: defaultdict[int, set[tuple[str, str]]] = defaultdict(set)
+    for user_id, kind, what in _facts(users) if users else ():
+        facts[user_id].add((kind, what))
+    return {user.pk: _standing(user, facts[user.pk]) for user in users}
+
+
+def _standing(user: User, facts: Set[tuple[str, str]]) -> Standing:
     kinds = {kind for kind, _ in facts}
-    kept = [[user.is_staff, user.is_superuser], [fact for fact in facts if fact[0] != "given"]]
+    kept = [user.is_staff, user.is_superuser, sorted(fact for fact in facts if fact[0] != _GIVEN)]
     stamp = hashlib.sha256(repr(kept).encode()).hexdigest()
-    return Standing(stamp, has_factor="factor" in kinds, given_password="given" in kinds)
+    return Standing(stamp, has_factor=_FACTOR in kinds, given_password=_GIVEN in kinds)
 
 
-def _facts(user: User) -> QuerySet[Any, tuple[str, str]]:
-    return _named("factor", SecondFactor.objects.filter(user=user), "salt").union(
-        _named("group", User.groups.through.objects.filter(user=user), "group_id"),
-        _named("permission", User.user_permissions.through.objects.filter(user=user), "permission_id"),
-        _named("account", AccountGrant.objects.filter(user=user), "account_id"),
-        _named("given", GivenPassword.objects.filter(user=user), "pk"),
-        all=True,
-    )
+def _facts(users: Collection[User]) -> QuerySet[Any, tuple[int, str, str]]:
+    named = [
+        (_FACTOR, SecondFactor, "salt"),
+        ("group", User.groups.through, "group_id"),
+        ("permission", User.user_permissions.through, "permission_id"),
+        ("account", AccountGrant, "account_id"),
+        (_GIVEN, GivenPassword, "user_id"),
+    ]
+    first, *others = (_named(kind, model, column, users) for kind, model, column in named)
+    return first.union(*others, all=True)
 
 
-def _named(kind: str, rows: QuerySet[Any], column: str) -> QuerySet[Any, tuple[str, str]]:
+def _named(kind: str, model: type[Model], column: str, users: Collection[User]) -> QuerySet[Any, tuple[int, str, str]]:
     text: CharField[str, str] = CharField()
-    return rows.order_by().values_list(Value(kind, output_field=text), Cast(column, text))
+    rows = model._default_manager.filter(user__in=users).order_by()
+    return rows.values_list("user_id", Value(kind, output_field=text), Cast(column, text))
 
 
 def is_factor_required(user: User) -> bool:
@@ -106,7 +125,7 @@ def stamp_again(session: SessionBase, user: User) -> None:
 
 def why_ended(session: SessionBase, standing: Standing, now: datetime) -> str:
     """Return why a session is not good any more, for people; "" where it is."""
-    if now.timestamp() - session.get(_SINCE, 0) > settings.SESSION_COOKIE_AGE:
+    if _is_aged(session, now):
         return AGED
     if now.timestamp() - session.get(_SEEN, 0) > settings.RISK_SESSION_IDLE.total_seconds():
         return IDLE
@@ -120,29 +139,49 @@ def note_seen(session: SessionBase, now: datetime) -> None:
 
 
 def session_is_good(session_key: str | None, now: datetime | None = None) -> bool:
-    """Return whether whoever has this session may go on, as the database has it now.
-
-    For what stays open between requests, as a websocket: ask every few seconds, and close it once the answer is no.
-    Three small queries, nothing is written. No is the answer after a sign-out, once the session's age is reached, once
-    the password, the roles, the rights, the accounts or the second factor of its person are others, once they may not
-    sign in any more, and while they have a password or a second factor to set up first. Being idle does not count:
-    somebody who watches does nothing.
+    """Return whether whoever has this session may go on, as the database has it now: see `people_of`.
 
     Parameters
     ----------
     session_key
-        The key of the session, `scope["session"].session_key` in a consumer. None: there is none, which is no.
+        The key of the session. None: there is none, which is no.
     now
         Timezone-aware; the present moment if left out.
     """
+    return session_key is not None and session_key in people_of([session_key], now)
+
+
+def people_of(session_keys: Collection[str], now: datetime | None = None) -> dict[str, User]:
+    """Return whose sessions these are, by their keys; those that are not good are left out.
+
+    For what stays open between requests, as a websocket: ask every few seconds, and close it where its session is left
+    out. Three queries, however many they are, and nothing is written. A session is not good after a sign-out, once its
+    age is reached, once the password, the roles, the rights, the accounts or the second factor of its person are
+    others, once they may not sign in any more, and while they have a password or a second factor to set up first.
+    Being idle does not count: somebody who watches does nothing. (Where RISK_REQUIRE_SECOND_FACTOR is "operators", it
+    is a query more for each person who has none.)
+    """
     moment = now or timezone.now()
-    session: dict[str, Any] = SessionStore(session_key).load() if session_key else {}
-    user = User.objects.filter(pk=session[SESSION_KEY], is_active=True).first() if SESSION_KEY in session else None
-    if user is None or not constant_time_compare(session.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash()):
-        return False
-    standing = standing_of(user)
-    aged = moment.timestamp() - session.get(_SINCE, 0) > settings.SESSION_COOKIE_AGE
-    return not aged and _is_stamped(session, standing) and not left_to_do(user, standing)
+    rows = Session.objects.filter(pk__in=session_keys, expire_date__gt=moment)
+    said: dict[str, dict[str, Any]] = {row.session_key: row.get_decoded() for row in rows}
+    keys = {kept[SESSION_KEY] for kept in said.values() if SESSION_KEY in kept}
+    users = {str(user.pk): user for user in User.objects.filter(pk__in=keys, is_active=True)}
+    standings = standings_of(list(users.values()))
+    return {
+        key: user
+        for key, kept in said.items()
+        if (user := users.get(kept.get(SESSION_KEY, ""))) and _is_good(kept, user, standings[user.pk], moment)
+    }
+
+
+def _is_good(kept: dict[str, Any], user: User, standing: Standing, now: datetime) -> bool:
+    is_theirs = constant_time_compare(kept.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash())
+    return is_theirs and not _is_aged(kept, now) and _is_stamped(kept, standing) and not left_to_do(user, standing)
+
+
+def _is_aged(session: SessionBase | dict[str, Any], now: datetime) -> bool:
+    age_s: int = settings.SESSION_COOKIE_AGE
+    return now.timestamp() - float(session.get(_SINCE, 0)) > age_s
 
 
 def _is_stamped(session: SessionBase | dict[str, Any], standing: Standing) -> bool:
