@@ -186,7 +186,9 @@ class TestToRead:
 class TestWhoIsForOneAccount:
     def desk_1(self, *permissions: str) -> Client:
         client = browser("dora", *permissions)
-        AccountGrant.objects.create(user=User.objects.get(username="dora"), account_id="desk-1")
+        dora = User.objects.get(username="dora")
+        AccountGrant.objects.create(user=dora, account_id="desk-1")
+        client.force_login(dora)  # a session ends with a change of rights
         return client
 
     @pytest.mark.parametrize("what", [{}, {"scope": "account", "scope_id": "desk-2"}], ids=["everything", "another"])

@@ -112,6 +112,7 @@ def test_an_export_of_another_kind_is_refused(defaults, client, olga, form, only
 
 def test_who_is_for_some_accounts_exports_nothing(defaults, client, olga):
     AccountGrant.objects.create(user=olga, account_id="desk-1")
+    client.force_login(olga)  # a session ends with a change of rights
     assert client.get(reverse("admin:policies_book_export", args=("yaml",))).status_code == 403
     assert "Export the limits" not in client.get(reverse("admin:policies_book_changelist")).content.decode()
 

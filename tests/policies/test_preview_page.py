@@ -225,7 +225,9 @@ def test_who_is_for_other_accounts_gets_no_preview_of_a_request_and_sees_none(wo
     request = draft(new_limit("Of Another", scope="account", scope_ids=["desk-05"]))
     do_preview(acting=ALICE, **seen(request))
     one = browser("dora", CHANGE_LIMITS)
-    AccountGrant.objects.create(user=User.objects.get(username="dora"), account_id="desk-03")
+    dora = User.objects.get(username="dora")
+    AccountGrant.objects.create(user=dora, account_id="desk-03")
+    one.force_login(dora)  # a session ends with a change of rights
     assert one.get(reverse("admin:policies_preview_section", args=(request.pk,))).status_code == 403
     assert press(one, request).status_code == 403
     with pytest.raises(NotTheirAccount):
@@ -242,7 +244,9 @@ def test_who_is_for_some_accounts_sees_those_alone(world):
     request = tight()
     do_preview(acting=ALICE, **seen(request))
     one = browser("dora", APPROVE_LIMITS)
-    AccountGrant.objects.create(user=User.objects.get(username="dora"), account_id="desk-03")
+    dora = User.objects.get(username="dora")
+    AccountGrant.objects.create(user=dora, account_id="desk-03")
+    one.force_login(dora)  # a session ends with a change of rights
     shown = text(page(one, request))
     assert "Listed are the accounts that you are for" in shown
     assert set(re.findall(r"desk-\d\d", shown)) == {"desk-03"}
