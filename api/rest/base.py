@@ -90,7 +90,7 @@ class StaffAuthentication(SessionAuthentication):
         if user is None or not user.is_active or not user.is_staff:
             return None
         # Of the request as Django has it: DRF would look for the token in a body that it has no parser for.
-        self.enforce_csrf(request._request)
+        self.enforce_csrf(cast(Request, request._request))
         return user, Person(acting_of(user))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from tests.e2e.installation import Client, Production, production, until_approved, wait_for
 
@@ -90,7 +91,7 @@ def browser(running: Production, cookie: str) -> Iterator[Browser]:
     port = running.env["RISK_LIVE_PORT"]
     host = f"127.0.0.1:{port}"
     with connect(
-        f"ws://{host}/ws/risk/", origin=f"http://{host}", additional_headers={"Cookie": cookie}, proxy=None
+        f"ws://{host}/ws/risk/", origin=Origin(f"http://{host}"), additional_headers={"Cookie": cookie}, proxy=None
     ) as line:
         found = Browser(line)
         found.hear()

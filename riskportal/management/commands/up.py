@@ -19,10 +19,12 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
+from django.utils import timezone
 
 from audit.drain import drain
 from policies.models import Account
 from policies.services import do_create_account
+from riskportal.demo import ensure_past
 from riskportal.embedded import Clockwork, Feeds, Simulation
 from riskportal.restore import CannotRestore, Outcome, Report, restore_if_empty
 from riskportal.screen import start_screen
@@ -94,6 +96,8 @@ class Command(BaseCommand):
             call_command("migrate", interactive=False, verbosity=0)
             call_command("bootstrap", stdout=io.StringIO())
             _ensure_accounts(desks)
+            if desks:
+                ensure_past(timezone.now())
             sign_in = ensure_sign_in(settings.RISK_DATA_DIR)
             self._say("Restoring the live state")
             return sign_in, _restored()
