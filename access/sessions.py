@@ -76,7 +76,7 @@ def _standing(user: User, facts: Set[tuple[str, str]]) -> Standing:
 
 
 def _facts(users: Collection[User]) -> QuerySet[Any, tuple[int, str, str]]:
-    named = [
+    named: list[tuple[str, type[Model], str]] = [
         (_FACTOR, SecondFactor, "salt"),
         ("group", User.groups.through, "group_id"),
         ("permission", User.user_permissions.through, "permission_id"),

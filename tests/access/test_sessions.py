@@ -11,7 +11,7 @@ from django.contrib.sessions.models import Session
 from django.urls import reverse
 from django.utils import timezone
 
-from access.sessions import session_is_good
+from access.sessions import people_of, session_is_good
 from access.tasks import clear_sessions
 from audit.models import AccountGrant, GivenPassword
 from tests.access.people import OTHER_PASSWORD, PASSWORD, Browser, actions, events, said, with_factor
@@ -139,6 +139,17 @@ def test_with_something_left_to_do_it_is_not_good_yet(signed_in, vera, settings)
 def test_it_costs_three_queries(signed_in, django_assert_num_queries):
     with django_assert_num_queries(3):
         assert session_is_good(signed_in.session.session_key, timezone.now())
+
+
+def test_many_sessions_cost_no_more_and_each_is_judged_for_itself(signed_in, olga, vera, django_assert_num_queries):
+    other = Browser()
+    other.give("olga")
+    keys = [signed_in.session.session_key, other.session.session_key, "no-such-session"]
+    with django_assert_num_queries(3):
+        found = people_of(keys)
+    assert found == {keys[0]: vera, keys[1]: olga}
+    CHANGES["a role"](vera)
+    assert people_of(keys) == {keys[1]: olga}
 
 
 def test_the_cookie_is_for_no_script_and_no_other_site(signed_in):
