@@ -82,7 +82,7 @@ def alert(message: str, level: str = "critical", state: str = "firing", **more: 
 def violation(name: str, *, closed: bool = False, **more: Any) -> dict[str, Any]:
     """Return a violation of the picture."""
     return {
-        "kind": "limit",
+        "kind": "episode",
         "account_id": "desk-1",
         "symbol": None,
         "exchange": None,
@@ -112,8 +112,7 @@ def violation(name: str, *, closed: bool = False, **more: Any) -> dict[str, Any]
 def stop(reason: str, **more: Any) -> dict[str, Any]:
     """Return a stop of the picture."""
     return {
-        "scope": "global",
-        "scope_id": "",
+        "scope": {"type": "global", "id": ""},
         "state": "HALTED",
         "reason": reason,
         "triggered_by": "olga",
@@ -122,7 +121,7 @@ def stop(reason: str, **more: Any) -> dict[str, Any]:
         "unwind": False,
         "status": "blocked",
         "given_up": False,
-        "residuals": 0,
+        "residuals": [],
         "progress": {},
         **more,
     }
@@ -137,7 +136,8 @@ def firm(level: str = "INFO", score: str | None = "20", **more: Any) -> dict[str
         "action_required": False,
         "critical_issues": [],
         "warnings": [],
-        "metrics": {"equity": "300000", "gross_exposure": "750000", "drawdown_daily": "0.012", "var_95": "0.021"},
+        "equity": "300000",
+        "metrics": {"gross_exposure": "750000", "drawdown_daily": "0.012", "var_95": "0.021"},
         "accounts": 3,
         "by_level": {"INFO": 3},
         "at": moment(),
@@ -166,17 +166,15 @@ def picture(**sections: Rows) -> dict[str, Rows]:
                 "by_reason": {"policy_violation": 40, "self_match": 4},
             }
         },
-        "book": {"now": {"version": 4, "published_at": moment(4000), "actor": "alice", "reason": "First limits"}},
+        "book": {"now": {"version": 4, "created_at": moment(4000), "actor": "alice", "reason": "First limits"}},
         "health": {
             "now": {
                 "monitor_at": moment(),
                 "monitor_age_ms": 200,
-                "stale_accounts": [],
-                "oldest_state_ms": 600,
-                "nats": None,
                 "journal_lag_s": 0.1,
             }
         },
+        "stale": {},
         "watched": {},
         "trouble": {},
     }

@@ -218,10 +218,10 @@ class TestWhatIsWrong:
             accounts={MARKUP: frames.account(95, binding=MARKUP)},
             alerts={"1": frames.alert(MARKUP, symbol=MARKUP, account_id=MARKUP)},
             violations={"1": frames.violation(MARKUP, symbol=MARKUP, account_id=MARKUP)},
-            stops={"1": frames.stop(MARKUP, triggered_by=MARKUP, scope="symbol", scope_id=MARKUP)},
+            stops={"1": frames.stop(MARKUP, triggered_by=MARKUP, scope={"type": "symbol", "id": MARKUP})},
             firm={"now": frames.firm("CRITICAL", "99", critical_issues=[MARKUP], warnings=[MARKUP])},
             checks={"now": {**picture()["checks"]["now"], "by_reason": {MARKUP: 3}}},
-            book={"now": {"version": 4, "published_at": frames.moment(), "actor": MARKUP, "reason": MARKUP}},
+            book={"now": {"version": 4, "created_at": frames.moment(), "actor": MARKUP, "reason": MARKUP}},
             trouble={"book": {"since": frames.moment(), "why": MARKUP}},
         )
         for panel in ("headline", "limits", "accounts", "alerts", "violations", "checks", "system"):

@@ -40,11 +40,8 @@ function updateRow(node, [, row]) {
   const value = row.value === null ? "undefined" : metric(row.metric, row.value);
   say(node.querySelector("[data-value]"), `${value} / ${sign(row.operator)} ${metric(row.metric, row.threshold)}`);
   const account = node.querySelector("[data-account]");
-  show(account, Boolean(row.account_id));
-  if (row.account_id) {
-    say(account, row.account_id);
-    put(account, "href", accountPage(row.account_id));
-  }
+  say(account, row.account_id ?? "the firm");
+  put(account, "href", row.account_id ? accountPage(row.account_id) : null);
   say(node.querySelector("[data-symbol]"), row.symbol ?? "");
 }
 

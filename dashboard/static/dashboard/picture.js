@@ -41,7 +41,8 @@ export function applyUpdate(picture, frame) {
   demand(frame.from === picture.n, `an update is on top of ${frame.from}, here is ${picture.n}`);
   demand(isObject(frame.changes), "an update has no changes");
   const changes = Object.entries(frame.changes);
-  for (const [name, { set = {}, gone = [] }] of changes) {
+  for (const [name, change] of changes) {
+    const { set = {}, gone = [] } = isObject(change) ? change : { set: null };
     demand(isObject(set) && Array.isArray(gone), `section ${name} cannot be understood`);
   }
   for (const [name, change] of changes) applySection(picture.sections, name, change);

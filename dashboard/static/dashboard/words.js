@@ -34,7 +34,7 @@ export const decisionPage = (id) => `/decisions/${encodeURIComponent(id)}/`;
 export const stopPage = (id) => `/emergency/${encodeURIComponent(id)}/`;
 
 /** What a stop covers: "everywhere", "account desk-1". */
-export const scopeWords = (scope, id) => (scope === "global" ? "everywhere" : `${scope} ${id}`);
+export const scopeWords = ({ type, id }) => (type === "global" ? "everywhere" : `${type} ${id}`);
 
 const { warning, critical } = document.body.dataset;
 export const WARNING = Number(warning);

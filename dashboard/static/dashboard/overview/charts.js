@@ -6,7 +6,7 @@ import { live } from "../live.js";
 
 function read() {
   const firm = live.one("firm");
-  return firm === null ? null : { at: firm.at, ...firm.metrics };
+  return !firm?.at ? null : { at: firm.at, equity: firm.equity, ...firm.metrics };
 }
 
 export function startCharts() {

@@ -59,7 +59,7 @@ function stopLines() {
   return [...live.rows("stops")].map(([id, stop]) => {
     const what = stop.state === "HALTED" ? "Halted" : "Reducing only";
     const since = stop.engaged_at ? `${span(live.now() - Date.parse(stop.engaged_at))} ago` : "at a time not known";
-    const words = `${what} ${scopeWords(stop.scope, stop.scope_id)}, ${since} by ${stop.triggered_by ?? "somebody"}: ${stop.reason ?? "no reason known"}`;
+    const words = `${what} ${scopeWords(stop.scope)}, ${since} by ${stop.triggered_by ?? "somebody"}: ${stop.reason ?? "no reason known"}`;
     return { key: `stop ${id}`, words, href: stopPage(id), level: "emergency" };
   });
 }
@@ -95,7 +95,7 @@ function draw(place) {
 }
 
 function drawAdvice(place, firm, stops) {
-  const advice = ADVICE[firm.tier] ?? ADVICE.none;
+  const advice = ADVICE[firm.tier ?? "none"] ?? ADVICE.none;
   const state = live.one("trading")?.state;
   const done = advice.enough?.includes(state) ?? false;
   say(find("[data-advice]", place), adviceWords(firm, advice, state, done, stops));

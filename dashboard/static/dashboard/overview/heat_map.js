@@ -10,7 +10,7 @@ import { accountPage } from "../words.js";
 const score = (row) => (row.risk_score === null ? -1 : Number(row.risk_score));
 const ORDER = { CRITICAL: 3, WARNING: 2, UNKNOWN: 1, INFO: 0 };
 
-const isStale = (id) => (live.one("health")?.stale_accounts ?? []).includes(id);
+const isStale = (id) => live.rows("stale").has(id);
 
 const WHICH = {
   all: () => true,
@@ -137,5 +137,5 @@ export function startHeatMap() {
   startWords(place, tiles);
   onKey("/", "filter accounts", () => find("[data-filter]", place).focus());
   listKey("← ↑ → ↓", "from account to account; Enter opens one");
-  panel(place, ["accounts", "firm"], () => draw(place));
+  panel(place, ["accounts", "firm", "stale"], () => draw(place));
 }

@@ -11,7 +11,7 @@ const JOURNAL_LATE_S = 10;
 function facts() {
   const health = live.one("health");
   const book = live.one("book");
-  return [monitorFact(health), statesFact(health), natsFact(health), journalFact(health), bookFact(book)];
+  return [monitorFact(health), statesFact(), journalFact(health), bookFact(book)];
 }
 
 function monitorFact(health) {
@@ -20,22 +20,12 @@ function monitorFact(health) {
   return ["Monitor", `looked ${span(age)} ago`, age > MONITOR_LATE_MS ? "critical" : "info"];
 }
 
-function statesFact(health) {
-  const stale = health?.stale_accounts ?? [];
-  const oldest = health?.oldest_state_ms;
-  if (stale.length === 0) {
-    return oldest === null || oldest === undefined
-      ? ["Account states", "none reported", "unknown"]
-      : ["Account states", `the oldest is ${span(oldest)} old`, "info"];
-  }
+function statesFact() {
+  const stale = [...live.rows("stale").keys()];
+  const known = live.rows("accounts").size;
+  if (stale.length === 0) return known ? ["Account states", "all fresh", "info"] : ["Account states", "none reported", "unknown"];
   const names = stale.slice(0, 5).join(", ") + (stale.length > 5 ? " …" : "");
-  return ["Account states", `${stale.length} old: ${names}. Orders of these are blocked.`, "critical"];
-}
-
-function natsFact(health) {
-  const nats = health?.nats;
-  if (nats === null || nats === undefined) return ["NATS", "is not used", "info"];
-  return nats ? ["NATS", "connected", "info"] : ["NATS", "is away: feeds and publishing wait", "critical"];
+  return ["Account states", `${stale.length} old or missing: ${names}. Their orders are blocked.`, "critical"];
 }
 
 function journalFact(health) {
@@ -47,7 +37,7 @@ function journalFact(health) {
 function bookFact(book) {
   if (!book) return ["Limits", "no book is published", "unknown"];
   const why = book.reason ? `: ${book.reason}` : "";
-  return ["Limits", `book ${book.version}, ${time(book.published_at, live.now())} by ${book.actor}${why}`, "info"];
+  return ["Limits", `book ${book.version}, ${time(book.created_at, live.now())} by ${book.actor}${why}`, "info"];
 }
 
 function draw(place) {
@@ -64,6 +54,6 @@ function draw(place) {
 
 export function startSystem() {
   const place = find("#system");
-  panel(place, ["health", "book"], () => draw(place));
+  panel(place, ["health", "stale", "accounts", "book"], () => draw(place));
   setInterval(() => live.at !== null && draw(place), 1_000);
 }

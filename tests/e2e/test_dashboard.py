@@ -1,0 +1,134 @@
+"""The dashboard on a whole installation: the market moves, people act, the server restarts."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.installation import Client, Embedded, embedded, wait_for
+from tests.e2e.test_admin_page import browser  # noqa: F401 - a fixture
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory) -> Iterator[Embedded]:
+    with embedded(tmp_path_factory.mktemp("dashboard") / "data") as made:
+        made.start("--no-demo")
+        made.manage("create_account", "desk-1", "--profile", "aggressive")
+        yield made
+
+
+@pytest.fixture
+def page(browser: Browser, installation: Embedded) -> Iterator[Page]:  # noqa: F811
+    """The overview of an officer who has signed in, live; nothing goes wrong on it but what a test wants."""
+    context = browser.new_context(base_url=f"http://127.0.0.1:{installation.port}")
+    context.set_default_timeout(20_000)
+    found, lines = context.new_page(), installation.sign_in()
+    errors: list[str] = []
+    found.on("pageerror", lambda error: errors.append(str(error)))
+    found.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    found.goto("/")
+    found.locator("input[name=username]").fill(lines["user"])
+    found.locator("input[name=password]").fill(lines["password"])
+    found.locator("input[name=password]").press("Enter")
+    expect(found.locator("#connection")).to_have_text("live", timeout=20_000)
+    yield found
+    context.close()
+    assert [error for error in errors if "ERR_CONNECTION_REFUSED" not in error] == []
+
+
+@pytest.fixture
+def client(installation: Embedded) -> Client:
+    return installation.client()
+
+
+def report(client: Client, equity: str, quantity: str = "1") -> bool:
+    """Report desk-1 with this equity and so many BTCUSDT."""
+    now_ms = time.time_ns() // 1_000_000
+    price = client.put("/risk/prices", json={"prices": [{"symbol": "BTCUSDT", "price": "50000", "timestamp": now_ms}]})
+    position = {"symbol": "BTCUSDT", "quantity": quantity, "entry_price": "50000"}
+    state = {"equity": equity, "margin_used": "100", "positions": [position], "timestamp": now_ms}
+    return price.is_success and client.put("/risk/accounts/desk-1/state", json=state).is_success
+
+
+def keep_reporting(page: Page, client: Client, equity: str, shown: Any, **what: Any) -> None:
+    """Report the same again and again, as a feed does, until the page shows something."""
+
+    def look() -> bool:
+        report(client, equity, **what)
+        page.wait_for_timeout(250)
+        return bool(shown())
+
+    wait_for(look, seconds=30, what="what was reported, on the page")
+
+
+def test_what_is_reported_is_on_the_page(page, client):
+    tile = page.locator(".tile", has_text="desk-1")
+    keep_reporting(page, client, "1000000", lambda: tile.count() and "equity 1,000,000" in tile.inner_text())
+    keep_reporting(page, client, "900000", lambda: "equity 900,000" in tile.text_content())
+    expect(page.locator("#trading-state")).to_contain_text("active")
+
+
+def test_an_alert_comes_up_and_is_acknowledged_for_everybody(page, client):
+    row = page.locator("#alerts li", has_text="Max Account Leverage").first
+    # Twelve times its equity: over the limit of ten.
+    keep_reporting(page, client, "100000", row.count, quantity="24")
+    row.get_by_role("button", name="Acknowledge").click()
+    page.locator("#acknowledge-dialog [name=note]").fill("Calling the desk")
+    page.locator("#acknowledge-dialog [name=note]").press("Enter")
+    expect(row).to_contain_text("taken on by officer: Calling the desk")
+    alerts = client.get("/risk/alerts", params={"state": "acknowledged"}).json()["results"]
+    assert "Calling the desk" in [alert["note"] for alert in alerts]
+    keep_reporting(page, client, "1000000", lambda: "over" in page.locator("#violations").inner_text())
+
+
+def test_trading_is_stopped_by_keyboard_alone_and_no_order_passes(page, client):
+    wait_for(lambda: report(client, "1000000"), what="the report")
+    page.keyboard.press("s")
+    page.keyboard.type("Losses are growing")
+    page.keyboard.press("Enter")
+    page.keyboard.type("stop")
+    page.keyboard.press("Enter")
+    expect(page.locator("#stop-result")).to_contain_text("Trading is halted everywhere.")
+    blocked = client.check("after-the-stop", account_id="desk-1").json()
+    assert blocked["reason"] == "emergency_stop_active"
+    page.keyboard.press("Escape")
+    expect(page.locator("#trading-state")).to_contain_text("halted")
+    (stop,) = client.get("/risk/emergency-stop").json()["results"]
+    assert stop["reason"] == "Losses are growing"
+    assert stop["triggered_by"] == "officer"
+    body = {"stop_id": stop["stop_id"], "authorized_by": "somebody", "reason": "It was a test", "force": True}
+    assert client.post("/risk/emergency-stop/re-enable", json=body).is_success
+    expect(page.locator("#trading-state")).to_contain_text("active")
+
+
+def test_a_page_comes_back_by_itself_after_the_server_was_restarted(page, installation):
+    installation.running.kill()
+    expect(page.locator("#connection")).to_have_text("reconnecting")
+    expect(page.locator("#limits .old-note")).to_contain_text(re.compile(r"as of \d\d:\d\d:\d\d, \d+ s ago"))
+    installation.start("--no-demo")
+    expect(page.locator("#connection")).to_have_text("live")
+    expect(page.locator("#limits .old-note")).to_be_hidden()
+
+
+def test_a_broken_connection_is_resumed_from_where_the_page_is(page, client):
+    asked: list[str] = []
+    page.on("websocket", lambda socket: asked.append(socket.url))
+    page.context.set_offline(True)
+    page.evaluate("() => performance.now()")
+    page.context.set_offline(False)
+    page.reload()
+    wait_for(lambda: page.wait_for_timeout(100) or asked, what="the connection")
+    expect(page.locator("#connection")).to_have_text("live")
+
+
+def test_who_signs_out_elsewhere_is_told(page):
+    page.context.clear_cookies(name="sessionid")
+    page.reload()
+    expect(page.locator("input[name=password]")).to_be_visible()
