@@ -64,9 +64,11 @@ function updateRow(node, [, row]) {
   say(node.querySelector("[data-when]"), `${time(row.timestamp, live.now())}, ${span(live.now() - Date.parse(row.timestamp))} ago`);
   say(node.querySelector("[data-message]"), row.message);
   const account = node.querySelector("[data-account]");
-  say(account, [row.account_id, row.symbol].filter(Boolean).join(" "));
+  // An alert without a limit is about the system itself.
+  const whose = row.account_id ?? (row.policy_id ? "the firm" : "");
+  say(account, [whose, row.symbol].filter(Boolean).join(" "));
   put(account, "href", row.account_id ? accountPage(row.account_id) : null);
-  show(account, Boolean(row.account_id || row.symbol));
+  show(account, account.textContent !== "");
   say(node.querySelector("[data-state]"), stateWords(row));
   const buttons = node.querySelector(".row-buttons");
   if (buttons === null) return;
