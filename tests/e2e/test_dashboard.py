@@ -110,10 +110,10 @@ def test_trading_is_stopped_by_keyboard_alone_and_no_order_passes(page, client):
 def test_a_page_comes_back_by_itself_after_the_server_was_restarted(page, installation):
     installation.running.kill()
     expect(page.locator("#connection")).to_have_text("reconnecting")
-    expect(page.locator("#limits .old-note")).to_contain_text(re.compile(r"as of \d\d:\d\d:\d\d, \d+ s ago"))
+    expect(page.locator("#checks .old-note")).to_contain_text(re.compile(r"as of \d\d:\d\d:\d\d, \d+ s ago"))
     installation.start("--no-demo")
     expect(page.locator("#connection")).to_have_text("live", timeout=20_000)
-    expect(page.locator("#limits .old-note")).to_be_hidden()
+    expect(page.locator("#checks .old-note")).to_be_hidden()
 
 
 def test_a_broken_connection_is_resumed_from_where_the_page_is(page, client):

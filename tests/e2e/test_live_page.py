@@ -140,12 +140,25 @@ class TestWhatIsOld:
         assert notes.count() >= 8
         for note in notes.all():
             expect(note).to_have_text(re.compile(r"^as of \d\d:\d\d:\d\d, \d+ s ago: nothing was heard since$"))
+
+    def test_the_trading_state_is_asked_for_while_the_connection_is_away(self, page):
+        halted = {"scope": {"type": "global", "id": ""}, "state": "HALTED"}
+        page.route("**/risk/emergency-stop", lambda route: route.fulfill(json={"results": [halted], "active": True}))
+        opened(page)
+        expect(page.locator("#trading-state")).to_contain_text("active")
+        expect(page.locator("#connection")).to_have_text("late")
+        expect(page.locator("#trading-state")).to_contain_text("halted")
+        expect(page.locator("#trading-state")).not_to_have_attribute("data-old", "")
+
+    def test_a_trading_state_that_nobody_can_tell_is_marked_as_old(self, page):
+        page.route("**/risk/emergency-stop", lambda route: route.abort())
+        opened(page)
         expect(page.locator("#trading-state")).to_have_attribute("data-old", "")
 
     def test_what_is_fresh_again_is_not_marked_any_more(self, page):
         server = opened(page)
         expect(page.locator("#limits")).to_have_attribute("data-old", "")
-        server.update({"health": {"set": {"now": {**server.begin["health"]["now"], "monitor_at": frames.moment()}}}})
+        server.update({})
         expect(page.locator("#limits")).not_to_have_attribute("data-old", "")
 
     def test_a_section_in_trouble_marks_its_panel_alone(self, page):
@@ -155,10 +168,17 @@ class TestWhatIsOld:
         expect(page.locator("#checks .old-note")).to_be_hidden()
 
     def test_a_silent_monitor_marks_what_it_looks_at(self, page):
-        health = {**picture()["health"]["now"], "monitor_at": frames.moment(60)}
-        opened(page, health={"now": health})
-        expect(page.locator("#limits .old-note")).to_contain_text("the monitor is silent")
+        opened(page, health={"now": {**picture()["health"]["now"], "monitor_age_ms": 60_000}})
+        expect(page.locator("#accounts .old-note")).to_contain_text("the monitor is silent")
         expect(page.locator("#alerts .old-note")).to_be_hidden()
+
+    def test_a_monitor_that_is_not_heard_marks_what_it_would_tell(self, page):
+        opened(page, health={"now": {**picture()["health"]["now"], "monitor_at": frames.moment(60)}})
+        expect(page.locator("#accounts .old-note")).to_contain_text("is not heard here")
+
+    def test_nothing_is_old_where_the_monitor_has_nothing_to_tell_yet(self, page):
+        opened(page, health={"now": {**picture()["health"]["now"], "monitor_at": None}})
+        expect(page.locator("#accounts .old-note")).to_be_hidden()
 
     def test_who_is_signed_out_is_told_and_led_to_the_sign_in_and_back(self, page):
         server = opened(page)
@@ -304,6 +324,7 @@ class TestActing:
         expect(page.locator("#stop-error")).to_contain_text("Say which account")
         page.locator("#stop-form [name=scope_id]").fill("desk-1")
         page.locator("#stop-form [name=reason]").press("Enter")
+        page.locator("#stop-form [name=confirmation]").press("Enter")
         expect(page.locator("#stop-error")).to_contain_text("Type STOP to confirm")
         page.locator("#stop-hold").click()  # let go at once
         page.keyboard.press("Escape")

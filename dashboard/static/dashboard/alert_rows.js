@@ -64,8 +64,8 @@ function updateRow(node, [, row]) {
   say(node.querySelector("[data-when]"), `${time(row.timestamp, live.now())}, ${span(live.now() - Date.parse(row.timestamp))} ago`);
   say(node.querySelector("[data-message]"), row.message);
   const account = node.querySelector("[data-account]");
-  // An alert without a limit is about the system itself.
-  const whose = row.account_id ?? (row.policy_id ? "the firm" : "");
+  // Silence is that of a part of the system, not of the firm.
+  const whose = row.account_id ?? (row.metric === "silence_seconds" ? "" : "the firm");
   say(account, [whose, row.symbol].filter(Boolean).join(" "));
   put(account, "href", row.account_id ? accountPage(row.account_id) : null);
   show(account, account.textContent !== "");

@@ -1,13 +1,13 @@
 // What is around every page: the trading state, the connection, the clock, counts in the navigation, theme and keys.
 
-import { find, put, say, setIcon, show } from "./dom.js";
+import { find, put, say, show } from "./dom.js";
 import { span, time } from "./format.js";
 import { onKey, startKeys } from "./keys.js";
 import { live } from "./live.js";
+import { startPresence } from "./presence.js";
 import { startStop } from "./stop.js";
 import { startTheme } from "./theme_switch.js";
-
-const STATES = { ACTIVE: "active", REDUCING: "reducing only", HALTED: "halted", RECOVERING: "recovering" };
+import { startTradingState } from "./trading_state.js";
 
 const WORDS = {
   connecting: "connecting",
@@ -19,17 +19,6 @@ const WORDS = {
 };
 
 const UNACKNOWLEDGED = "firing";
-
-function drawTradingState() {
-  const trading = live.one("trading");
-  const place = find("#trading-state");
-  const state = trading?.state ?? "unknown";
-  const stops = trading?.stops ?? 0;
-  put(place, "data-state", state.toLowerCase());
-  setIcon(find("svg", place), state in STATES ? state.toLowerCase() : "unknown");
-  const partial = state === "ACTIVE" && stops > 0 ? `, ${stops} ${stops === 1 ? "stop" : "stops"} in part` : "";
-  say(find("[data-word]", place), (STATES[state] ?? "not known yet") + partial);
-}
 
 function drawCounts() {
   const firing = [...live.rows("alerts").values()].filter(({ state }) => state === UNACKNOWLEDGED).length;
@@ -45,7 +34,6 @@ function drawConnection() {
   const place = find("#connection");
   put(place, "data-connection", live.state);
   say(find("[data-word]", place), WORDS[live.state]);
-  put(find("#trading-state"), "data-old", live.state !== "live");
 }
 
 const BANNERS = {
@@ -92,11 +80,12 @@ startKeys();
 markWay();
 startBanner();
 startStop();
+startTradingState();
+startPresence();
 for (const way of document.querySelectorAll("[data-way]")) {
   const key = way.dataset.way;
   if (key) onKey(key, `to ${way.textContent.trim().split(/\s/)[0]}`, () => way.click());
 }
-live.on(["trading", "stops"], drawTradingState);
 live.on(["alerts", "stops"], drawCounts);
 live.onState(drawConnection);
 setInterval(drawClock, 250);

@@ -13,7 +13,7 @@ const CONNECTION = {
 };
 
 /** Sections that are as old as the monitor's last look, and after how long of its silence they are old. */
-const MONITORED = new Set(["firm", "accounts", "limits"]);
+const MONITORED = new Set(["firm", "accounts"]);
 const MONITOR_SILENT_MS = 5_000;
 
 const panels = [];
@@ -54,12 +54,22 @@ function oldness({ sections, failed }) {
   return sections.some((name) => MONITORED.has(name)) ? monitorSilence() : null;
 }
 
+/** The monitor's last look at the accounts, in ms since the epoch; null before the first. */
+export function monitorLookedAt() {
+  const age = live.one("health")?.monitor_age_ms ?? null;
+  return age === null ? null : live.at - age;
+}
+
 function monitorSilence() {
   const health = live.one("health");
   if (!health) return null;
-  if (!health.monitor_at) return { since: null, why: "the monitor has not looked yet" };
-  const since = Date.parse(health.monitor_at);
-  return live.now() - since > MONITOR_SILENT_MS ? { since, why: "the monitor is silent" } : null;
+  const looked = monitorLookedAt();
+  if (looked === null) return { since: null, why: "the monitor has not looked yet" };
+  if (live.now() - looked > MONITOR_SILENT_MS) return { since: looked, why: "the monitor is silent" };
+  // Before the first account has a state it has nothing to tell.
+  const told = health.monitor_at === null ? null : Date.parse(health.monitor_at);
+  const isUnheard = told !== null && live.now() - told > MONITOR_SILENT_MS;
+  return isUnheard ? { since: told, why: "the monitor looks, but is not heard here" } : null;
 }
 
 function mark(panel) {

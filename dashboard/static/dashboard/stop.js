@@ -152,6 +152,7 @@ export function startStop() {
     const { confirmation } = form.elements;
     if (!isComplete()) return;
     if (confirmation.value.trim().toUpperCase() === WORD) engage();
+    else if (document.activeElement !== confirmation) confirmation.focus();
     else fail(`Type ${WORD} to confirm, or hold the red button.`, confirmation);
   });
   startHold(find("#stop-hold"));

@@ -3,7 +3,7 @@
 import { find, icon, keyed, make, put, say, setIcon } from "../dom.js";
 import { span, time } from "../format.js";
 import { live } from "../live.js";
-import { panel } from "../panels.js";
+import { monitorLookedAt, panel } from "../panels.js";
 
 const MONITOR_LATE_MS = 5_000;
 const JOURNAL_LATE_S = 10;
@@ -11,12 +11,13 @@ const JOURNAL_LATE_S = 10;
 function facts() {
   const health = live.one("health");
   const book = live.one("book");
-  return [monitorFact(health), statesFact(), journalFact(health), bookFact(book)];
+  return [monitorFact(), statesFact(), journalFact(health), bookFact(book)];
 }
 
-function monitorFact(health) {
-  if (!health?.monitor_at) return ["Monitor", "has not looked yet", "unknown"];
-  const age = live.now() - Date.parse(health.monitor_at);
+function monitorFact() {
+  const looked = monitorLookedAt();
+  if (looked === null) return ["Monitor", "has not looked yet", "unknown"];
+  const age = live.now() - looked;
   return ["Monitor", `looked ${span(age)} ago`, age > MONITOR_LATE_MS ? "critical" : "info"];
 }
 

@@ -6,7 +6,7 @@ import { live } from "../live.js";
 import { panel } from "../panels.js";
 import { accountPage } from "../words.js";
 
-const FEW = 12;
+const FEW = 8;
 
 function makeRow() {
   return make(
