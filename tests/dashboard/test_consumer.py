@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from channels.layers import InMemoryChannelLayer, channel_layers
 from django.conf import settings as django_settings
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 
 from audit.models import AccountGrant
@@ -216,22 +216,42 @@ async def test_who_is_closed_out_is_sent_away(door):
     assert await browser.hear_close() == consumer.NOT_SIGNED_IN
 
 
-async def test_who_loses_the_right_to_look_is_sent_away(door):
-    browser, user = await opened()
+async def test_whose_role_may_not_look_any_more_is_sent_away(door):
+    role = await sync_to_async(Group.objects.create)(name="watchers")
+    looking = await sync_to_async(Permission.objects.get)(codename="view_account")
+    await sync_to_async(role.permissions.add)(looking)
+    user = await sync_to_async(person)()
+    await sync_to_async(user.groups.add)(role)
+    browser = Browser(await sync_to_async(cookie_of)(user))
+    assert await browser.open()
     await browser.hear()
-    await sync_to_async(user.user_permissions.clear)()
+    await sync_to_async(role.permissions.clear)()
     assert await browser.hear_close() == consumer.NOT_ALLOWED
 
 
-async def test_who_is_for_one_account_from_now_on_sees_no_other(door):
-    browser, user = await opened()
+async def test_whose_role_may_see_less_from_now_on_does(door):
+    role = await sync_to_async(Group.objects.create)(name="watchers")
+    more = await sync_to_async(list)(Permission.objects.filter(codename="view_alert"))
+    await sync_to_async(role.permissions.set)(more)
+    user = await sync_to_async(person)("view_account")
+    await sync_to_async(user.groups.add)(role)
+    browser = Browser(await sync_to_async(cookie_of)(user))
+    assert await browser.open()
     had = await browser.hear()
-    assert had["picture"]["firm"]
-    await sync_to_async(AccountGrant.objects.create)(user=user, account_id=ACCOUNTS[0])
+    assert "alerts" in had["picture"]
+    await sync_to_async(role.permissions.clear)()
     while (found := await browser.hear())["stream"] == had["stream"]:
         pass
-    assert found["changes"]["firm"]["gone"] == ["now"]
+    assert found["from"] >= had["n"]
+    assert "alerts" not in found["changes"] or not found["changes"]["alerts"]["set"]
     await browser.leave()
+
+
+async def test_who_is_for_other_accounts_from_now_on_signs_in_again(door):
+    browser, user = await opened()
+    await browser.hear()
+    await sync_to_async(AccountGrant.objects.create)(user=user, account_id=ACCOUNTS[0])
+    assert await browser.hear_close() == consumer.NOT_SIGNED_IN
 
 
 # ----------------------------------------------------------------------------------------------------- sessions
@@ -240,6 +260,6 @@ def test_sessions_are_read_in_a_few_queries_however_many(trading, django_assert_
     for number in range(7):
         user = person("view_account", name=f"user-{number}")
         keys.append(cookie_of(user).decode().partition("=")[2])
-    with django_assert_max_num_queries(5):
+    with django_assert_max_num_queries(6):
         found = signed_in(keys)
     assert {key: acting.name for key, acting in found.items()} == {key: f"user-{n}" for n, key in enumerate(keys)}
