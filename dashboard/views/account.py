@@ -62,13 +62,14 @@ class AccountPage(LivePage):
         found = _overview(store, of, account_id, who)
         loaded = store.load(Load(accounts=(AccountQuery(account_id=account_id),)))
         book, now_us = of.book, loaded.now_us
-        overrides = book.overrides.get(account_id, ())
+        overrides, in_force = book.overrides.get(account_id, ()), stops_in_force(store, Person(who))
         return super().get_context_data(**kwargs) | {
             "account": found,
             "figures": [(name, found.metrics[name]) for name in _FIGURES if name in found.metrics],
             "limits": sorted(found.limits, key=_most_used),
             "reservations": open_reservations(store, account_id),
-            "stops": _stops(store, who, account_id, book.accounts[account_id].exchange),
+            "stops": _concerning(in_force, account_id, book.accounts[account_id].exchange),
+            "stop_ids": sorted(stop["stop_id"] for stop in in_force),
             "restrictions": _restrictions(account_id, book.restrictions.values(), now_us),
             "overrides": _overrides(overrides, _ledger(loaded.accounts[0].ledger), now_us),
             "profile": book.profiles.get(found.profile),
@@ -96,10 +97,10 @@ def _most_used(limit: LimitOverview) -> tuple[bool, Any, str]:
 
 
 # ------------------------------------------------------------------------------------------------- stops
-def _stops(store: Store, who: Acting, account_id: str, exchange: str) -> list[dict[str, Any]]:
-    """Return the stops in force that cover all of an account's orders, or some; `whole` says which."""
+def _concerning(stops: Iterable[dict[str, Any]], account_id: str, exchange: str) -> list[dict[str, Any]]:
+    """Return the stops that cover all of an account's orders, or some; `whole` says which."""
     found = []
-    for stop in stops_in_force(store, Person(who)):
+    for stop in stops:
         scope, scope_id = stop["scope"]["type"], stop["scope"]["id"]
         whole = scope is StopScope.GLOBAL or (scope, scope_id) in (
             (StopScope.ACCOUNT, account_id),

@@ -5,8 +5,6 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from tests.dashboard.world import ALL, signed_in
 from tests.violations.subjects import ALICE, MARKUP, broken, look
@@ -100,11 +98,10 @@ def test_violations_are_found_by_whether_they_are_over():
     assert [row.policy_id for row in reader.get("/violations/?open=false").context["rows"]] == ["p-2"]
 
 
-@pytest.mark.parametrize("many", [1, 20])
 @pytest.mark.parametrize("path", ["alerts", "violations"])
-def test_they_take_as_many_queries_for_many_as_for_one(path, many):
-    look(0, *(broken(policy_id=f"p-{number}") for number in range(many)))
-    reader = signed_in("quinn", *ALL)
-    with CaptureQueriesContext(connection) as seen:
-        reader.get(f"/{path}/")
-    assert len(seen) == 5
+def test_they_take_as_many_queries_for_many_as_for_one(path):
+    reader = signed_in("vera", *ALL)
+    look(0, broken())
+    few = reader.queries(f"/{path}/")
+    look(1, *(broken(policy_id=f"p-{number}") for number in range(20)))
+    assert reader.queries(f"/{path}/") == few

@@ -11,7 +11,9 @@ from uuid import UUID
 
 import msgspec
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from api import desk
 from audit.drain import drain
@@ -52,6 +54,14 @@ class Reader:
         answer = self.client.get(path)
         assert answer.status_code == status, answer.content.decode()[-2_000:]
         return answer
+
+    def queries(self, path: str) -> int:
+        """Return how many queries a page takes, once what a process keeps is there."""
+        self.get(path)
+        with CaptureQueriesContext(connection) as seen:
+            self.get(path)
+        assert len(seen) <= 12, [each["sql"] for each in seen]
+        return len(seen)
 
     def read(self, path: str, status: int = 200) -> str:
         """Return a page's source, with its blanks made one and none between a tag and its text."""

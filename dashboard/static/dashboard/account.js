@@ -40,9 +40,17 @@ function drawHead() {
     say(place, name === "equity" ? money(figures.equity) : metric(name, figures[name]));
   }
   drawAge();
-  const why = JSON.stringify([row.trading_state, row.fresh, row.enabled, row.state_at === null]);
-  if (drawHead.why !== undefined && drawHead.why !== why) refresh();
-  drawHead.why = why;
+}
+
+let why = find("#account-why").dataset.why;
+
+/** Have the server say anew why orders are blocked, where that may be otherwise than when it last did. */
+function lookWhy() {
+  const row = now();
+  if (row === null) return;
+  const found = [row.trading_state, row.fresh, row.enabled, [...live.rows("stops").keys()].sort().join(",")].join(" ");
+  if (found !== why) refresh();
+  why = found;
 }
 
 function drawAge() {
@@ -160,6 +168,7 @@ function startRelease() {
 drawBars();
 live.watch(accountId);
 panel(find("#account-head"), ["watched"], drawHead);
+live.on(["watched", "stops"], lookWhy);
 const limits = { key: limitOf, update: updateLimit };
 panel(find("#account-limits"), ["watched"], whenThere((row) => drawRows("limits", worstFirst(row.limits), limits)));
 const positions = { key: legOf, update: updatePosition };

@@ -17,14 +17,19 @@ const SAID = {
 
 let drawn = null;
 
-/** What of the stops makes a page another one; a page of one stop shows that alone. */
+/** How the stops stand that the server drew, and that the picture has: a page of one stop is about that alone. */
+const rendered = () => [...document.querySelectorAll(".stop-card[data-in-force=true]")].map((card) => card.dataset.standing);
+
 function standing() {
-  return JSON.stringify([...live.rows("stops")]);
+  const only = find("#stops-now").dataset.only;
+  const rows = [...live.rows("stops")].filter(([id]) => only === undefined || id === only);
+  return rows.map(([id, row]) => `${id} ${row.status} ${row.given_up} ${row.residuals}`);
 }
 
 function look() {
-  const now = standing();
-  if (drawn !== null && now !== drawn) refresh();
+  const now = JSON.stringify([...live.rows("stops")]);
+  const isNew = drawn === null ? rendered().sort().join() !== standing().sort().join() : now !== drawn;
+  if (isNew) refresh();
   drawn = now;
 }
 

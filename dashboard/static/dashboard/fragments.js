@@ -6,6 +6,9 @@ import { say, find } from "./dom.js";
 const PAUSE_MS = 1_000;
 const PATIENCE_MS = 10_000;
 
+/** What fragments were last made of, to leave those alone that have not changed. */
+const sources = new WeakMap();
+
 let fetchedAt = 0;
 let waits = false;
 
@@ -33,12 +36,13 @@ async function fetchNow() {
 /** Put what a fragment has become in its place; where somebody types in it, only in that of the parts around. */
 function replace(part, page) {
   const fresh = page.getElementById(part.id);
-  if (fresh === null || fresh.innerHTML === part.dataset.source) return;
+  if (fresh === null || fresh.innerHTML === sources.get(part)) return;
   if (isInUse(part)) {
+    sources.delete(part);
     for (const inner of part.querySelectorAll("[data-fragment]")) if (inner.isConnected) replace(inner, page);
     return;
   }
-  part.dataset.source = fresh.innerHTML;
+  sources.set(part, fresh.innerHTML);
   const open = [...part.querySelectorAll("details")].map((details) => details.open);
   const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
   part.replaceChildren(...fresh.childNodes);
@@ -51,7 +55,7 @@ function replace(part, page) {
 function isInUse(part) {
   if (part.querySelector("form[aria-busy], form .error:not([hidden]), form .result:not([hidden])")) return true;
   const typed = [...part.querySelectorAll("input, textarea")].some((field) => field.value !== field.defaultValue);
-  return typed || (part.contains(document.activeElement) && document.activeElement.closest("form") !== null);
+  return typed || (part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select"));
 }
 
 /** Say something to those who listen to the page. */
