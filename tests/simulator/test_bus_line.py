@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from typing import Any
 
@@ -26,6 +26,7 @@ from simulator.market import Quote
 from simulator.orders import SELL, Closed, End
 from simulator.orders import Fill as Sold
 from tests.support.nats import nats_client
+from tests.support.patience import PATIENCE_S, eventually
 
 FILL = Sold("f1", "o1", "d", "X", SELL, Decimal("2.50"), Decimal(100), Decimal("0.125"), 1_700_000_000_000_001)
 END = Closed("o1", "d", End.EXPIRED, 1_700_000_000_000_002)
@@ -57,10 +58,8 @@ async def listening(client: Client, *subjects: str) -> list[Msg]:
     return heard
 
 
-async def until(look: Any) -> None:
-    async with asyncio.timeout(10):
-        while not look():  # noqa: ASYNC110 - there is no event for everything that a test waits for
-            await asyncio.sleep(0.01)
+async def until(look: Callable[[], object]) -> None:
+    await eventually(look, "what is to be heard")
 
 
 def statement() -> Any:
@@ -194,7 +193,7 @@ async def test_commands_are_answered(nats_server, client):
 
     line.serve("execution.cancel_all", answer)
     async with line:
-        reply = await client.request("execution.cancel_all", b"!", timeout=5)
+        reply = await client.request("execution.cancel_all", b"!", timeout=PATIENCE_S)
         assert json.loads(reply.data) == {"heard": "execution.cancel_all!"}
         with pytest.raises(nats.errors.TimeoutError):
             await client.request("execution.cancel_all", b"quiet", timeout=0.2)
@@ -227,7 +226,7 @@ async def test_while_nats_is_away_everything_says_so_and_then_goes_on():
                 with pytest.raises(Away, match=r"NATS|no answer"):
                     await call()
             server.start()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while True:
                     try:
                         await line.events([FILL, END], statement(), NOW_US)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -16,8 +16,7 @@ from simulator.line import Away
 from simulator.oms import Oms
 from simulator.orders import Closed, Fill
 from tests.simulator.world import ACCOUNTS, Riskportal, StillMarket, new_oms
-
-PATIENCE_S = 10.0
+from tests.support.patience import PATIENCE_S, eventually
 
 
 @pytest.fixture
@@ -44,10 +43,8 @@ async def oms(riskportal: Riskportal, market: StillMarket) -> AsyncIterator[Oms]
     await running
 
 
-async def until(look: Any) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not look():  # noqa: ASYNC110 - there is no event for everything that a test waits for
-            await asyncio.sleep(0.01)
+async def until(look: Callable[[], object]) -> None:
+    await eventually(look, "what the OMS is to do")
 
 
 def everything(account_id: str = "") -> Command:
@@ -117,18 +114,19 @@ async def test_everything_is_closed_through_the_checks_with_reducing_orders(oms,
 
 async def test_what_is_too_large_for_the_market_is_closed_in_parts(riskportal):
     market = StillMarket(size=100)
-    oms = new_oms(riskportal, market, accounts=["desk-1"], rate=1)
+    oms = new_oms(riskportal, market, accounts=["desk-1"])
+    oms.hold()
     stop = threading.Event()
     running = asyncio.create_task(oms.run(stop))
     await until(lambda: "desk-1" in {statement.account_id for statement, _now in riskportal.of("state")})
     await say(oms, CLOSE_ALL)
-    for _ in range(200):
+
+    def refilled_and_flat() -> bool:
         for symbol, quote in list(market.quotes.items()):
             market.set(symbol, str(quote.bid), size=100)
-        await asyncio.sleep(0.03)
-        if not oms.held(everything()):
-            break
-    assert not oms.held(everything())
+        return not oms.held(everything())
+
+    await until(refilled_and_flat)
     assert len(riskportal.events_of(Fill)) > 5
     assert len(riskportal.asked) == len({fill.symbol for fill in riskportal.events_of(Fill)})
     stop.set()
@@ -146,7 +144,10 @@ async def test_a_closing_order_that_is_blocked_is_tried_again_and_told(oms, risk
     await until(lambda: not oms.held(everything()))
 
 
-async def test_a_command_that_is_sent_again_while_it_is_under_way_is_not_done_beside_itself(oms, riskportal):
+async def test_a_command_that_is_sent_again_while_it_is_under_way_is_not_done_beside_itself(
+    oms, riskportal, monkeypatch
+):
+    monkeypatch.setattr(execution, "_FIRST_PAUSE_S", PATIENCE_S)
     riskportal.blocks = "not_reducing"
     held, before = oms.held(everything()), len(riskportal.asked)
     for _ in range(10):
@@ -207,10 +208,12 @@ async def test_what_a_stop_asked_for_is_left_off_when_that_is_lifted(oms, riskpo
     await asyncio.sleep(0.05)
     riskportal.blocks = None
     asked = len(riskportal.asked)
-    await asyncio.sleep(0.5)
-    assert (len(riskportal.asked) > asked) is goes_on
-    assert (not oms.held(everything())) is goes_on
     assert held
+    if goes_on:
+        await until(lambda: not oms.held(everything()))
+    else:
+        await asyncio.sleep(0.5)
+        assert (len(riskportal.asked), oms.held(everything())) == (asked, held)
 
 
 async def test_it_goes_on_when_riskportal_was_away(oms, riskportal):

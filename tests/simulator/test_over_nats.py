@@ -38,12 +38,11 @@ from simulator.oms import Oms
 from simulator.peer import Plan, Reach, connected
 from state.redis_store import RedisStore
 from tests.races.houses import new_database
-from tests.support.patience import PATIENT, REDIS_S
+from tests.support.patience import PATIENCE_S, PATIENT, REDIS_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(300)]
 
 ACCOUNTS = ("desk-1", "desk-2", "desk-3")
-PATIENCE_S = 30.0
 ALL = Command(CLOSE_ALL, "all")
 
 
@@ -200,12 +199,10 @@ async def agree(house: House, peer: Peer) -> None:
 
 async def test_riskportal_comes_to_hold_what_the_peer_does(house):
     async with trading(house) as peer:
-        await asyncio.sleep(3)
-        await agree(house, peer)
         tally = peer.oms.tally
-        assert tally.approved > 50
+        await until(lambda: tally.approved > 50 and tally.blocked["policy_violation"], "orders")
+        await agree(house, peer)
         assert tally.lost == 0
-        assert tally.blocked["policy_violation"] > 0
         assert all(held["positions"] for held in peer.books().values())
     # Those that worked to the end are cancelled, and nothing is held for them any more.
     await until(lambda: not any(held["open"] for held in held_by(house.store).values()), "no reservations")
@@ -256,6 +253,14 @@ async def test_a_stop_ends_flat_however_often_it_is_said(house):
     assert {"stop_id", "orders_canceled", "positions_closed", "remaining", "rejects"} <= heard[-1].keys()
 
 
+def until_decided(house: House, orders: int) -> None:
+    """Wait until so many more orders are decided: nobody drains the journal here."""
+    before, deadline = house.store.journal_length(0), time.monotonic() + PATIENCE_S
+    while house.store.journal_length(0) < before + orders:
+        assert time.monotonic() < deadline, "it does not trade"
+        time.sleep(0.1)
+
+
 def test_the_command_trades_over_nats_and_says_what_it_did(house):
     command = [sys.executable, "manage.py", "simulate", "--accounts", ",".join(ACCOUNTS), "--rate", "40", "--json"]
     environment = {**house.installation.environment, "RISK_SIMULATOR_KEY": house.key}
@@ -263,9 +268,9 @@ def test_the_command_trades_over_nats_and_says_what_it_did(house):
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
-            time.sleep(6)
+            until_decided(house, 100)
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=20)
+            out, err = process.communicate(timeout=PATIENCE_S)
         finally:
             process.kill()
     assert process.returncode == 0, err

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 # Far longer than anything takes that comes about at all.
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 # How long a command of Redis may take in tests, but for those that are about that: a machine that stands still for a
 # moment is not a Redis that is away. And as the setting of a process.
