@@ -17,7 +17,7 @@ from tests.api.world import Answer, Body, bearer
 from tests.support.nats import nats_client
 
 SUBJECTS = {world.CHECK: CHECK, world.BATCH: BATCH}
-ANSWER_S = 30.0
+ANSWER_S = 60.0
 
 T = TypeVar("T")
 

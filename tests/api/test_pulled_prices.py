@@ -19,9 +19,9 @@ from riskcore.types import Position
 from state.store import Store
 from tests.api.world import ACCOUNTS, BATCH, CHECK, Answer, Door, WsgiDoor, order, publish, report
 from tests.riskcore import builders
+from tests.support.patience import PATIENCE_S
 
 LIFE = timedelta(seconds=60)
-PATIENCE_S = 30.0
 
 _numbers = itertools.count()
 

@@ -21,6 +21,7 @@ from state.store import JOURNAL_START, Store
 from tests.api.world import ACCOUNTS, BATCH, CHECK, Answer, Door, WsgiDoor, order, publish, report
 from tests.feeds.monitor_server import MonitorServer, now_us, position, state
 from tests.riskcore import builders
+from tests.support.patience import PATIENCE_S
 
 # Longer than any answer takes, on any machine; and so short that a test may wait for it.
 LONG, SHORT = timedelta(seconds=20), timedelta(milliseconds=50)
@@ -87,7 +88,7 @@ def kept(store: Store, account_id: str = "A") -> AccountState | None:
 
 def asked_until(door: Door, wanted: Callable[[Answer], bool]) -> Answer:
     """Ask about new orders until the answer is as wanted."""
-    until_s = time.monotonic() + 30
+    until_s = time.monotonic() + PATIENCE_S
     while True:
         answer = door.post(CHECK, order(f"again-{next(_numbers)}", quantity="0.0001"))
         if wanted(answer):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -25,13 +29,21 @@ from tests.audit.subjects import decided, inputs
 from tests.support.patience import REDIS_S
 
 ROOT = Path(__file__).parents[2]
+# Starts a process that drains for each line that it is given, and tells its id and how it ended. As a child of one
+# that has loaded everything it begins at once.
 DRAIN = """
+import os, sys
 import django; django.setup()
 from audit.drain import drain
 from state.wiring import store
-print("ready", flush=True)
-while drain(store(), batch=40):
-    pass
+for _ in iter(sys.stdin.readline, ""):
+    child = os.fork()
+    if child == 0:
+        while drain(store(), batch=40):
+            pass
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
@@ -84,18 +96,16 @@ def test_whenever_it_is_killed_every_decision_is_kept_once(emptied):
     for first in range(0, len(wanted), 100):
         journal(store(), "desk-1", *map(decided, wanted[first : first + 100]))
     store().close()  # an embedded journal has one user at a time
-    lives = kills = 0
-    while OrderDecision.objects.count() < len(wanted):
-        process = _draining()
-        assert process.stdout is not None
-        process.stdout.readline()
-        lives += 1
-        time.sleep(random.uniform(0, 0.05 * lives))
-        kills += process.poll() is None
-        process.kill()
-        process.wait()
-        process.stdout.close()
-    assert kills
+    ends = Counter[int]()
+    with _draining() as parent:
+        while OrderDecision.objects.count() < len(wanted):
+            child = _told(parent, "drain\n")
+            time.sleep(random.uniform(0, 0.05 * ends.total()))
+            with suppress(ProcessLookupError):  # it has ended by itself
+                os.kill(child, signal.SIGKILL)
+            ends[_told(parent)] += 1
+    assert ends[-signal.SIGKILL]
+    assert ends.keys() <= {-signal.SIGKILL, 0}
     drain(store())
     kept = {str(decision_id) for decision_id in OrderDecision.objects.values_list("decision_id", flat=True)}
     assert kept == {each.decision_id for each in wanted}
@@ -103,11 +113,24 @@ def test_whenever_it_is_killed_every_decision_is_kept_once(emptied):
     assert store().journal_length(0) == 0
 
 
-def _draining() -> subprocess.Popen[str]:
+def _told(parent: subprocess.Popen[str], line: str = "") -> int:
+    """Give the parent of those that drain a line, and return the number that it tells."""
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    parent.stdin.write(line)
+    parent.stdin.flush()
+    return int(parent.stdout.readline())
+
+
+@contextmanager
+def _draining() -> Iterator[subprocess.Popen[str]]:
+    """Start the parent of processes that drain, and end it."""
     database = connection.settings_dict
     url = f"sqlite:///{database['NAME']}"
     if connection.vendor == "postgresql":
         user = f"{database['USER']}:{database['PASSWORD']}"
         url = f"postgresql://{user}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
     environment = {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "riskportal.settings"}
-    return subprocess.Popen([sys.executable, "-c", DRAIN], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", DRAIN], cwd=ROOT, env=environment, **pipes) as parent:
+        yield parent

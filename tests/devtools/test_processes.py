@@ -8,6 +8,7 @@ import time
 from devtools import leftovers
 from devtools.leftovers import ProcessId
 from devtools.processes import kill_family
+from tests.support.patience import PATIENCE_S
 
 # A shell, its child in a session of its own, and that one's child: as process managers start their processes.
 GENERATIONS = "setsid sh -c 'sleep 600 & wait' & wait"
@@ -20,7 +21,7 @@ def descendants(pid: int) -> list[ProcessId]:
 
 def test_children_of_children_are_killed_too():
     process = subprocess.Popen(["sh", "-c", GENERATIONS])
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE_S
     while len(family := descendants(process.pid)) < 2:
         assert time.monotonic() < until, "they did not start"
         time.sleep(0.01)

@@ -19,6 +19,7 @@ from redis.retry import Retry
 from devtools import leftovers
 from devtools.processes import PrivateServer
 from devtools.servers import PostgresServer, RedisServer, ServerError
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -143,7 +144,7 @@ class TestPostgres:
 
 def until_written(client: redis.Redis) -> None:
     """Wait until Redis has handed all that it has answered to the operating system."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE_S
     while cast("dict[str, int]", client.info("persistence"))["aof_buffer_length"]:
         assert time.monotonic() < end
         time.sleep(0.01)

@@ -21,7 +21,7 @@ from devtools import leftovers
 from devtools.ports import PortReservation
 from devtools.processes import kill_family
 from devtools.servers import PostgresServer, RedisServer
-from tests.support.patience import PATIENT
+from tests.support.patience import PATIENCE_S, PATIENT
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
@@ -29,14 +29,14 @@ PROGRAMS = Path(sys.executable).parent
 T = TypeVar("T")
 
 
-def wait_for(look: Callable[[], T], *, seconds: float = 20.0, what: str = "it") -> T:
+def wait_for(look: Callable[[], T], *, what: str = "it") -> T:
     """Look until there is something that is true, and return it; what `look` cannot reach is not there yet."""
-    until = time.monotonic() + seconds
+    until = time.monotonic() + PATIENCE_S
     while True:
         with contextlib.suppress(httpx.TransportError):
             if found := look():
                 return found
-        assert time.monotonic() < until, f"{what} was not there within {seconds:.0f} s"
+        assert time.monotonic() < until, f"{what} was not there within {PATIENCE_S:.0f} s"
         time.sleep(0.02)
 
 
@@ -93,13 +93,11 @@ class Program:
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def end(self, number: signal.Signals = signal.SIGINT, *, seconds: float = 15.0) -> float:
-        """Send a signal and return after how many seconds the process had ended."""
-        started = time.monotonic()
+    def end(self, number: signal.Signals = signal.SIGINT) -> None:
+        """Send a signal and wait until the process has ended."""
         self.process.send_signal(number)
-        self.process.wait(seconds)
+        self.process.wait(PATIENCE_S)
         leftovers.remove(self.directory)
-        return time.monotonic() - started
 
     def kill(self) -> None:
         """Kill it as a crash would, its children included."""
@@ -116,7 +114,7 @@ class Client(httpx.Client):
             base_url=f"http://127.0.0.1:{port}",
             headers={"Authorization": f"Bearer {key}"},
             trust_env=False,
-            timeout=10.0,
+            timeout=PATIENCE_S,
         )
 
     def check(self, order_id: str, **what: Any) -> httpx.Response:
@@ -207,7 +205,7 @@ class Production:
         assert done.returncode == 0, done.stdout + done.stderr
         self.program = Program.start(*self._honcho(*self.roles), env=self.env, log=self.data / "log")
         for door in ("RISK_HTTP_PORT", "RISK_ASGI_PORT"):
-            wait_for(lambda door=door: self._ready(door), seconds=60, what=door)  # type: ignore[misc]
+            wait_for(lambda door=door: self._ready(door), what=door)  # type: ignore[misc]
 
     def add(self, role: str) -> Program:
         """Start one more process of a role, which may end or freeze without the others."""
@@ -272,7 +270,7 @@ def production(data: Path, *, roles: tuple[str, ...] = ROLES, **settings: str) -
             if made.program is not None:
                 try:
                     if made.program.process.poll() is None:
-                        made.program.end(signal.SIGTERM, seconds=20)
+                        made.program.end(signal.SIGTERM)
                 finally:
                     made.program.kill()
 

@@ -146,6 +146,6 @@ def test_what_is_scheduled_goes_live_though_the_process_was_down_at_its_moment(i
     installation.start()
 
     client = installation.client()
-    wait_for(lambda: client.get(path).json()["state"] == "published", seconds=60, what="the scheduled request")
+    wait_for(lambda: client.get(path).json()["state"] == "published", what="the scheduled request")
     limits = client.get("/risk/limits", params={"account_id": "desk-1"}).json()["results"][0]["limits"]
     assert [each["threshold"] for each in limits if each["name"] == OTHER] == ["9"]

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.e2e.installation import ROOT, Client, Production, production, until_approved, wait_for
+from tests.support.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
@@ -73,7 +74,7 @@ def python(system: Production, program: str) -> None:
         cwd=ROOT,
         env={**system.env, "DJANGO_SETTINGS_MODULE": "riskportal.settings"},
         check=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
 
 
@@ -150,7 +151,7 @@ def test_without_the_database_checks_go_on_and_are_recorded_once_when_it_is_back
             assert ask(getattr(system, door), order_id).json()["approved"]
     finally:
         system.postgres.start()
-    wait_for(lambda: is_recorded(system, *orders), seconds=30, what="what waited in the journal")
+    wait_for(lambda: is_recorded(system, *orders), what="what waited in the journal")
 
 
 def test_without_redis_every_order_is_blocked_and_trading_goes_on_when_it_is_back(system):
@@ -207,7 +208,7 @@ def test_a_redis_that_comes_back_older_is_restored_before_the_first_approval(sys
 def until_restored(system: Production) -> list[httpx.Response]:
     """Ask both doors until the live state has its control again, and return what was answered before that."""
     answers: list[httpx.Response] = []
-    until = time.monotonic() + 15
+    until = time.monotonic() + PATIENCE_S
     with system.redis.connect() as redis:
         while True:
             latest = [ask(getattr(system, door)) for door in DOORS]

@@ -106,7 +106,7 @@ def test_it_stays_stopped_until_somebody_re_enables_it(system, break_it):
         assert None not in reasons, "an order was approved"
         return reasons == {"emergency_stop_active"}
 
-    wait_for(is_back, seconds=40, what="the live state")
+    wait_for(is_back, what="the live state")
     assert [each["stop_id"] for each in system.wsgi.get(STOP).json()["results"]] == [engaged["stop_id"]]
     done = wait_for(lambda: _done(re_enable(system.wsgi, stop_id=engaged["stop_id"])), what="the re-enabling")
     assert done["live"]
@@ -130,7 +130,7 @@ def test_stopped_without_postgres_it_is_recorded_once_when_that_is_back(system):
         system.postgres.start()
     key = engaged["stop_id"]
     recorded = "SELECT count(*) FROM emergency_emergencystop WHERE id = %s"
-    wait_for(lambda: system.rows(recorded, key)[0][0], seconds=30, what="the record")
+    wait_for(lambda: system.rows(recorded, key)[0][0], what="the record")
     accounts = "SELECT account_id FROM emergency_stopaccount WHERE stop_id = %s"
     assert wait_for(lambda: system.rows(accounts, key), what="the accounts") == [("desk",)]
     audited = "SELECT count(*) FROM audit_auditevent WHERE action = 'stop.engage' AND object_id = %s"

@@ -10,8 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from feeds.flights import Flights, wait_for, wait_in_task
-
-PATIENCE_S = 30.0
+from tests.support.patience import PATIENCE_S
 
 
 class Clock:

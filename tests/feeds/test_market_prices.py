@@ -14,7 +14,7 @@ from feeds.market_prices import KnownLife, MarketPrices, SeenWritten, Sight
 from riskcore.types import Price
 from state.redis_connections import RedisConnections
 from state.store import StateUnavailable, Store
-from tests.support.patience import REDIS_S
+from tests.support.patience import PATIENCE_S, REDIS_S
 
 APART_US = 60_000_000
 TOLERANCE_US = 2_000_000
@@ -336,7 +336,7 @@ def test_a_redis_that_is_gone_is_left_alone_and_tried_again(store, breaker):
             assert prices.bring(["BTCUSDT"]) == {}
         assert not breaker.admits()
         server.restart()
-        until_s = time.monotonic() + 20
+        until_s = time.monotonic() + PATIENCE_S
         while prices.bring(["BTCUSDT"]) == {}:
             assert time.monotonic() < until_s
             time.sleep(0.02)

@@ -21,8 +21,7 @@ from devtools.servers import PostgresServer, RedisServer
 from tests.races import app
 from tests.races.client import Door
 from tests.races.houses import SETTINGS, House, new_database, rows, served
-
-PATIENCE_S = 20.0
+from tests.support.patience import PATIENCE_S
 
 # Room for ten orders of more than 10/11 and at most 1 piece at 100.
 KINDS: dict[str, dict[str, object]] = {

@@ -15,7 +15,7 @@ from api.nats_gateway import CHECK, STATUS_HEADER
 from tests.races.client import Answer, Gone
 from tests.support.nats import nats_client
 
-ANSWER_S = 30.0
+ANSWER_S = 60.0
 # How long a request waits before it is sent again, where it may be.
 PATIENCE_S = 1.0
 

@@ -12,13 +12,13 @@ from tests.gateway.conftest import Site
 from tests.gateway.requester import requesters
 from tests.races.client import Storm, connected
 from tests.races.houses import order
+from tests.support.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
 CLIENTS = 12
 ANSWERS = 200
 # How soon the gateways answer again once NATS is back.
-BACK_S = 5.0
 
 
 def storm_over(accounts: list[str], tag: str) -> Storm:
@@ -61,7 +61,7 @@ async def test_nats_killed_under_load_leaves_http_alone_and_is_answered_again_wh
         await asyncio.to_thread(site.nats.kill)
         await http.go_on(ANSWERS)  # while there is no NATS
         await asyncio.to_thread(site.nats.start)
-        async with asyncio.timeout(BACK_S):
+        async with asyncio.timeout(PATIENCE_S):
             await nats.go_on(1)
         await nats.go_on(ANSWERS)
         await nats.end()
@@ -119,7 +119,7 @@ async def test_while_redis_is_away_the_answer_is_503_and_a_block(site):
             site.control.kill()  # it would report the break to the next test
             await asyncio.to_thread(site.control.start)
         number = 0
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while not (await client.check(order(f"after-{number}", account_id))).approved:
                 number += 1
     for answer in blocked:
@@ -132,7 +132,7 @@ async def test_a_gateway_started_while_nats_is_away_waits_for_it(site):
     gateway = door(NATS, site.house.installation.environment)
     starting = asyncio.create_task(asyncio.to_thread(gateway.start))
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while "NATS is away" not in gateway.log_tail():  # noqa: ASYNC110 - it tells its log alone
                 await asyncio.sleep(0.05)
         await asyncio.to_thread(site.nats.start)

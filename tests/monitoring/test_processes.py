@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.installation import Client, Production, Program, production, wait_for
+from tests.support.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
@@ -27,7 +28,9 @@ _ids = (f"m-{number}" for number in itertools.count())
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
     """One installation for all, without worker and beat."""
     data = tmp_path_factory.mktemp("production")
-    with production(data, roles=("web", "asgi"), RISK_BREAKER_COUNT="0", RISK_RECOVERY_HOLD="0s") as made:
+    # Longer than by default: a slow machine on which another worker takes over late is not one where nobody looks.
+    settings = {"RISK_BREAKER_COUNT": "0", "RISK_RECOVERY_HOLD": "0s", "RISK_MONITOR_SILENCE": "12s"}
+    with production(data, roles=("web", "asgi"), **settings) as made:
         yield made
 
 
@@ -41,8 +44,15 @@ class Cast:
 
     def __init__(self, system: Production, *, workers: int = 3, beats: int = 2) -> None:
         self.system = system
-        self.workers = [system.add("worker") for _ in range(workers)]
-        self.beats = [system.add("beat") for _ in range(beats)]
+        self._wanted = {"worker": workers, "beat": beats}
+        self.workers: list[Program] = []
+        self.beats: list[Program] = []
+
+    def complete(self) -> None:
+        """Start those that are wanting."""
+        for role, found in (("worker", self.workers), ("beat", self.beats)):
+            found[:] = [each for each in found if each.process.poll() is None]
+            found += [self.system.add(role) for _ in range(self._wanted[role] - len(found))]
 
     def end(self) -> None:
         for each in (*self.workers, *self.beats):
@@ -50,17 +60,22 @@ class Cast:
             self.system.others.remove(each)
 
 
-@pytest.fixture
-def cast(running: Production, people: dict[str, Client]) -> Iterator[Cast]:
-    """Three workers and two beats that look at the accounts each second; what they left is tidied up."""
+@pytest.fixture(scope="module")
+def company(running: Production) -> Iterator[Cast]:
+    """The workers and beats of all tests, which take their time to start."""
     made = Cast(running)
-    try:
-        until_watched(running)
-        yield made
-        for each in running.wsgi.get(STOP).json()["results"]:
-            re_enable(each["stop_id"], people)
-    finally:
-        made.end()
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def cast(company: Cast, running: Production, people: dict[str, Client]) -> Iterator[Cast]:
+    """Three workers and two beats that look at the accounts each second; what they left is tidied up."""
+    company.complete()
+    until_watched(running)
+    yield company
+    for each in running.wsgi.get(STOP).json()["results"]:
+        re_enable(each["stop_id"], people)
 
 
 def feed(client: Client, account_id: str = "desk", equity: str = "100000", quantity: str = "0") -> None:
@@ -99,7 +114,7 @@ def ready(system: Production) -> str:
 def until_watched(system: Production) -> None:
     feed(system.wsgi)
     until_looked(system, times=2)
-    assert ready(system) == "up"
+    wait_for(lambda: ready(system) == "up", what="that somebody looks")
     wait_for(lambda: not firing(system), what="the end of the alert")
 
 
@@ -124,12 +139,12 @@ def until_looked(system: Production, *, times: int) -> None:
     """Wait until the accounts were looked at so many times more."""
     for _ in range(times):
         before = last_look(system)
-        wait_for(lambda before=before: last_look(system) != before, seconds=40, what="a look")  # type: ignore[misc]
+        wait_for(lambda before=before: last_look(system) != before, what="a look")  # type: ignore[misc]
 
 
-def looking(system: Production, within_s: float = 15) -> int:
+def looking(system: Production) -> int:
     """Return the process that looks at the accounts at this moment."""
-    until = time.monotonic() + within_s
+    until = time.monotonic() + PATIENCE_S
     with system.redis.connect() as redis:
         while time.monotonic() < until:
             kept: Any = redis.hgetall("risk:{L0}:lease:monitor")
@@ -170,7 +185,7 @@ def episodes(system: Production, account_id: str = "desk") -> list[Any]:
 def test_each_second_is_looked_at_once_and_told_once(cast: Cast) -> None:
     system, before = cast.system, silences(cast.system)
     feed(system.wsgi, quantity="10.5")  # 525,000 of the 500,000 that are allowed in BTCUSDT
-    wait_for(lambda: any(row[1] >= 10 for row in episodes(system)), seconds=40, what="ten looks")
+    wait_for(lambda: any(row[1] >= 10 for row in episodes(system)), what="ten looks")
     for _name, observations, seconds, _over in episodes(system):
         # Looked at again after three fifths of a second at the earliest: two looks at one second are too many.
         assert 0.6 * (observations - 1) <= seconds
@@ -279,7 +294,7 @@ def test_without_the_database_the_silence_is_in_the_log_and_recorded_later(cast:
     finally:
         system.postgres.start()
     try:
-        wait_for(lambda: firing(system), seconds=30, what="the record")
+        wait_for(lambda: firing(system), what="the record")
     finally:
         for each in cast.workers:
             each.process.send_signal(signal.SIGCONT)
@@ -299,7 +314,7 @@ def test_without_the_database_the_accounts_are_looked_at_and_an_oms_s_silence_st
     finally:
         system.postgres.start()
     rows = "SELECT state FROM emergency_emergencystop WHERE triggered_by = 'lease oms-2'"
-    assert wait_for(lambda: system.rows(rows), seconds=30, what="its record") == [("REDUCING",)]
+    assert wait_for(lambda: system.rows(rows), what="its record") == [("REDUCING",)]
     assert system.wsgi.delete(f"{LEASE}/oms-2").is_success
     assert silences(system) == before
 

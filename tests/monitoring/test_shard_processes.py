@@ -30,9 +30,10 @@ def test_each_shard_is_looked_at_once_a_second_and_the_firm_is_the_sum_of_both(s
         # 525,000 of the 500,000 that are allowed in BTCUSDT, and both together of the million that the firm may have.
         feed(system.wsgi, account_id, equity="200000", quantity="10.5")
     cast = Cast(system)
+    cast.complete()
     try:
         seen = (*accounts, "")
-        wait_for(lambda: all(longest(system, name) >= 6 for name in seen), seconds=60, what="six looks at each")
+        wait_for(lambda: all(longest(system, name) >= 6 for name in seen), what="six looks at each")
         for name in seen:
             for _name, observations, seconds, _over in episodes(system, name):
                 # Looked at again after three fifths of a second at the earliest.

@@ -57,7 +57,6 @@ DRAWDOWNS = (("Warning", "soft", "0.10"), ("Max Drawdown", "hard", "0.20"), ("Em
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(300),
     pytest.mark.skipif(not FILE.exists(), reason=f"{FILE} is not there: the recordings are not part of the project"),
 ]
 

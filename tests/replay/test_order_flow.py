@@ -39,7 +39,6 @@ from tests.support.patience import REDIS_S
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(600),
     pytest.mark.skipif(bool(order_flow.missing()), reason=order_flow.missing()),
 ]
 

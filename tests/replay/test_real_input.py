@@ -34,7 +34,6 @@ from tests.support.patience import PATIENT
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(300),
     pytest.mark.skipif(bool(capture.missing()), reason=capture.missing()),
 ]
 
@@ -55,7 +54,7 @@ class House:
 @pytest.fixture(scope="module")
 def house(postgres_server: PostgresServer) -> Iterator[House]:
     """riskportal on a Redis and a database of its own."""
-    settings = {"RISK_PRICE_MAX_AGE": f"{PRICE_MAX_AGE_S}s", "RISK_STATE_MAX_AGE": "10s", **PATIENT}
+    settings = {**PATIENT, "RISK_PRICE_MAX_AGE": f"{PRICE_MAX_AGE_S}s"}
     with ExitStack() as stack:
         redis = stack.enter_context(RedisServer())
         database_url = stack.enter_context(new_database(postgres_server))

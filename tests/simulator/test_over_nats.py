@@ -40,7 +40,7 @@ from state.redis_store import RedisStore
 from tests.races.houses import new_database
 from tests.support.patience import PATIENCE_S, PATIENT, REDIS_S
 
-pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
 ACCOUNTS = ("desk-1", "desk-2", "desk-3")
 ALL = Command(CLOSE_ALL, "all")

@@ -26,7 +26,7 @@ from tests.races.houses import new_database
 from tests.simulator.test_over_nats import ACCOUNTS, ALL, House, held_by, trading
 from tests.support.patience import PATIENCE_S, PATIENT, REDIS_S, eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
 STOP = "/risk/emergency-stop"
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.installation import embedded, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 STOP = "/risk/emergency-stop"
 
@@ -26,7 +26,7 @@ def test_it_ends_flat(tmp_path):
                 assert shown["stop_id"] == stop_id
                 return dict(shown) if shown["status"] == "completed" else None
 
-            shown = wait_for(completed, seconds=60.0, what="the end of the unwinding")
+            shown = wait_for(completed, what="the end of the unwinding")
             assert shown is not None
             assert shown["residuals"] == []
             assert shown["progress"]["positions_closed"] > 0

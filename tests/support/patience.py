@@ -9,9 +9,11 @@ from collections.abc import Callable
 PATIENCE_S = 60.0
 
 # How long a command of Redis may take in tests, but for those that are about that: a machine that stands still for a
-# moment is not a Redis that is away. And as the setting of a process.
+# moment is not a Redis that is away.
 REDIS_S = 5.0
-PATIENT = {"RISK_REDIS_TIMEOUT": f"{REDIS_S:g}s"}
+
+# The settings of every process of the tests, and of their own: nothing is refused because the machine stood still.
+PATIENT = {"RISK_REDIS_TIMEOUT": f"{REDIS_S:g}s", "RISK_STATE_MAX_AGE": "60s", "RISK_PRICE_MAX_AGE": "60s"}
 
 
 async def eventually(look: Callable[[], object], what: str) -> None:
