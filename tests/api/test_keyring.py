@@ -12,6 +12,7 @@ from api.errors import Problem
 from api.keyring import AsyncKeyRing, KeyRing, encode_records
 from state.store import StateUnavailable
 from tests.api.world import key_text, record
+from tests.support.patience import PATIENCE_S
 
 
 class Source:
@@ -150,13 +151,13 @@ def test_one_thread_reads_and_the_others_go_on(clock):
 
     def slow() -> bytes | None:
         entered.set()
-        leave.wait(5)
+        leave.wait(PATIENCE_S)
         return source.content
 
     source.fetch_keys = slow  # type: ignore[method-assign]
     reader = threading.Thread(target=ring.refresh)
     reader.start()
-    entered.wait(5)
+    entered.wait(PATIENCE_S)
 
     ring.refresh()  # does not wait
 

@@ -18,7 +18,7 @@ from bus import publish as bus
 from bus.events import BookPublished
 from bus.publish import Publisher, failures
 from devtools.nats_server import NatsServer
-from tests.support.patience import eventually
+from tests.support.patience import PATIENCE_S, eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -247,6 +247,8 @@ async def test_a_process_that_ends_at_once_and_its_fork_have_published(server, c
     connection.start()
     await connection.until_up()
     env = {**os.environ, "NATS_URL": server.url, "DJANGO_SETTINGS_MODULE": "riskportal.settings"}
-    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", PROGRAM], cwd=ROOT, env=env, check=True, timeout=60)
+    await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", PROGRAM], cwd=ROOT, env=env, check=True, timeout=PATIENCE_S
+    )
     came = await heard.until(lambda came: len(came) >= 3)
     assert sorted(json.loads(each)["version"] for each in came) == [1, 2, 3]

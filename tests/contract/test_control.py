@@ -11,6 +11,7 @@ from riskcore.types import TradingState
 from state.store import StopsMoved
 from state.trading_state import change_stops
 from tests.contract.subjects import change, commit, query, restored
+from tests.support.patience import PATIENCE_S
 
 STOP = Stop(id="s1", scope=StopScope.ACCOUNT, scope_id="é", state=TradingState.REDUCING)
 OTHER = Stop(id="s2", unwind=True)
@@ -103,7 +104,7 @@ class TestStops:
         store.set_stops([STOP])
         stopped.set()
         for thread in threads:
-            thread.join(5)
+            thread.join(PATIENCE_S)
         finished.set()
         assert all(begun_before_the_stop)
         assert not any(thread.is_alive() for thread in threads)

@@ -13,6 +13,7 @@ import pytest
 from devtools import leftovers
 from devtools.nats_server import NatsServer
 from devtools.processes import ServerError
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +36,7 @@ async def echoed(url: str, payload: bytes) -> bytes:
     async with await nats.connect(url, allow_reconnect=False) as client:
         heard = await client.subscribe("echo")
         await client.publish("echo", payload)
-        return (await heard.next_msg(timeout=5)).data
+        return (await heard.next_msg(timeout=PATIENCE_S)).data
 
 
 async def test_url_leads_to_the_server(server: NatsServer) -> None:

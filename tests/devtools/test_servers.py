@@ -239,7 +239,7 @@ class TestOwners:
 
     def test_server_ends_with_an_owner_that_forgot_it(self) -> None:
         owner, server, directory = self.owner("sys.stdin.read(1)")
-        owner.communicate("x", timeout=30)
+        owner.communicate("x", timeout=PATIENCE_S)
         assert not server.alive
         assert not directory.exists()
 
@@ -249,13 +249,13 @@ class TestOwners:
         assert owner.stdout is not None
         assert owner.stdout.readline() == "forked\n"
         assert server.alive
-        owner.communicate("x", timeout=30)
+        owner.communicate("x", timeout=PATIENCE_S)
         assert not server.alive
 
     def test_sweep_ends_what_a_killed_owner_left(self) -> None:
         owner, server, directory = self.owner("sys.stdin.read(1)")
         owner.kill()
-        owner.communicate(timeout=30)
+        owner.communicate(timeout=PATIENCE_S)
         assert server.alive
         leftovers.sweep()
         assert not server.alive

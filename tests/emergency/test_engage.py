@@ -112,7 +112,7 @@ class TestNothingIsApprovedAfterIt:
         finally:
             ending.set()
             for thread in threads:
-                thread.join(20)
+                thread.join(PATIENCE_S)
         assert errors == []
         assert not any(late)
         stopped_us = microseconds(engaged.engaged_at)

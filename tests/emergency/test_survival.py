@@ -21,6 +21,7 @@ from riskcore.types import TradingState
 from riskportal.restore import Outcome, restore_if_empty
 from state.store import StateUnavailable
 from tests.emergency.world import ACCOUNTS, World, database_away, engage, lift, row, steps
+from tests.support.patience import PATIENCE_S
 
 OURS = "01a1fef2-cf88-7641-9189-bac8ce18d6e9"
 
@@ -75,7 +76,7 @@ class TestRestarts:
         finally:
             ending.set()
             for thread in threads:
-                thread.join(20)
+                thread.join(PATIENCE_S)
         assert not any(answers)
 
     def test_a_stop_that_the_database_had_no_time_for(self, world, settings):
@@ -113,7 +114,7 @@ class TestWithoutADatabase:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(20)
+            thread.join(PATIENCE_S)
         keep(world.store)
         found = row(engaged)
         assert (found.reason, found.engaged_at) == ("the exchange is on fire", engaged.engaged_at)

@@ -28,6 +28,7 @@ from riskportal.restore import restore_if_empty
 from state.store import StateUnavailable
 from tests.emergency.test_unwind import CANCEL, CLOSE, Desk, desk
 from tests.emergency.world import ACCOUNTS, database_away, engage, lift, long, row, steps
+from tests.support.patience import PATIENCE_S
 
 __all__ = ["desk"]
 
@@ -186,7 +187,7 @@ class TestSeveralDrivers:
 
         def slowly(requests: Sequence[tuple[str, bytes]]) -> list[bytes | Unanswered]:
             inside.set()
-            assert release.wait(20)
+            assert release.wait(PATIENCE_S)
             return answer(requests)
 
         def work() -> None:
@@ -197,11 +198,11 @@ class TestSeveralDrivers:
         thread = threading.Thread(target=work)
         thread.start()
         try:
-            assert inside.wait(20)
+            assert inside.wait(PATIENCE_S)
             assert desk.unwinder.advance() is Outcome.BUSY
         finally:
             release.set()
-            thread.join(20)
+            thread.join(PATIENCE_S)
 
     @pytest.mark.parametrize("after", range(1, 6))
     def test_whoever_dies_at_any_write_another_tells_the_rest_and_nothing_twice(self, desk, monkeypatch, after):

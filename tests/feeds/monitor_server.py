@@ -12,6 +12,7 @@ import grpc
 
 from devtools.ports import PortReservation
 from feeds.proto.account_monitor_pb2 import AccountState, GetAccountStateRequest, Position
+from tests.support.patience import PATIENCE_S
 
 # What a test answers with: a state, bytes that are none, or a status.
 Reply = AccountState | bytes | grpc.StatusCode
@@ -72,7 +73,7 @@ class MonitorServer:
     def _serve(self, request: GetAccountStateRequest, context: grpc.ServicerContext) -> bytes:
         self.asked.append(request.account_id)
         self.called.set()
-        self.going.wait(30)
+        self.going.wait(PATIENCE_S)
         reply = self.answer(request.account_id)
         if isinstance(reply, grpc.StatusCode):
             context.abort(reply, "as the test wants it")

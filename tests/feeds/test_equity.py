@@ -28,6 +28,7 @@ from state.memory_store import MemoryStore
 from state.wiring import forget_stores
 from state.wiring import store as live
 from tests.riskcore import builders
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.django_db
 
@@ -170,7 +171,7 @@ def test_beats_at_the_same_time_keep_one_point(world):
 
     def run(number: int) -> None:
         try:
-            together.wait(10)
+            together.wait(PATIENCE_S)
             world.report(100 + number, after=timedelta(microseconds=1))
             keep_equity(world.store, world.books, MINUTE)
         except BaseException as error:

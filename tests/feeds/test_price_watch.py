@@ -10,6 +10,7 @@ import pytest
 
 from feeds.flights import Flights, wait_for
 from feeds.price_watch import MOST_WATCHED, PriceWatch
+from tests.support.patience import PATIENCE_S
 
 HOUR_S = 3600.0
 
@@ -64,7 +65,7 @@ def watch(prices, clock) -> Iterator[PriceWatch]:
 def test_what_was_asked_about_is_looked_at_again_and_again(prices, looks):
     watch = PriceWatch(prices, every_s=0.001)
     watch.ask(["BTCUSDT"])
-    assert looks.three.wait(30)
+    assert looks.three.wait(PATIENCE_S)
     watch.close()
 
 
@@ -159,7 +160,7 @@ def test_a_look_that_fails_is_told_and_the_next_one_follows(prices, looks, monke
     monkeypatch.setattr(prices, "begin", fail_at_first)
     watch = PriceWatch(prices, every_s=0.001)
     watch.ask(["BTCUSDT"])
-    assert looks.three.wait(30)
+    assert looks.three.wait(PATIENCE_S)
     watch.close()
     assert caplog.text.count("prices were not looked at") == 1
     assert "as the test wants it" in caplog.text

@@ -52,7 +52,7 @@ class Site:
             time.sleep(0.02)
 
     def _hearing(self) -> int:
-        with urllib.request.urlopen(f"http://{HOST}:{self.monitor_port}/connz?subs=1", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{HOST}:{self.monitor_port}/connz?subs=1", timeout=PATIENCE_S) as answer:
             connections = json.load(answer)["connections"]
         return sum(CHECK in each.get("subscriptions_list", ()) for each in connections)
 

@@ -14,6 +14,7 @@ from bench.processes import Process
 from tests.gateway.conftest import Site
 from tests.gateway.requester import requesters
 from tests.races.houses import order
+from tests.support.patience import PATIENCE_S
 
 
 async def test_what_gateways_count_is_in_the_metrics_of_all_processes(site):
@@ -27,7 +28,7 @@ async def test_what_gateways_count_is_in_the_metrics_of_all_processes(site):
 
 
 def approved(site: Site) -> float:
-    with urllib.request.urlopen(f"http://127.0.0.1:{site.house.wsgi.port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{site.house.wsgi.port}/metrics", timeout=PATIENCE_S) as answer:
         lines = answer.read().decode().splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith("risk_orders_approved_total"))
 
@@ -51,7 +52,7 @@ def test_without_its_servers_being_named_it_does_not_start(site, command, role, 
         env={**site.house.installation.environment, missing: ""},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 1

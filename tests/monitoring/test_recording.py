@@ -14,6 +14,7 @@ from monitoring import recording
 from monitoring.look import Look
 from monitoring.metrics import UNRECORDED
 from monitoring.recording import Recorder
+from tests.support.patience import PATIENCE_S
 
 NOTHING = Look(at=datetime(2026, 11, 21, tzinfo=UTC), accounts=(), firm=None)
 
@@ -27,7 +28,7 @@ class Database:
         self.count = 0
 
     def observe(self, *_arguments: Any) -> None:
-        assert self.may.wait(10)
+        assert self.may.wait(PATIENCE_S)
         self.count += 1
         if self.error is not None:
             raise self.error
@@ -73,7 +74,7 @@ def test_after_that_looks_are_recorded_again(database: Database) -> None:
     recorder.record(NOTHING, ())
     database.may.set()
     assert recorder._last is not None
-    recorder._last.result(10)
+    recorder._last.result(PATIENCE_S)
     recorder.record(NOTHING, ())
     recorder._thread.shutdown()
     assert database.count == 2

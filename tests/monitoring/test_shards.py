@@ -15,6 +15,7 @@ from monitoring.tick import Monitor, Outcome
 from riskcore.ports import Load
 from riskcore.types import RiskLevel
 from tests.emergency.world import ACCOUNTS, World, long
+from tests.monitoring.conftest import INTERVAL
 from tests.monitoring.test_tick import fall, signal, skipped
 from violations.models import Violation
 
@@ -23,7 +24,7 @@ MINUTE_US = 60_000_000
 
 
 def monitor(world: World, shard: Shard, holder: str = "one") -> Monitor:
-    return Monitor(world.store, BOOKS, timedelta(seconds=1), holder=holder, shard=shard)
+    return Monitor(world.store, BOOKS, INTERVAL, holder=holder, shard=shard)
 
 
 def tick_all(world: World) -> list[Outcome]:
@@ -106,12 +107,15 @@ def test_while_a_part_is_missing_nothing_is_said_of_the_firm(world: World, caplo
 def test_a_part_that_is_too_old_is_missing(world: World, caplog, monkeypatch) -> None:
     tick_all(world)
     before = signal(world)
-    load = type(world.store).load
+    load, later_us = type(world.store).load, 4 * INTERVAL // timedelta(microseconds=1)
 
     def later(self, asked: Load):
         loaded = load(self, asked)
         return type(loaded)(
-            now_us=loaded.now_us + 4_000_000, control=loaded.control, accounts=loaded.accounts, signal=loaded.signal
+            now_us=loaded.now_us + later_us,
+            control=loaded.control,
+            accounts=loaded.accounts,
+            signal=loaded.signal,
         )
 
     with monkeypatch.context() as context:
@@ -119,7 +123,7 @@ def test_a_part_that_is_too_old_is_missing(world: World, caplog, monkeypatch) ->
         assert monitor(world, FIRST).tick() is Outcome.LOOKED
     assert signal(world) == before
     assert "was last looked at" in caplog.text
-    assert PART_AGE.labels(SECOND.name)._value.get() >= 4
+    assert PART_AGE.labels(SECOND.name)._value.get() >= 4 * INTERVAL.total_seconds()
 
 
 def test_what_the_firm_broke_goes_on_while_a_part_is_missing(world: World) -> None:
@@ -156,7 +160,7 @@ def test_a_part_of_another_book_is_missing(world: World, caplog) -> None:
 def test_parts_of_another_number_of_shards_are_not_mixed_with_these(world: World) -> None:
     tick_all(world)
     before = signal(world)
-    assert Monitor(world.store, BOOKS, timedelta(seconds=1), holder="one", shard=Shard(0, 4)).tick() is Outcome.LOOKED
+    assert Monitor(world.store, BOOKS, INTERVAL, holder="one", shard=Shard(0, 4)).tick() is Outcome.LOOKED
     assert signal(world) == before
 
 

@@ -24,6 +24,8 @@ from riskcore.types import RiskLevel, Side, TradingState
 from riskportal.restore import Outcome as Restored
 from riskportal.restore import restore_if_empty
 from tests.emergency.world import ACCOUNTS, World, engage, lift, long, order, person
+from tests.monitoring.conftest import INTERVAL
+from tests.support.patience import PATIENCE_S
 from violations.models import Alert, Violation
 
 MINUTE_US = 60_000_000
@@ -79,7 +81,7 @@ def test_an_account_that_cannot_be_looked_at_keeps_its_episodes(world: World, mo
     monitor.tick()
     before = Violation.objects.filter(closed_at=None).count()
     world.lose()
-    assert Monitor(world.store, BOOKS, timedelta(seconds=1), holder="one").tick() is Outcome.RECOVERING
+    assert Monitor(world.store, BOOKS, INTERVAL, holder="one").tick() is Outcome.RECOVERING
     assert Violation.objects.filter(closed_at=None).count() == before > 0
 
 
@@ -180,7 +182,7 @@ def test_five_looks_at_a_broken_hard_limit_trip_the_breaker_once(world: World, m
 
 # ---------------------------------------------------------------------------------------------- alone
 def test_of_two_monitors_one_looks(world: World, monitor: Monitor) -> None:
-    other = Monitor(world.store, BOOKS, timedelta(seconds=1), holder="other")
+    other = Monitor(world.store, BOOKS, INTERVAL, holder="other")
     assert [monitor.tick(), other.tick(), monitor.tick()] == [Outcome.LOOKED, Outcome.ELSEWHERE, Outcome.LOOKED]
 
 
@@ -243,13 +245,13 @@ def test_a_tick_that_is_due_while_one_runs_is_left_out_and_counted(world: World,
 
     def slow(*arguments, **named):
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(PATIENCE_S)
         return look(*arguments, **named)
 
     monkeypatch.setattr("monitoring.accounts.Accounts.look", slow)
     thread = threading.Thread(target=monitor.tick)
     thread.start()
-    assert begun.wait(10)
+    assert begun.wait(PATIENCE_S)
     before = skipped()
     assert monitor.tick() is Outcome.BUSY
     go_on.set()
@@ -258,26 +260,26 @@ def test_a_tick_that_is_due_while_one_runs_is_left_out_and_counted(world: World,
 
 
 def test_ticks_that_nobody_made_are_counted_whoever_looks_next(world: World, monitor: Monitor, monkeypatch) -> None:
-    other = Monitor(world.store, BOOKS, timedelta(seconds=1), holder="other")
+    other = Monitor(world.store, BOOKS, INTERVAL, holder="other")
     load = type(world.store).load
     monitor.tick()
-    for seconds, missed in ((1.1, 0), (4, 3)):
+    for intervals, missed in ((1.1, 0), (4, 3)):
         before = skipped()
         with monkeypatch.context() as patch:
-            patch.setattr(type(world.store), "load", lambda *what, later=seconds: _later(load(*what), later))
+            patch.setattr(type(world.store), "load", lambda *what, later=intervals: _later(load(*what), later))
             other._count_skipped()
         assert skipped() == before + missed
 
 
-def _later(loaded: Loaded, seconds: float) -> Loaded:
-    return replace(loaded, now_us=loaded.now_us + round(seconds * 1_000_000))
+def _later(loaded: Loaded, intervals: float) -> Loaded:
+    return replace(loaded, now_us=loaded.now_us + intervals * INTERVAL // timedelta(microseconds=1))
 
 
 def test_before_any_state_there_is_nothing_to_see(world: World, settings) -> None:
     settings.RISK_RECOVERY_HOLD = timedelta(0)
     world.lose()
     assert restore_if_empty(world.store).outcome is Restored.RESTORED
-    assert Monitor(world.store, BOOKS, timedelta(seconds=1)).tick() is Outcome.NOTHING_TO_SEE
+    assert Monitor(world.store, BOOKS, INTERVAL).tick() is Outcome.NOTHING_TO_SEE
     assert signal(world).risk_level is RiskLevel.UNKNOWN
 
 

@@ -21,7 +21,7 @@ from devtools.servers import PostgresServer, RedisServer
 from tests.races import app
 from tests.races.client import Door
 from tests.races.control import Prepare, ReadJournal, ReadReservations, Reply, Request
-from tests.support.patience import PATIENT
+from tests.support.patience import PATIENCE_S, PATIENT
 
 ACCOUNTS = 16
 MARK = Decimal(100)
@@ -63,7 +63,7 @@ class House:
         """Do something to the live state, past the doors."""
         url = f"http://127.0.0.1:{self.control.port}{self.control.prefix}/"
         asked = urllib.request.Request(url, data=msgspec.json.encode(request), method="POST")
-        with urllib.request.urlopen(asked, timeout=60) as answer:
+        with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
             return msgspec.json.decode(answer.read(), type=Reply)
 
     async def aperform(self, request: Request) -> Reply:

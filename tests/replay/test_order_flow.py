@@ -155,7 +155,7 @@ async def ask(client: Client, key: str, message: Message) -> dict[str, Any]:
     request = json.dumps(message.payload).encode()
     decision: dict[str, Any] = {}
     for _ in range(20):
-        answer = await client.request(CHECK, request, timeout=30, headers={"Authorization": f"Bearer {key}"})
+        answer = await client.request(CHECK, request, timeout=PATIENCE_S, headers={"Authorization": f"Bearer {key}"})
         decision = json.loads(answer.data)
         assert "approved" in decision, decision
         if decision["reason"] not in ("state_unavailable", "contention", "recovering"):

@@ -16,6 +16,7 @@ from django.core.management import CommandError, call_command
 
 from riskportal.management.commands.up import _listen
 from tests.riskportal.world import World
+from tests.support.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +26,13 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     keep = {name: value for name, value in keep.items() if name not in ("DATABASE_URL", "REDIS_URL")}
     environment = {**keep, "RISK_ENV_FILE": os.devnull, **settings}
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
 
 

@@ -11,6 +11,7 @@ from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
 from riskportal.database.base import Absence
+from tests.support.patience import PATIENCE_S
 
 
 class Server:
@@ -27,7 +28,7 @@ class Server:
         with absence.passing(lambda: self.failures):
             self.tries += 1
             self.asked.set()
-            assert self.answers.wait(10)
+            assert self.answers.wait(PATIENCE_S)
             if self.error is not None:
                 raise self.error
             return "a connection"
@@ -62,7 +63,7 @@ def trying(server: Server, absence: Absence) -> Iterator[Callable[[], None]]:
 
     thread = threading.Thread(target=connect)
     thread.start()
-    assert server.asked.wait(10)
+    assert server.asked.wait(PATIENCE_S)
 
     def answer() -> None:
         server.answers.set()
@@ -77,7 +78,7 @@ def test_where_it_is_there_everybody_connects_at_once(server: Server, absence: A
 
     def connect() -> None:
         with absence.passing(lambda: 0):
-            barrier.wait(10)
+            barrier.wait(PATIENCE_S)
 
     threads = [threading.Thread(target=connect) for _ in range(3)]
     for thread in threads:

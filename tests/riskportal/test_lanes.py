@@ -32,7 +32,7 @@ from state.redis_store import RedisStore
 from state.store import Store
 from state.wiring import forget_stores
 from tests.riskportal.world import World, order
-from tests.support.patience import REDIS_S
+from tests.support.patience import PATIENCE_S, REDIS_S
 
 DESKS = ("desk-1", "desk-2", "desk-3", "desk-4")
 STOPPED = "desk-4"  # which moves each time
@@ -228,10 +228,10 @@ class TestAnotherNumberOfLanes:
 
         trader = threading.Thread(target=trade_until_it_ends)
         trader.start()
-        assert trading.wait(30)
+        assert trading.wait(PATIENCE_S)
         while restore_if_empty(start(after)).outcome is Outcome.BUSY:
             pass
-        trader.join(30)
+        trader.join(PATIENCE_S)
         drain(empty.store)
         assert OrderDecision.objects.count() == len(approved)
         held = {order_id for account_id in DESKS for order_id in empty.held(account_id)}
@@ -292,7 +292,7 @@ class TestTwoNumbersAtOnce:
             monkeypatch.undo()
             thread = threading.Thread(target=restore_the_rival)
             thread.start()
-            thread.join(30)
+            thread.join(PATIENCE_S)
             return remember(*args, **named)
 
         monkeypatch.setattr(module, "remember", remember_slowly)

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.support.patience import PATIENCE_S
+
 _PROGRAM = """
 import logging, logging.config, structlog
 from riskportal.logging import configuration
@@ -23,7 +25,9 @@ except ZeroDivisionError:
 
 def lines(form: str, level: str) -> list[str]:
     program = _PROGRAM.format(form=form, level=level)
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=PATIENCE_S
+    )
     assert done.stdout == ""
     return done.stderr.splitlines()
 

@@ -22,6 +22,7 @@ from riskportal.models import Recovery
 from riskportal.restore import CannotRestore, Outcome, Report, keep_remembering, restore_if_empty
 from state.store import StateUnavailable
 from tests.riskportal.world import ACCOUNT, World, order
+from tests.support.patience import PATIENCE_S
 
 
 def recover(world: World) -> Report:
@@ -286,7 +287,7 @@ class TestManyAtOnce:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(PATIENCE_S)
         if Outcome.RESTORED not in outcomes:  # all were busy with one another's drain
             recover(world)
         assert outcomes.count(Outcome.RESTORED) <= 1

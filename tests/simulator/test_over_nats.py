@@ -230,7 +230,9 @@ async def test_a_stop_ends_flat_however_often_it_is_said(house):
 
     async def say(subject: str, **fields: Any) -> dict[str, Any]:
         body = {"stop_id": "0190-stop", "account_id": "", "scope": {"type": "global"}, **fields}
-        answer: dict[str, Any] = json.loads((await client.request(subject, json.dumps(body).encode(), timeout=5)).data)
+        answer: dict[str, Any] = json.loads(
+            (await client.request(subject, json.dumps(body).encode(), timeout=PATIENCE_S)).data
+        )
         return answer
 
     await client.subscribe(PROGRESS, cb=hear)

@@ -16,6 +16,7 @@ from state.driver import TaskTurns, ThreadTurns, run_async, run_sync
 from state.memory_store import MemoryStore
 from state.store import StateUnavailable
 from tests.contract.subjects import change, query, restored, view
+from tests.support.patience import PATIENCE_S
 
 LOAD = Load(accounts=(query("a"),))
 
@@ -226,7 +227,7 @@ def test_threads_take_turns_on_several_accounts_without_waiting_for_each_other_f
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE_S)
     assert inside == ["in", "out"] * 160
 
 

@@ -14,6 +14,7 @@ from state.journal_file import JournalFile
 from state.memory_store import MemoryStore
 from state.store import StateUnavailable
 from tests.contract.subjects import change, commit
+from tests.support.patience import PATIENCE_S
 
 
 class Disk:
@@ -29,7 +30,7 @@ class Disk:
 
     def fsync(self, fd: int) -> None:
         self.reached.set()
-        assert self.may_end.wait(30)
+        assert self.may_end.wait(PATIENCE_S)
         if self.error is not None:
             raise self.error
         self.syncs += 1
@@ -161,12 +162,12 @@ def test_decisions_go_on_while_the_disk_is_waited_for_and_other_readers_wait(sto
     try:
         for reader in readers:
             reader.start()
-        assert disk.reached.wait(30)
+        assert disk.reached.wait(PATIENCE_S)
         decide(store, b"2")
         readers[1].join(0.2)
         assert handed_out == []
     finally:
         disk.may_end.set()
         for reader in readers:
-            reader.join(30)
+            reader.join(PATIENCE_S)
     assert sorted(map(len, handed_out)) == [1, 2]

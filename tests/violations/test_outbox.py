@@ -277,7 +277,7 @@ async def test_it_comes_over_nats_itself(nats_server, settings):
     from asgiref.sync import sync_to_async
 
     from bus.nats import NatsConnection
-    from tests.support.patience import eventually
+    from tests.support.patience import PATIENCE_S, eventually
 
     settings.NATS_URL = nats_server.url
     bus.close_publisher()
@@ -289,7 +289,7 @@ async def test_it_comes_over_nats_itself(nats_server, settings):
     listener = NatsConnection(nats_server.url, name="test")
     listener.subscribe("risk.alerts.critical", hear)
     listener.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         await listener.until_up()
     await sync_to_async(look_once)()
     await eventually(lambda: heard, "an alert")
