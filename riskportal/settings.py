@@ -82,7 +82,10 @@ def _sqlite(name: str) -> dict[str, Any]:
 def _postgresql(parts: dict[str, Any]) -> dict[str, Any]:
     if not parts["NAME"]:
         refuse("DATABASE_URL", None, "expected a database after the host: postgresql://user@host/name")
-    options: dict[str, Any] = {"connect_timeout": 5} | parts.get("OPTIONS", {})
+    # Whoever freezes in a transaction keeps its locks, such as on the rows of violations, for which all other workers
+    # wait. After so long the server ends its session, and they go on.
+    frozen = "-c idle_in_transaction_session_timeout=30s"
+    options: dict[str, Any] = {"connect_timeout": 5, "options": frozen} | parts.get("OPTIONS", {})
     pool = env.whole("RISK_DATABASE_POOL", 4, least=0, most=200)
     if pool:
         # No session state may be left on a connection: locks are the transaction's, never the session's. What cannot

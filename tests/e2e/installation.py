@@ -29,14 +29,14 @@ PROGRAMS = Path(sys.executable).parent
 T = TypeVar("T")
 
 
-def wait_for(look: Callable[[], T], *, what: str = "it") -> T:
+def wait_for(look: Callable[[], T], *, seconds: float = PATIENCE_S, what: str = "it") -> T:
     """Look until there is something that is true, and return it; what `look` cannot reach is not there yet."""
-    until = time.monotonic() + PATIENCE_S
+    until = time.monotonic() + seconds
     while True:
         with contextlib.suppress(httpx.TransportError):
             if found := look():
                 return found
-        assert time.monotonic() < until, f"{what} was not there within {PATIENCE_S:.0f} s"
+        assert time.monotonic() < until, f"{what} was not there within {seconds:.0f} s"
         time.sleep(0.02)
 
 
@@ -145,7 +145,7 @@ class Embedded:
             env=environment(self.data),
             log=log,
         )
-        wait_for(self._runs, seconds=60, what="the start screen")
+        wait_for(self._runs, what="the start screen")
 
     def _runs(self) -> bool:
         assert self.program is not None

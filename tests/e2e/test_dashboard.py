@@ -65,7 +65,7 @@ def keep_reporting(page: Page, client: Client, equity: str, shown: Any, **what: 
         page.wait_for_timeout(250)
         return bool(shown())
 
-    wait_for(look, seconds=30, what="what was reported, on the page")
+    wait_for(look, what="what was reported, on the page")
 
 
 def test_what_is_reported_is_on_the_page(page, client):

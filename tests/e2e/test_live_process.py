@@ -148,7 +148,7 @@ def test_redis_started_anew_is_listened_to_again(running: Production, browser: B
     browser.until(lambda shown: "trading" in shown["trouble"], "that the live state is away")
     running.redis.restart()
     reported = next(_equities)
-    wait_for(lambda: feed(running.wsgi, reported), seconds=60, what="a report")
+    wait_for(lambda: feed(running.wsgi, reported), what="a report")
     browser.until(lambda shown: "trading" not in shown["trouble"], "the live state", 60)
 
     def shows(shown: dict[str, Any]) -> bool:

@@ -187,8 +187,9 @@ def test_one_that_froze_while_looking_says_nothing_any_more(world: World) -> Non
 def test_ticks_of_a_shard_that_nobody_made_are_counted(world: World, monkeypatch) -> None:
     shard = monitor(world, SECOND)
     shard.tick()
+    before_us = 4 * INTERVAL // timedelta(microseconds=1)
     monkeypatch.setattr(
-        "monitoring.tick.last_said_us", lambda store, _: store.load(Load(accounts=())).now_us - 4_000_000
+        "monitoring.tick.last_said_us", lambda store, _: store.load(Load(accounts=())).now_us - before_us
     )
     before = skipped()
     shard.tick()

@@ -120,6 +120,18 @@ def test_postgresql_has_a_pool_and_no_persistent_connections(tmp_path):
     assert found["OPTIONS"]["pool"]["max_size"] == 4
 
 
+def test_whoever_freezes_in_a_transaction_keeps_its_locks_for_half_a_minute(tmp_path):
+    url = "postgresql://me:pw@db:5433/risk"
+    found = shown(tmp_path, "s.DATABASES['default']['OPTIONS']['options']", DATABASE_URL=url)
+    assert found == "-c idle_in_transaction_session_timeout=30s"
+
+
+def test_options_of_the_url_are_those_of_the_connection(tmp_path):
+    url = "postgresql://me:pw@db:5433/risk?options=-c%20work_mem%3D8MB"
+    found = shown(tmp_path, "s.DATABASES['default']['OPTIONS']['options']", DATABASE_URL=url)
+    assert found == "-c work_mem=8MB"
+
+
 def test_embedded_keeps_one_random_key_that_only_its_owner_reads(tmp_path):
     first = shown(tmp_path, "s.SECRET_KEY")
     assert first == shown(tmp_path, "s.SECRET_KEY")

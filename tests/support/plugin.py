@@ -171,7 +171,8 @@ def _set_environment(services: Services) -> None:
     if services.postgres is None or services.redis is None or services.nats is None:
         os.environ["DATABASE_URL"] = f"sqlite:///{services.data / 'tests.sqlite3'}"
         return
-    os.environ["DATABASE_URL"] = services.postgres.url
+    # Some tests are one transaction, in which a process that they start may take its time.
+    os.environ["DATABASE_URL"] = f"{services.postgres.url}?options=-c%20idle_in_transaction_session_timeout%3D0"
     os.environ["REDIS_URL"] = services.redis.url
     os.environ["MARKET_REDIS_URL"] = services.redis.url_of(1)
     os.environ["NATS_URL"] = services.nats.url
