@@ -8,6 +8,8 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
+from audit.models import AccountGrant
+
 pytestmark = pytest.mark.django_db
 
 
@@ -50,6 +52,19 @@ def test_the_stop_button_is_only_there_for_those_who_may_stop():
     operator = Client()
     operator.force_login(User.objects.create(username="olga", is_staff=True, is_superuser=True))
     assert 'id="stop-open"' in operator.get("/").content.decode()
+
+
+def test_who_is_for_some_accounts_cannot_stop_everything():
+    limited = User.objects.create(username="lisa", is_staff=True)
+    for app, name in (("policies", "view_account"), ("emergency", "engage_stop")):
+        limited.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=name))
+    AccountGrant.objects.create(user=limited, account_id="desk-1")
+    client = Client()
+    client.force_login(limited)
+    page = client.get("/").content.decode()
+    assert 'data-accounts="desk-1"' in page
+    assert '<option value="account">' in page
+    assert '<option value="global">' not in page
 
 
 def test_there_is_no_script_or_style_within_the_page():

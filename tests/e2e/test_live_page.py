@@ -271,6 +271,15 @@ class TestActing:
         expect(page.locator("#acknowledge-dialog")).to_be_hidden()
         assert sent == [{"note": "Calling the desk"}]
 
+    def test_an_alert_that_comes_is_told_to_screen_readers_and_in_the_title(self, page):
+        server = opened(page, alerts={"1": frames.alert("Old news")})
+        expect(page).to_have_title(re.compile("^1 to acknowledge · Overview"))
+        expect(page.locator("#announcer")).to_be_empty()
+        server.update({"alerts": {"set": {"2": frames.alert("It burns")}}})
+        expect(page.locator("#announcer")).to_have_text("New critical alert: It burns")
+        server.update({"trading": {"set": {"now": {"state": "HALTED", "stops": 1}}}})
+        expect(page).to_have_title(re.compile("^HALTED · 2 to acknowledge · Overview"))
+
     def test_an_alert_is_silenced_until_a_moment_with_a_reason(self, page):
         opened(page, alerts={"77": frames.alert("It burns")})
         sent = answer(page, "**/risk/alerts/77/silence", 200, {})

@@ -30,6 +30,16 @@ function drawCounts() {
   }
 }
 
+const pageTitle = document.title;
+
+/** The tab says what is wrong too, for those who look at another one. */
+function drawTitle() {
+  const state = live.one("trading")?.state ?? "ACTIVE";
+  const firing = [...live.rows("alerts").values()].filter((alert) => alert.state === UNACKNOWLEDGED).length;
+  const words = [state === "ACTIVE" ? "" : state, firing ? `${firing} to acknowledge` : "", pageTitle];
+  document.title = words.filter(Boolean).join(" · ");
+}
+
 function drawConnection() {
   const place = find("#connection");
   put(place, "data-connection", live.state);
@@ -87,6 +97,7 @@ for (const way of document.querySelectorAll("[data-way]")) {
   if (key) onKey(key, `to ${way.textContent.trim().split(/\s/)[0]}`, () => way.click());
 }
 live.on(["alerts", "stops"], drawCounts);
+live.on(["alerts", "trading"], drawTitle);
 live.onState(drawConnection);
 setInterval(drawClock, 250);
 live.start();

@@ -55,6 +55,6 @@ function draw(place) {
 
 export function startSystem() {
   const place = find("#system");
-  panel(place, ["health", "stale", "accounts", "book"], () => draw(place));
+  panel(place, ["health", "stale", "book"], () => draw(place));
   setInterval(() => live.at !== null && draw(place), 1_000);
 }
