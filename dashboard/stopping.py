@@ -81,14 +81,15 @@ class ShownStop(Struct, frozen=True, kw_only=True):
 
 
 def stops_now(store: Store, who: Acting) -> list[ShownStop]:
-    """Return the stops in force, the newest first, also while the database is away.
+    """Return the stops in force, those of everything and the newest first, also while the database is away.
 
     Raises StateUnavailable, and Problem 503 where the live state is not restored yet.
     """
     live = stops_in_force(store, Person(who))
     rows = _recorded(stop["stop_id"] for stop in live)
     shown = [_shown(each["stop_id"], {**each, "in_force": True}, rows.get(each["stop_id"]), who) for each in live]
-    return sorted(shown, key=lambda stop: stop.id, reverse=True)
+    shown.sort(key=lambda stop: stop.id, reverse=True)
+    return sorted(shown, key=lambda stop: stop.live["scope"]["type"] != StopScope.GLOBAL)
 
 
 def stops_on_record(who: Acting) -> list[ShownStop]:

@@ -74,7 +74,7 @@ def test_an_approval_says_what_it_reserved_and_what_became_of_it(world, vera):
         reason="gone",
         ended_at=row.decided_at,
     )
-    assert "ended by" in vera.read(page_of(row))
+    assert "bob: gone" in vera.read(page_of(row))
 
 
 def test_what_an_order_reduces_is_not_asked_of_it(world, vera):

@@ -50,6 +50,11 @@ def test_a_stop_in_force_is_there_with_who_why_and_how_far_it_has_come(world, ve
     assert "Re-enable trading" in page
 
 
+def test_a_stop_of_everything_comes_before_the_newest(world, vera):
+    whole, part = engage(), engage(scope="account", scope_id="desk-1")
+    assert [stop.id for stop in vera.get("/emergency/").context["stops"]] == [whole.stop_id, part.stop_id]
+
+
 def test_it_is_there_while_the_live_state_is_away(world, vera, monkeypatch):
     made = engage(reason="fat finger")
 

@@ -70,7 +70,7 @@ def test_an_alert_may_be_acted_on_by_those_who_may_until_it_is_resolved():
     assert "data-act=" not in signed_in("rita", "violations.view_alert").read("/alerts/")
     do_acknowledge_alert(acting=ALICE, alert_id=Alert.objects.get().pk, note="on it")
     page = signed_in("bob", *ALL).read("/alerts/")
-    assert "Taken on by alice" in page
+    assert "by alice: on it" in page
     assert 'data-act="acknowledge"' not in page
     assert 'data-act="silence"' in page
     look(10, accounts=("A",))

@@ -176,7 +176,7 @@ def test_an_alert_is_acknowledged_and_the_list_says_by_whom(signed_in, installat
     page.locator("#acknowledge-dialog").get_by_role("button", name="Acknowledge").click()
     expect(page.locator(f'[data-row="{row}"]')).to_have_count(0)
     page.goto("/alerts/")
-    expect(page.locator(f'[data-row="{row}"]')).to_contain_text("Taken on by officer")
+    expect(page.locator(f'[data-row="{row}"]')).to_contain_text("by officer: I call the desk")
     report(client, "1000000", BROKEN)
 
 
