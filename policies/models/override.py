@@ -98,6 +98,8 @@ class Override(Managed):
             if self.active and not type(self)._default_manager.get(pk=self.pk).active:
                 raise ValidationError({"active": "This was taken back: ask for another one."})
             return
+        if self.until is None:
+            return  # the field itself is refused
         now = timezone.now()
         if not now < self.until <= now + LONGEST:
             raise ValidationError({"until": f"Choose a moment within the next {LONGEST.days} days."})

@@ -233,6 +233,8 @@ class Policy(Managed):
             raise ValidationError({"window_s": f"{self.metric} does not count over a window: leave this 0."})
 
     def _check_volatility(self) -> None:
+        if None in (self.threshold, self.volatility_reference, self.volatility_least, self.volatility_most):
+            return  # the field itself is refused
         if self.volatility_least > self.volatility_most:
             raise ValidationError({"volatility_least": _LEAST_ABOVE_MOST})
         if not self.volatility_symbol:

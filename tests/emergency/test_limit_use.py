@@ -28,7 +28,7 @@ def test_without_a_live_state_nothing_is_known(world: World):
 
 
 def test_with_too_many_accounts_nothing_is_said(world: World, monkeypatch):
-    monkeypatch.setattr(module, "MOST_ACCOUNTS", len(ACCOUNTS) - 1)
+    monkeypatch.setattr(module, "MOST_READINGS", len(ACCOUNTS) - 1)
     assert uses_now(world.store, system("test")) == {}
 
 
