@@ -128,7 +128,7 @@ def _idle_socket(port: int) -> socket.socket:
 
 def received(browsers: list[_Browser], account_id: str) -> Received:
     """Return what browsers have received, and when each figure of an account was there."""
-    began = max(browser.frames[0][0] for browser in browsers if browser.frames) + SETTLED_S
+    began = max((browser.frames[0][0] for browser in browsers if browser.frames), default=0.0) + SETTLED_S
     gaps, late, sizes, counts = 0, list[float](), list[int](), list[int]()
     shown: dict[Decimal, list[float]] = {}
     for browser in browsers:
@@ -145,14 +145,14 @@ def received(browsers: list[_Browser], account_id: str) -> Received:
                 late.append(received_at - frame.at.timestamp())
                 sizes.append(len(text))
         counts.append(counted)
-    late.sort()
+    late = sorted(late) or [0.0]
     return Received(
         browsers=len(browsers),
         least=min(counts),
         most=max(counts),
         gaps=gaps,
         lost=sum(browser.is_lost for browser in browsers),
-        frame_bytes=round(mean(sizes)),
+        frame_bytes=round(mean(sizes or [0])),
         late_p50_us=percentile_us(late, 0.5),
         late_p99_us=percentile_us(late, 0.99),
         longest_us=percentile_us(late, 1.0),

@@ -225,8 +225,11 @@ class Bench:
 
     def live(self) -> None:
         """What browsers wait for, what they cost, and what checks notice of them."""
-        pages = Pages(self._installation, self._world, self._doors, self._cores, seconds=self._plan.live_s)
-        self._results.live.extend(pages.measure(self._say))
+        plan = self._plan
+        pages = Pages(
+            self._installation, self._world, self._doors, self._cores, seconds=plan.live_s, rounds=plan.rounds
+        )
+        self._results.live = pages.measure(self._say)
 
     def officers(self) -> None:
         """How long officers wait where there are many limits and accounts, on an installation of its own."""

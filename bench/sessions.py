@@ -19,9 +19,8 @@ _OWN = 10
 def sign_in(count: int) -> list[str]:
     """Return the cookies of so many people, one session each."""
     from django.conf import settings
-    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.auth.models import Permission, User
-    from django.contrib.sessions.backends.db import SessionStore
+    from django.test import Client
 
     from audit.models import AccountGrant
 
@@ -33,12 +32,9 @@ def sign_in(count: int) -> list[str]:
         if number % _EVERY == _EVERY - 1:
             own = world.account_ids()[number // _EVERY * _OWN :][:_OWN]
             AccountGrant.objects.bulk_create(AccountGrant(user=user, account_id=each) for each in own)
-        session = SessionStore()
-        session[SESSION_KEY] = str(user.pk)
-        session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
-        session[HASH_SESSION_KEY] = user.get_session_auth_hash()
-        session.save()
-        cookies.append(f"{settings.SESSION_COOKIE_NAME}={session.session_key}")
+        client = Client()
+        client.force_login(user)  # with all that a session is given when it begins, but for the password
+        cookies.append(f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}")
     return cookies
 
 
