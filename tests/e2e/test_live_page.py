@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -131,6 +132,13 @@ class TestThePicture:
         assert server.asked[1] == {"stream": ["s"], "n": ["1"]}
         expect(page.locator("#connection")).to_have_text("live")
 
+    def test_what_a_person_may_see_has_changed_and_the_page_goes_on_from_there(self, page):
+        server = opened(page)
+        server.update({}, stream="t")
+        server.close()
+        wait_until(page, lambda: len(server.asked) == 2)
+        assert server.asked[1] == {"stream": ["t"], "n": ["1"]}
+
 
 class TestWhatIsOld:
     def test_silence_of_the_server_marks_every_panel_with_since_when_and_why(self, page):
@@ -257,6 +265,32 @@ class TestWhatIsWrong:
         expect(page.locator("#limits")).to_contain_text("when the first account reports its state")
         expect(page.locator("#alerts")).to_contain_text("No alert: nothing needs you")
         expect(page.locator("#checks")).to_contain_text("POST /risk/check")
+
+
+class TestTheCharts:
+    def test_history_is_drawn_and_goes_on_with_what_comes_live(self, page):
+        now = int(time.time())
+        at = [now - 120 + 10 * step for step in range(12)]
+        history = {"at": at, "equity": [100.0 + step for step in range(11)] + [None]}
+        page.route("**/history/*", lambda route: route.fulfill(json=history))
+        server = opened(page)
+        chart = page.locator("[data-chart=equity]")
+        expect(chart.locator("canvas")).to_be_visible()
+        expect(chart.locator(".chart-value")).to_have_text("300,000")
+        server.update({"firm": {"set": {"now": frames.firm(equity="90", at=frames.moment(-1))}}})
+        expect(chart.locator(".chart-value")).to_have_text("90.00")
+        expect(chart.locator(".chart-plot")).to_have_attribute("aria-label", re.compile("to 90.00, least 90.00"))
+
+    def test_without_history_it_is_said(self, page):
+        opened(page)
+        expect(page.locator("[data-chart=var_95]")).to_contain_text("Nothing to draw yet")
+
+    def test_another_span_is_asked_for(self, page):
+        asked: list[str] = []
+        opened(page)
+        page.on("request", lambda request: asked.append(request.url))
+        page.locator("[data-hours]").select_option("24")
+        wait_until(page, lambda: any(url.endswith("/history/?account=&hours=24") for url in asked))
 
 
 class TestActing:

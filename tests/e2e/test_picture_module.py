@@ -1,4 +1,4 @@
-"""What the pages make of differences is what the server meant by them: the same pictures for both."""
+"""Modules of the pages by themselves, held against the server: what differences mean, and units of metrics."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page
 
 from dashboard import frames
 from dashboard.pictures import Picture, Row, Rows, View
+from riskcore.metrics import METRICS, Unit
 from tests.e2e.installation import ROOT
 from tests.e2e.test_admin_page import browser  # noqa: F401 - a fixture
 
@@ -116,7 +117,7 @@ def test_differences_over_several_pictures_lead_there_too(page):
     "wrong",
     [
         {"from": 1},
-        {"stream": "another"},
+        {"stream": ""},
         {"n": "2"},
         {"at": "soon"},
         {"changes": None},
@@ -131,3 +132,15 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(page, wrong):
     first = {"type": "snapshot", **head, "picture": {"limits": {"a": 1}}}
     second = {"type": "update", **head, "n": 1, "from": 0, "changes": {}} | wrong
     assert page.evaluate(REFUSE, [first, second]) == [True, 0, [["limits", [["a", 1]]]]]
+
+
+SHOWN = {Unit.CURRENCY: "1,234,568", Unit.LEVERAGE: "1,234,567.89 x", Unit.FRACTION: "123,456,789.00 %"}
+
+
+def test_every_metric_is_shown_in_its_unit(page):
+    script = """async (names) => {
+      const { metric } = await import("/format.js");
+      return Object.fromEntries(names.map((name) => [name, metric(name, "1234567.89")]));
+    }"""
+    shown = page.evaluate(script, list(METRICS))
+    assert shown == {name: SHOWN.get(metric.unit, "1,234,567.89") for name, metric in METRICS.items()}
