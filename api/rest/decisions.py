@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from msgspec import Raw
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -27,7 +29,11 @@ from api.rest.queries import (
 from audit.models import OrderDecision, ReservationEnd
 from feeds.malformed import Wrong
 from riskcore.decimals import tidy
+from riskcore.ports import Stop, StopScope
 from riskcore.reasons import Reason
+
+_fields = msgspec.json.Decoder(dict[str, Raw])
+_stops = msgspec.json.Decoder(tuple[Stop, ...])
 
 _LOOKUPS = {name: name for name in ("account_id", "symbol", "order_id", "approved", "reason")}
 
@@ -66,7 +72,8 @@ class DecisionsView(RiskView):
         rows, following = find_page(
             OrderDecision.objects.all(), caller(request).accounts, asked, _LOOKUPS, "decided_at", "decision_id"
         )
-        return Response({"results": list(map(_shown, rows)), "next": following})
+        accounts = caller(request).accounts
+        return Response({"results": [_shown(row, accounts) for row in rows], "next": following})
 
 
 class DecisionView(RiskView):
@@ -81,10 +88,26 @@ class DecisionView(RiskView):
         row = OrderDecision.objects.filter(pk=key).first()
         if row is None or not caller(request).may_see(row.account_id):
             raise errors.not_found(f"there is no decision {key}; a new one is here within seconds")
-        return Response({**_shown(row), "reservation_end": _end(key)})
+        return Response({**_shown(row, caller(request).accounts), "reservation_end": _end(key)})
 
 
-def _shown(row: OrderDecision) -> dict[str, Any]:
+def inputs_for(row: OrderDecision, accounts: Collection[str]) -> str:
+    """Return what a decision was worked out from as it is shown to who is for some accounts (none: all).
+
+    Of the stops in force at that moment they see none of another account; null where nobody can tell whose they were.
+    """
+    if not accounts:
+        return row.inputs
+    try:
+        said = _fields.decode(row.inputs)
+        stops = _stops.decode(said.get("stops", b"[]"))
+    except msgspec.MsgspecError:
+        return "null"
+    theirs = [stop for stop in stops if stop.scope is not StopScope.ACCOUNT or stop.scope_id in accounts]
+    return msgspec.json.encode({**said, "stops": theirs}).decode()
+
+
+def _shown(row: OrderDecision, accounts: Collection[str]) -> dict[str, Any]:
     return {
         "decision_id": row.decision_id,
         "account_id": row.account_id,
@@ -104,7 +127,7 @@ def _shown(row: OrderDecision) -> dict[str, Any]:
         "account_version": row.account_version,
         "timestamp": row.decided_at,
         "answer": Raw(row.answer.encode()),
-        "inputs": Raw(row.inputs.encode()),
+        "inputs": Raw(inputs_for(row, accounts).encode()),
     }
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from api.desk import desk
 from api.grants import VIEW_DECISION, VIEW_OVERRIDE, VIEW_REQUEST
 from api.rest.accounts import open_reservations
-from api.rest.decisions import reason
+from api.rest.decisions import inputs_for, reason
 from api.rest.queries import flag, identifier
 from audit.acting import Acting
 from audit.models import OrderDecision, ReservationEnd
@@ -69,7 +69,7 @@ class DecisionPage(Page):
             "request_of_book": _request_of(book, self.acting),
             "reservation": _reservation(row, worked),
             "raw_answer": _pretty(row.answer),
-            "raw_inputs": _pretty(row.inputs),
+            "raw_inputs": _pretty(inputs_for(row, self.acting.accounts)),
         }
 
 

@@ -35,6 +35,16 @@ def test_a_decision_of_another_account_is_as_little_there_as_one_that_never_was(
     reader.get(f"/decisions/{uuid4()}/", 404)
 
 
+def test_a_stop_of_another_account_is_not_in_what_is_shown_of_its_inputs(world, vera):
+    engage(scope="account", scope_id="desk-2")
+    engage(scope="account", scope_id="desk-1")
+    row = decided(world)
+    assert "desk-2" in vera.read(page_of(row))
+    page = signed_in("dora", DECISION, accounts=("desk-1",)).read(page_of(row))
+    assert "desk-2" not in page
+    assert "HALTED, account desk-1" in page
+
+
 def test_a_block_says_in_a_sentence_why_and_what_would_pass(world, vera):
     row = decided(world, big())
     page = vera.read(page_of(row))
