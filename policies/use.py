@@ -43,8 +43,8 @@ class Use(Struct, frozen=True):
 def uses_now(store: Store, acting: Acting) -> dict[str, Use]:
     """Return the use of each limit by its id, over the accounts that somebody may see.
 
-    Nothing where the live state is away or has no book, or with more accounts times limits than MOST_READINGS: then it is
-    not known here. A limit that no account has a figure for is left out.
+    Nothing where the live state is away or has no book, or where accounts times limits are more than MOST_READINGS:
+    then it is not known here. A limit that no account has a figure for is left out.
     """
     try:
         control = store.control()
