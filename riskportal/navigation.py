@@ -31,11 +31,27 @@ def _link(title: str, icon: str, app: str, model: str) -> dict[str, Any]:
     }
 
 
+def _may_look(request: HttpRequest) -> bool:
+    """Return whether somebody may see live pages."""
+    from audit.rights import acting_of  # these need the settings
+    from dashboard.rights import may_look
+
+    return may_look(acting_of(request.user))
+
+
+_LIVE: dict[str, Any] = {
+    "title": "Live pages",
+    "icon": "monitoring",
+    "link": reverse_lazy("dashboard:overview"),
+    "permission": _may_look,
+}
+
 SIDEBAR: dict[str, Any] = {
     "navigation": [
         {
             "title": "Now",
             "items": [
+                _LIVE,
                 _link("Emergency stops", "front_hand", "emergency", "emergencystop"),
                 _link("Alerts", "notifications", "violations", "alert"),
                 _link("Violations", "warning", "violations", "violation"),

@@ -429,6 +429,7 @@ UNFOLD = {
     "SITE_HEADER": "riskportal",
     "SITE_SUBHEADER": "Pre-trade risk control",
     "SITE_SYMBOL": "shield",
+    "SITE_URL": None,  # the side bar leads to the live pages, for those who may see them
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "ACCOUNT": {"navigation": [{"title": "Your access", "link": reverse_lazy("access:me")}]},
