@@ -144,10 +144,10 @@ class TestWhatIsOld:
     def test_silence_of_the_server_marks_every_panel_with_since_when_and_why(self, page):
         opened(page)
         expect(page.locator("#connection")).to_have_text("late")
-        notes = page.locator(".live > .old-note, .live .panel-head + .old-note")
-        assert notes.count() >= 8
-        for note in notes.all():
-            expect(note).to_have_text(re.compile(r"^as of \d\d:\d\d:\d\d, \d+ s ago: nothing was heard since$"))
+        notes = page.locator(".live .old-note").all_text_contents()
+        assert len(notes) >= 8
+        wanted = re.compile(r"as of \d\d:\d\d:\d\d, \d+ s ago: nothing was heard since")
+        assert [note for note in notes if not wanted.fullmatch(note)] == []
 
     def test_the_trading_state_is_asked_for_while_the_connection_is_away(self, page):
         halted = {"scope": {"type": "global", "id": ""}, "state": "HALTED"}
