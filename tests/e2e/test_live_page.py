@@ -225,6 +225,12 @@ class TestWhatIsWrong:
         expect(page.locator("#headline")).to_contain_text("Halted everywhere")
         expect(page.locator("#headline button")).to_be_hidden()
 
+    @pytest.mark.parametrize(("score", "words"), [(95, "Look at what is critical"), (80, "Nothing has to be done yet")])
+    def test_who_sees_no_firm_is_told_of_their_riskiest_account(self, page, score, words):
+        opened(page, firm={}, accounts={"desk-1": frames.account(score), "desk-2": frames.account(3)})
+        expect(page.locator("#headline")).to_contain_text(f"score {score} of 100, of your riskiest account")
+        expect(page.locator("#headline")).to_contain_text(words)
+
     def test_the_binding_limit_comes_first_and_says_that_it_is_broken(self, page):
         limits = {
             "a": frames.limit("Near", "0.95"),

@@ -113,7 +113,8 @@ function adviceWords(firm, advice, state, done, stops) {
   if (advice.button) return `Recommended: ${advice.words}`;
   if (stops > 0) return "Trading is stopped, in all or in part.";
   if (firm.risk_level === "UNKNOWN") return "No account has reported its state: nothing can be said of risk.";
-  return firm.critical_issues.length ? "Look at what is critical:" : advice.words;
+  if (firm.risk_level === "CRITICAL" || firm.critical_issues.length) return "Look at what is critical, below.";
+  return firm.risk_level === "WARNING" ? "Nothing has to be done yet: look at what is near its limit." : advice.words;
 }
 
 export function startHeadline() {
