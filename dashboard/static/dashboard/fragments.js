@@ -11,16 +11,24 @@ const sources = new WeakMap();
 
 let fetchedAt = 0;
 let waits = false;
+let runs = false;
+let again = false;
 
 /** Fetch the page again, at most once a second, and put its fragments in the place of these. */
 export function refresh() {
   if (waits) return;
+  if (runs) {
+    // One after the other: an older answer that comes later must not take the place of a newer one.
+    again = true;
+    return;
+  }
   waits = true;
   setTimeout(fetchNow, Math.max(0, fetchedAt + PAUSE_MS - Date.now()));
 }
 
 async function fetchNow() {
   waits = false;
+  runs = true;
   fetchedAt = Date.now();
   try {
     const answer = await fetch(location.href, { credentials: "same-origin", signal: AbortSignal.timeout(PATIENCE_MS) });
@@ -30,6 +38,12 @@ async function fetchNow() {
     for (const part of document.querySelectorAll("[data-fragment]")) if (part.isConnected) replace(part, page);
   } catch (error) {
     console.warn("the page could not be fetched again:", error.message);
+  } finally {
+    runs = false;
+    if (again) {
+      again = false;
+      refresh();
+    }
   }
 }
 
