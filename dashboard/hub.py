@@ -107,7 +107,7 @@ class Hub:
         """Return the place of somebody who looks from now on, and who may have a picture of a stream already."""
         place = Place(view)
         kept = self._pictures.get(number) if stream == self.stream(view) else None
-        if kept is not None:
+        if kept is not None and kept.has_seen(view):
             place.take(kept)
         self._places.add(place)
         LOOKERS.set(len(self._places))
@@ -186,14 +186,13 @@ class Hub:
         except Exception:  # the next one may be better, and those who look see that this one is old
             logger.exception("no picture was taken for browsers")
             return
+        if self._pictures:
+            self._pictures[self._number].settle()
         self._number, self._taken_s = self._number + 1, loop.time()
         self._pictures[self._number] = Picture(self._number, datetime.now(UTC), sections)
         while len(self._pictures) > KEPT:
             self._pictures.popitem(last=False)
         self._frames.clear()
-        views = {place.view for place in self._places}
-        for picture in self._pictures.values():
-            picture.forget_views(views)
         for place in self._places:
             place.moved.set()
 

@@ -57,10 +57,19 @@ class Looking:
         What there is, in its order.
     clock
         Seconds that only go forward.
+    work
+        Seconds of the processor that this thread has had: on a busy machine all takes longer, and costs the same.
     """
 
-    def __init__(self, told: Told, parts: Iterable[Part], *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._told, self._clock = told, clock
+    def __init__(
+        self,
+        told: Told,
+        parts: Iterable[Part],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        work: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._told, self._clock, self._work = told, clock, work
         self._known = [_Known(part) for part in parts]
         self._heard = False
         self._seldom = Seldom(logger)
@@ -87,7 +96,7 @@ class Looking:
         return found
 
     def _read(self, known: _Known, watched: tuple[str, ...]) -> None:
-        begun_s = self._clock()
+        begun_s, worked_s = self._clock(), self._work()
         try:
             known.sections = known.part.read(watched)
             known.since = None
@@ -95,8 +104,7 @@ class Looking:
             known.since, known.why = known.since or datetime.now(UTC), _why(error)
             if not isinstance(error, (StateUnavailable, Problem, DatabaseError)):
                 self._seldom.warn("what browsers are shown could not be read: %r", error)
-        took_s = self._clock() - begun_s
-        known.due_s = begun_s + max(known.part.every_s, took_s / _SHARE)
+        known.due_s = begun_s + max(known.part.every_s, (self._work() - worked_s) / _SHARE)
 
     def _trouble(self) -> Rows:
         troubled = [known for known in self._known if known.since is not None]

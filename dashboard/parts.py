@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Q
@@ -29,7 +29,7 @@ from riskcore.overview import trading_state_of
 from riskcore.ports import Control, StopScope
 from riskcore.types import RiskLevel, TradingState
 from state.store import Store
-from violations.models import Alert, Violation
+from violations.models import Alert, Kind, Violation
 
 # Of more accounts than these, those with the highest scores are shown.
 MOST_ACCOUNTS = 500
@@ -137,12 +137,11 @@ class Reader:
     # ------------------------------------------------------------------------------------------------ what happened
     def _record(self, _watched: Iterable[str]) -> Sections:
         now = timezone.now()
-        alerts = Alert.objects.filter(Q(resolved_at=None) | Q(resolved_at__gte=now - _RESOLVED_FOR))
-        violations = Violation.objects.filter(Q(closed_at=None) | Q(closed_at__gte=now - _CLOSED_FOR))
+        alerts = Alert.objects.filter(Q(resolved_at=None) | Q(resolved_at__gte=now - _RESOLVED_FOR))[:_MOST_ROWS]
         return {
-            "alerts": Rows({str(each.pk): row(shown_alert(each), each.account_id) for each in alerts[:_MOST_ROWS]}),
+            "alerts": Rows({str(each.pk): row(shown_alert(each), each.account_id) for each in alerts}),
             "violations": Rows(
-                {str(each.pk): row(shown_violation(each), each.account_id) for each in violations[:_MOST_ROWS]}
+                {str(each.pk): row(shown_violation(each), each.account_id) for each in _violations(now - _CLOSED_FOR)}
             ),
         }
 
@@ -165,6 +164,14 @@ class Reader:
             for each in found
         }
         return {"watched": Watched({account_id: row(each, account_id) for account_id, each in shown.items()})}
+
+
+def _violations(since: datetime) -> list[Violation]:
+    """Return what is broken now, and then what else was since: blocked orders, of which there are many, come last."""
+    broken = Q(kind=Kind.EPISODE, closed_at=None)
+    now = list(Violation.objects.filter(broken)[:_MOST_ROWS])
+    others = Violation.objects.exclude(broken).filter(Q(closed_at=None) | Q(closed_at__gte=since))
+    return [*now, *others[: _MOST_ROWS - len(now)]]
 
 
 def _only(value: Mapping[str, Any]) -> Rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
@@ -111,21 +111,26 @@ class Picture:
 
     def __init__(self, number: int, at: datetime, sections: Mapping[str, Section]) -> None:
         self.number, self.at = number, at
-        self._sections = sections
+        self._sections: Mapping[str, Section] | None = sections
         self._seen: dict[View, Seen] = {}
 
     def seen(self, view: View) -> Seen:
-        """Return it as somebody may see it, worked out once for a view."""
+        """Return it as somebody may see it, worked out once for a view. Once it is settled, for those who saw it."""
         found = self._seen.get(view)
         if found is None:
+            assert self._sections is not None, "nobody has seen it so, and nobody can any more"
             sections = self._sections.items()
             found = {name: section.seen(view) for name, section in sections if name not in view.hidden}
             self._seen[view] = found
         return found
 
-    def forget_views(self, kept: Iterable[View]) -> None:
-        """Forget how it is seen by those who are not there any more."""
-        self._seen = {view: self._seen[view] for view in kept if view in self._seen}
+    def settle(self) -> None:
+        """Keep no more of it than what was seen: its sections know everything of every account."""
+        self._sections = None
+
+    def has_seen(self, view: View) -> bool:
+        """Return whether somebody with this view may have been shown it."""
+        return view in self._seen
 
 
 def row(value: Any, account_id: str | None = None) -> Row:

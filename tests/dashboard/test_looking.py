@@ -68,7 +68,7 @@ def seen(found: Sections) -> dict[str, Any]:
 )
 def test_what_cannot_be_read_is_shown_as_it_was_and_said_to_be_old(clock, error, why):
     source = Source(clock)
-    looking = Looking(Told(), [Part(("book",), source.read)], clock=clock)
+    looking = Looking(Told(), [Part(("book",), source.read)], clock=clock, work=clock)
     assert seen(looking.look(())) == {"book": {"now": [1]}, "trouble": {}}
     source.error = error
     found = seen(looking.look(()))
@@ -82,7 +82,9 @@ def test_what_cannot_be_read_is_shown_as_it_was_and_said_to_be_old(clock, error,
 def test_one_part_that_fails_leaves_the_others_alone(clock):
     bad, good = Source(clock), Source(clock)
     bad.error = StateUnavailable("away")
-    looking = Looking(Told(), [Part(("firm", "accounts"), bad.read), Part(("book",), good.read)], clock=clock)
+    looking = Looking(
+        Told(), [Part(("firm", "accounts"), bad.read), Part(("book",), good.read)], clock=clock, work=clock
+    )
     found = seen(looking.look(("A",)))
     assert found["book"] == {"now": [1, "A"]}
     assert found["trouble"].keys() == {"firm", "accounts"}
@@ -90,7 +92,7 @@ def test_one_part_that_fails_leaves_the_others_alone(clock):
 
 def test_what_takes_long_is_read_less_often(clock):
     source = Source(clock, takes_s=0.5)
-    looking = Looking(Told(), [Part(("book",), source.read)], clock=clock)
+    looking = Looking(Told(), [Part(("book",), source.read)], clock=clock, work=clock)
     looking.look(())
     clock.now_s += 4.4
     looking.look(())
@@ -105,7 +107,7 @@ def test_what_takes_long_is_read_less_often(clock):
 )
 def test_an_event_has_everything_read_at_once_and_the_monitor_does_not(clock, subject, payload, at_once):
     source = Source(clock)
-    looking = Looking(Told(), [Part(("book",), source.read, every_s=60)], clock=clock)
+    looking = Looking(Told(), [Part(("book",), source.read, every_s=60)], clock=clock, work=clock)
     looking.look(())
     assert looking.hear(subject, payload) is at_once
     looking.look(())
@@ -116,7 +118,7 @@ def test_an_event_has_everything_read_at_once_and_the_monitor_does_not(clock, su
 @pytest.mark.parametrize("payload", [b"", b"{}", b"\xff"])
 def test_a_message_of_the_monitor_that_cannot_be_read_is_passed_over(clock, payload):
     told = Told()
-    assert Looking(told, [], clock=clock).hear("risk.metrics", payload) is False
+    assert Looking(told, [], clock=clock, work=clock).hear("risk.metrics", payload) is False
     assert told.at is None
 
 

@@ -161,6 +161,24 @@ def test_alerts_and_violations_are_what_the_lists_of_the_api_say(house):
     assert found["violations"].keys() == {str(key) for key in Violation.objects.values_list("pk", flat=True)}
 
 
+def test_what_is_broken_now_is_not_crowded_out_by_blocked_orders(house, monkeypatch):
+    house.world.feed(long(quantity="11"), account_id=ACCOUNTS[0])
+    house.monitor.tick()
+    broken = set(house.see()["violations"])
+    assert broken
+    some = Violation.objects.all()[0]
+    later = timezone.now()
+    for number in range(5):
+        Violation(
+            **{field.attname: getattr(some, field.attname) for field in Violation._meta.fields if not field.primary_key}
+            | {"kind": "block", "symbol": f"S{number}", "opened_at": later, "worst_at": later, "last_at": later}
+        ).save()
+    monkeypatch.setattr("dashboard.parts._MOST_ROWS", len(broken) + 2)
+    found = house.see()["violations"]
+    assert broken <= found.keys()
+    assert len(found) == len(broken) + 2
+
+
 def test_what_is_over_for_long_is_not_shown(house):
     house.world.feed(long(quantity="11"), account_id=ACCOUNTS[0])
     house.monitor.tick()

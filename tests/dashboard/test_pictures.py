@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
@@ -125,3 +126,13 @@ def test_who_may_see_less_now_is_told_what_is_gone():
 def test_figures_that_are_none_or_endless_are_none():
     assert rounded(Decimal("1.23456"), 2) == Decimal("1.23")
     assert [rounded(each, 2) for each in (None, Decimal("Infinity"), Decimal("NaN"))] == [None, None, None]
+
+
+def test_a_picture_that_is_settled_is_kept_as_it_was_seen_and_no_more():
+    taken = picture(accounts=Rows({"A": row(1, "A"), "B": row(1, "B")}))
+    before = taken.seen(ONLY_A)
+    taken.settle()
+    assert taken.seen(ONLY_A) is before
+    assert (taken.has_seen(ONLY_A), taken.has_seen(EVERYTHING)) == (True, False)
+    with pytest.raises(AssertionError):
+        taken.seen(EVERYTHING)
