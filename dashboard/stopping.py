@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
-from django.db import Error as DatabaseError
 from msgspec import Struct
 
 from api.rest.base import Person
-from api.rest.stops import may_see_inside, recorded_stops, stops_in_force
+from api.rest.stops import may_see_inside, recorded_stops, rows_by_id, stops_in_force
 from audit.acting import Acting, same_person
 from emergency.lifting import FORCE_LASTS
 from emergency.models import ENGAGE_STOP, LIFT_STOP, EmergencyStop, StopStep
@@ -86,7 +84,7 @@ def stops_now(store: Store, who: Acting) -> list[ShownStop]:
     Raises StateUnavailable, and Problem 503 where the live state is not restored yet.
     """
     live = stops_in_force(store, Person(who))
-    rows = _recorded(stop["stop_id"] for stop in live)
+    rows = rows_by_id((stop["stop_id"] for stop in live), with_steps=True)
     shown = [_shown(each["stop_id"], {**each, "in_force": True}, rows.get(each["stop_id"]), who) for each in live]
     shown.sort(key=lambda stop: stop.id, reverse=True)
     return sorted(shown, key=lambda stop: stop.live["scope"]["type"] != StopScope.GLOBAL)
@@ -162,20 +160,3 @@ def _phase(status: Status, place: int, last: int, reached: Mapping[str, datetime
     if not live["in_force"]:
         return Phase(status, Progress.NEVER)
     return Phase(status, Progress.NOW if place == last + 1 and not live["given_up"] else Progress.WAITING)
-
-
-def _recorded(stop_ids: Iterable[str]) -> dict[str, EmergencyStop]:
-    """Return the rows of stops by id, none while the database is away."""
-    try:
-        rows = EmergencyStop.objects.filter(pk__in=list(filter(_is_uuid, stop_ids))).prefetch_related("steps")
-        return {str(row.pk): row for row in rows}
-    except DatabaseError:
-        return {}
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 from uuid import UUID
 
@@ -290,13 +290,14 @@ def _shown_engaged(engaged: Engaged) -> dict[str, Any]:
 
 def _status_of(stop_id: str) -> str | None:
     """Return how far a stop has come, None where nobody can say now."""
-    return next((row.status for row in _rows([stop_id]).values()), None)
+    return next((row.status for row in rows_by_id([stop_id]).values()), None)
 
 
-def _rows(stop_ids: list[str]) -> dict[str, EmergencyStop]:
-    """Return the stops on record by id, none while the database is away."""
+def rows_by_id(stop_ids: Iterable[str], *, with_steps: bool = False) -> dict[str, EmergencyStop]:
+    """Return the stops on record by id, and their timelines if asked for; none while the database is away."""
+    rows = EmergencyStop.objects.filter(pk__in=list(filter(_is_uuid, stop_ids)))
     try:
-        return {str(row.pk): row for row in EmergencyStop.objects.filter(pk__in=filter(_is_uuid, stop_ids))}
+        return {str(row.pk): row for row in (rows.prefetch_related("steps") if with_steps else rows)}
     except DatabaseError:
         return {}
 
@@ -312,7 +313,7 @@ def _is_uuid(text: str) -> bool:
 def shown_in_force(store: Store, flags: list[Stop], who: Caller) -> list[dict[str, Any]]:
     """Return flags with what is noted and recorded of them; null what nobody can say now, or `who` may not see."""
     ids = [stop.id for stop in flags]
-    notes, rows, found = _noted(store, *ids), _rows(ids), standings(store, ids)
+    notes, rows, found = _noted(store, *ids), rows_by_id(ids), standings(store, ids)
     return [
         {
             **_shown_flag(stop, notes.get(stop.id), rows.get(stop.id)),

@@ -31,6 +31,11 @@ function nameSelect(select) {
   }
 }
 
+// Unfold shows the name of a chosen file in a box of its own, and breaks where there is none.
+function keepFromUnfold(event) {
+  if (event.target.matches("#import input[type=file]")) event.stopPropagation();
+}
+
 function complete() {
   document.getElementById("main")?.setAttribute("role", "main");
   document.querySelectorAll(pressable).forEach(makePressable);
@@ -42,5 +47,6 @@ function complete() {
 }
 
 document.addEventListener("keydown", press);
+document.addEventListener("change", keepFromUnfold, true);
 // After the others, which make their parts as the page is loaded.
 window.addEventListener("load", () => setTimeout(complete));
