@@ -31,6 +31,8 @@ WIDTH, HEIGHT, MOST_HEIGHT = 1280, 800, 1800
 # So long the simulated desks trade before anybody looks: previews are of what they did.
 _TRADING_S = 40
 _STARTING_S = 120
+# So long a stop takes that has orders to cancel, and what is told of it to be on a page.
+_TELLING_S = 5
 
 
 @dataclass
@@ -40,12 +42,12 @@ class Camera:
     officer: Page
     approver: Page
 
-    def take(self, name: str, page: Page | None = None) -> None:
-        """Write the picture of a page: as long as it is, up to what a reader looks at."""
+    def take(self, name: str, page: Page | None = None, *, most: int = MOST_HEIGHT) -> None:
+        """Write the picture of a page: as long as it is, up to what a reader looks at (`most`, in pixels)."""
         page = page or self.officer
         page.wait_for_load_state("networkidle")
         page.evaluate("document.activeElement?.blur()")
-        high = min(MOST_HEIGHT, max(HEIGHT, page.evaluate("document.documentElement.scrollHeight")))
+        high = min(most, max(HEIGHT, page.evaluate("document.documentElement.scrollHeight")))
         page.set_viewport_size({"width": WIDTH, "height": high})
         path = PICTURES / f"{name}.png"
         page.screenshot(path=path)
@@ -67,6 +69,8 @@ def main() -> None:
         _other_rows(camera)
         _books(camera)
         _lists(camera)
+        _live(camera)
+        _sign_in_page(camera, browser, address.url)
         browser.close()
 
 
@@ -136,7 +140,7 @@ def _books(camera: Camera) -> None:
     camera.take("book")
     officer.get_by_role("link", name="Restore this book").click()
     camera.take("restore")
-    officer.goto("/admin/policies/book/compare/?from=4&to=6")
+    officer.goto("/admin/policies/book/compare/?from=5&to=7")
     camera.take("compare")
     officer.goto("/admin/policies/book/")
     with officer.expect_download() as sent:
@@ -161,6 +165,32 @@ def _lists(camera: Camera) -> None:
     for name, model in pages.items():
         camera.officer.goto(f"/admin/policies/{model}/")
         camera.take(name)
+
+
+def _live(camera: Camera) -> None:
+    """Break a limit in every account, so that the live pages have something to tell."""
+    officer = camera.officer
+    _open_limit(officer, "Max Open Positions")
+    _ask(officer, {"threshold": "2"}, "The book is to be made smaller today")
+    _publish(officer)
+    officer.goto("/emergency/")
+    expect(officer.locator(".stop-card").first).to_be_visible(timeout=60_000)  # the breaker has counted five
+    time.sleep(_TELLING_S)
+    camera.take("emergency", most=1000)
+    for name in ("decisions", "alerts", "violations"):
+        officer.goto(f"/{name}/")
+        camera.take(name, most=HEIGHT)
+    officer.goto("/")
+    expect(officer.get_by_text("live", exact=True)).to_be_visible()
+    officer.keyboard.press("s")
+    expect(officer.get_by_role("dialog")).to_be_visible()
+    camera.take("stop-dialog", most=HEIGHT)
+
+
+def _sign_in_page(camera: Camera, browser: Browser, url: str) -> None:
+    page = browser.new_context(base_url=url, viewport={"width": WIDTH, "height": HEIGHT}).new_page()
+    page.goto("/")
+    camera.take("sign-in", page)
 
 
 # ---------------------------------------------------------------------------------------------------- its parts
