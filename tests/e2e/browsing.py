@@ -78,7 +78,8 @@ def tab_to(page: Page, name: str, *, most: int = 80) -> None:
 
 
 _FOCUSED = """() => {
-  const found = document.activeElement;
+  const found = document.activeElement || document.body; // there is none while a page is put in place of another
+  if (!found) return "";
   const label = found.labels && found.labels[0];
   const text = (label || found).innerText || "";
   return text.replace(/\\s*\\*$/, "").split("\\n").pop().trim();
