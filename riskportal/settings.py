@@ -6,20 +6,17 @@ Without REDIS_URL the process is *embedded*: the live state is in its memory, an
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit
 
 import environ
-from django.templatetags.static import static
-from django.urls import reverse_lazy
 
 from riskportal import logging, secret_key
 from riskportal.env import Environment, redis_database, refuse
-from riskportal.navigation import SIDEBAR
+from riskportal.look import LOOK
+from riskportal.mail import check_addresses, mail_server
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -210,15 +207,9 @@ RISK_ACCOUNT_MONITOR_PAUSE = env.duration("RISK_ACCOUNT_MONITOR_PAUSE", "1s", le
 
 RISK_PRICE_PROVIDER = env.choice("RISK_PRICE_PROVIDER", "feeds", ("feeds", "redis"))
 MARKET_REDIS_URL = env.url("MARKET_REDIS_URL", "redis", "rediss", "unix") or redis_database(REDIS_URL, 1)
-
-
-def _price_key_ttl() -> timedelta | None:
-    """Return how long the keys of prices live from their writing on; None: nobody says."""
-    text = env.text("RISK_PRICE_KEY_TTL")
-    return env.duration("RISK_PRICE_KEY_TTL", text, least="1ms", most="1d") if text else None
-
-
-RISK_PRICE_KEY_TTL = _price_key_ttl()
+# How long the keys of prices live from their writing on; None: nobody says.
+_ttl = env.text("RISK_PRICE_KEY_TTL")
+RISK_PRICE_KEY_TTL = env.duration("RISK_PRICE_KEY_TTL", _ttl, least="1ms", most="1d") if _ttl else None
 if RISK_PRICE_PROVIDER == "redis":
     if not MARKET_REDIS_URL:
         refuse("MARKET_REDIS_URL", None, "is needed with RISK_PRICE_PROVIDER=redis where there is no REDIS_URL")
@@ -365,26 +356,17 @@ AXES_HANDLER = "access.lockout.Recorded"
 AXES_LOCKOUT_CALLABLE = "access.lockout.locked_out_page"
 AXES_CLIENT_IP_CALLABLE = "access.addresses.address_of"
 AXES_USERNAME_CALLABLE = "access.lockout.name_of"
-AXES_SENSITIVE_PARAMETERS = [
-    "username",
-    "code",
-    "old_password",
-    "new_password1",
-    "new_password2",
-    "csrfmiddlewaretoken",
-]
+AXES_SENSITIVE_PARAMETERS = "username code old_password new_password1 new_password2 csrfmiddlewaretoken".split()
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
 
+_VALIDATORS = "django.contrib.auth.password_validation."
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {
-        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-        "OPTIONS": {"min_length": 12},
-    },
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": f"{_VALIDATORS}UserAttributeSimilarityValidator"},
+    {"NAME": f"{_VALIDATORS}MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": f"{_VALIDATORS}CommonPasswordValidator"},
+    {"NAME": f"{_VALIDATORS}NumericPasswordValidator"},
 ]
 
 
@@ -403,38 +385,14 @@ RISK_LIVE_PORT = env.whole("RISK_LIVE_PORT", 8105, least=1, most=65535)
 
 
 # ------------------------------------------------------------------------------------------------- e-mail
-def _mail_server() -> SplitResult:
-    url = env.url("RISK_EMAIL_URL", "smtp", "smtp+tls", "smtp+ssl")
-    if RISK_ALERT_EMAIL_TO and not urlsplit(url).hostname:
-        refuse("RISK_EMAIL_URL", None, "is needed with RISK_ALERT_EMAIL_TO: smtp+tls://user:password@host:587")
-    return urlsplit(url)
-
-
-_mail = _mail_server()
-EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if _mail.hostname else 'dummy'}.EmailBackend"
-EMAIL_HOST = _mail.hostname or ""
-EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.scheme == "smtp+tls", _mail.scheme == "smtp+ssl"
-EMAIL_PORT = _mail.port or (587 if EMAIL_USE_TLS else 465 if EMAIL_USE_SSL else 25)
-EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_mail.username or ""), unquote(_mail.password or "")
+_mail = mail_server(env.url("RISK_EMAIL_URL", "smtp", "smtp+tls", "smtp+ssl"), is_needed=bool(RISK_ALERT_EMAIL_TO))
+EMAIL_BACKEND, EMAIL_HOST, EMAIL_PORT = _mail.backend, _mail.host, _mail.port
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.use_tls, _mail.use_ssl
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail.user, _mail.password
 EMAIL_TIMEOUT = 5
 DEFAULT_FROM_EMAIL = env.text("RISK_EMAIL_FROM", "riskportal@localhost")
-for _name, _addresses in (("RISK_ALERT_EMAIL_TO", RISK_ALERT_EMAIL_TO), ("RISK_EMAIL_FROM", [DEFAULT_FROM_EMAIL])):
-    for _address in _addresses:
-        if re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", _address) is None:
-            refuse(_name, _address, "expected an e-mail address, such as risk@example.com")
+check_addresses("RISK_ALERT_EMAIL_TO", RISK_ALERT_EMAIL_TO)
+check_addresses("RISK_EMAIL_FROM", [DEFAULT_FROM_EMAIL])
 
 # ------------------------------------------------------------------------------------------ look of admin
-UNFOLD = {
-    "SITE_TITLE": "riskportal",
-    "SITE_HEADER": "riskportal",
-    "SITE_SUBHEADER": "Pre-trade risk control",
-    "SITE_SYMBOL": "shield",
-    "SITE_URL": None,  # the side bar leads to the live pages, for those who may see them
-    "SHOW_HISTORY": True,
-    "SHOW_VIEW_ON_SITE": False,
-    "ACCOUNT": {"navigation": [{"title": "Your access", "link": reverse_lazy("access:me")}]},
-    "SIDEBAR": SIDEBAR,
-    "STYLES": [lambda _request: static("riskportal/admin.css")],
-    "SCRIPTS": [lambda _request: static("riskportal/admin.js")],
-    "DASHBOARD_CALLBACK": "riskportal.home.home_of",
-}
+UNFOLD = LOOK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -64,9 +65,9 @@ class ListPage(Page):
     moment_name: ClassVar[str]
     key_name: ClassVar[str] = "id"
 
+    @abstractmethod
     def rows(self) -> QuerySet[Any]:
         """Return all rows that there are."""
-        raise NotImplementedError
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         context = self.get_context_data(**kwargs)
