@@ -356,7 +356,14 @@ AXES_HANDLER = "access.lockout.Recorded"
 AXES_LOCKOUT_CALLABLE = "access.lockout.locked_out_page"
 AXES_CLIENT_IP_CALLABLE = "access.addresses.address_of"
 AXES_USERNAME_CALLABLE = "access.lockout.name_of"
-AXES_SENSITIVE_PARAMETERS = "username code old_password new_password1 new_password2 csrfmiddlewaretoken".split()
+AXES_SENSITIVE_PARAMETERS = [
+    "username",
+    "code",
+    "old_password",
+    "new_password1",
+    "new_password2",
+    "csrfmiddlewaretoken",
+]
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False

@@ -198,7 +198,8 @@ def test_a_watched_account_has_everything(house):
     found = one[ACCOUNTS[0]]
     assert [each["symbol"] for each in found["positions"]] == ["BTCUSDT"]
     assert [each["order_id"] for each in found["reservations"]] == ["held"]
-    assert found["limits"][0]["headroom"] is not None
+    headrooms = {each["name"]: each["headroom"] for each in found["limits"]}
+    assert headrooms["Max BTCUSDT Position"] == "399950"  # 100,000 held, 50 ordered
 
 
 # ---------------------------------------------------------------------------------------------- who may see what

@@ -7,6 +7,7 @@ takes seconds to start goes to one worker together. A plugin, loaded by pyprojec
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from xdist.remote import Producer
@@ -30,10 +31,27 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let workers begin with the files of slow tests, else in their order: what begins last ends last."""
+    """Let workers begin with the files of slow tests, else in their order: what begins last ends last.
+
+    Tests of a whole installation share it with the others of their file, since it takes seconds to start, and tell its
+    story in the order in which they are written; all others come in any order (pytest-randomly).
+    """
+    _in_written_order(items)
     if _ARE_ONE in os.environ:
         slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("fault")}
         items.sort(key=lambda item: item.path not in slow)
+
+
+def _in_written_order(items: list[pytest.Item]) -> None:
+    """Sort the slow tests of each file, each of which stays at a place where one of them was."""
+    places: dict[Path, list[int]] = {}
+    for place, item in enumerate(items):
+        if item.get_closest_marker("slow"):
+            places.setdefault(item.path, []).append(place)
+    for found in places.values():
+        told = sorted((items[place] for place in found), key=lambda item: item.reportinfo()[1] or 0)
+        for place, item in zip(found, told, strict=True):
+            items[place] = item
 
 
 class _FileByFile(LoadScopeScheduling):  # type: ignore[misc] # xdist publishes no types
