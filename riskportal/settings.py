@@ -246,6 +246,7 @@ INSTALLED_APPS = [
     "monitoring",
     "api",
     "dashboard",
+    "reports",
 ]
 
 MIDDLEWARE = [
