@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reports.datasets.limits_as_of import LimitsAsOf
 from reports.table import Dataset
 
-DATASETS: dict[str, Dataset] = {}
+DATASETS: dict[str, Dataset] = {each.name: each for each in (LimitsAsOf(),)}
