@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from reports.exporters.as_csv import CsvExporter
+from reports.exporters.as_jsonl import JsonLinesExporter
 from reports.exporters.form import Exporter
 
-EXPORTERS: dict[str, Exporter] = {}
+EXPORTERS: dict[str, Exporter] = {each.suffix: each for each in (CsvExporter(), JsonLinesExporter())}
