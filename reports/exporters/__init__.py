@@ -5,5 +5,6 @@ from __future__ import annotations
 from reports.exporters.as_csv import CsvExporter
 from reports.exporters.as_jsonl import JsonLinesExporter
 from reports.exporters.form import Exporter
+from reports.exporters.xlsx import XlsxExporter
 
-EXPORTERS: dict[str, Exporter] = {each.suffix: each for each in (CsvExporter(), JsonLinesExporter())}
+EXPORTERS: dict[str, Exporter] = {each.suffix: each for each in (CsvExporter(), JsonLinesExporter(), XlsxExporter())}
