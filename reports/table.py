@@ -81,6 +81,8 @@ class Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
         One account, one symbol, one person or key as the audit log names it.
     policy
         The id of a policy, or its name.
+    metric
+        The name of a metric that limits are on: `leverage`.
     """
 
     since: datetime | None = None
@@ -89,6 +91,7 @@ class Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     account_id: str = ""
     symbol: str = ""
     policy: str = ""
+    metric: str = ""
     actor: str = ""
 
 

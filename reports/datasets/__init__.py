@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from reports.datasets.limit_question import LimitQuestion
 from reports.datasets.limits_as_of import LimitsAsOf
 from reports.table import Dataset
 
-DATASETS: dict[str, Dataset] = {each.name: each for each in (LimitsAsOf(),)}
+DATASETS: dict[str, Dataset] = {each.name: each for each in (LimitsAsOf(), LimitQuestion())}
