@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from reports.datasets.decisions import Decisions
 from reports.datasets.limit_question import LimitQuestion
 from reports.datasets.limits_as_of import LimitsAsOf
 from reports.table import Dataset
 
-DATASETS: dict[str, Dataset] = {each.name: each for each in (LimitsAsOf(), LimitQuestion())}
+_ALL: tuple[Dataset, ...] = (
+    Decisions(),
+    LimitsAsOf(),
+    LimitQuestion(),
+)
+
+DATASETS: dict[str, Dataset] = {each.name: each for each in _ALL}
