@@ -5,9 +5,11 @@ from __future__ import annotations
 from reports.datasets.decisions import Decisions
 from reports.datasets.limit_question import LimitQuestion
 from reports.datasets.limits_as_of import LimitsAsOf
+from reports.datasets.policy_changes import PolicyChanges
 from reports.table import Dataset
 
 _ALL: tuple[Dataset, ...] = (
+    PolicyChanges(),
     Decisions(),
     LimitsAsOf(),
     LimitQuestion(),

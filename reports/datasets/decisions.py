@@ -15,15 +15,15 @@ from msgspec import UNSET, Struct, UnsetType
 from api.grants import VIEW_DECISION
 from audit.models import OrderDecision
 from reports.datasets.breaking import broken_in
-from reports.datasets.buckets import Buckets, buckets
+from reports.datasets.buckets import Buckets
+from reports.datasets.drawing import bars, most_frequent, parts_of, per_part
 from reports.datasets.selecting import of_accounts, of_symbol, within
-from reports.table import Asked, Chart, ChartKind, Column, Dataset, Figure, Kind, Row, Summary
+from reports.table import Asked, Chart, Column, Dataset, Figure, Kind, Row, Summary
 from riskcore.decimals import tidy
 from riskcore.types import OverrideRef, Verdict
 
 # Rows that are in memory at once.
 _TOGETHER = 2_000
-_MOST_BARS = 12
 
 _UNREADABLE = "what was answered cannot be read"
 
@@ -100,10 +100,9 @@ class Decisions(Dataset):
 
     def summary(self, asked: Asked, accounts: frozenset[str]) -> Summary:
         rows = _rows(asked, accounts)
-        ends = rows.aggregate(first=Min("decided_at"), last=Max("decided_at"))
-        if ends["first"] is None:
+        parts = parts_of(rows, "decided_at")
+        if parts is None:
             return Summary(figures=_figures(Counter(), 0), notes=("No order was asked about.",))
-        parts = buckets(ends["first"], ends["last"])
         told = Counter[tuple[datetime, str, str]]()
         what_ifs = 0
         for at, verdict, reason, what_if, number in _told(rows, parts):
@@ -111,9 +110,13 @@ class Decisions(Dataset):
                 what_ifs += number
             else:
                 told[at, verdict, reason] += number
+        refused = rows.filter(approved=False, what_if=False)
         return Summary(
             figures=_figures(told, what_ifs),
-            charts=(*_charts(told, parts), _by_account(rows)),
+            charts=(
+                *_charts(told, parts),
+                bars("Orders not approved, by account", most_frequent(refused, "account_id"), "orders"),
+            ),
             notes=("What-ifs are among the rows, and counted nowhere else.",) if what_ifs else (),
         )
 
@@ -191,29 +194,6 @@ def _charts(told: Counter[tuple[datetime, str, str]], parts: Buckets) -> Iterato
         else:
             blocked[at] += number
             reasons[reason] += number
-    labels = parts.labels()
-    for title, counts in (("approved", approved), ("not approved", blocked)):
-        yield Chart(
-            title=f"Orders {title} per {parts.unit}",
-            kind=ChartKind.BARS,
-            labels=labels,
-            values=parts.values(counts),
-            unit="orders",
-        )
-    yield _bars("Orders not approved, by reason", reasons.most_common(_MOST_BARS))
-
-
-def _by_account(rows: QuerySet[OrderDecision]) -> Chart:
-    blocked = rows.filter(approved=False, what_if=False).values("account_id").annotate(number=Count("*"))
-    most = blocked.order_by("-number", "account_id").values_list("account_id", "number")[:_MOST_BARS]
-    return _bars("Orders not approved, by account", list(most))
-
-
-def _bars(title: str, counted: list[tuple[str, int]]) -> Chart:
-    return Chart(
-        title=title,
-        kind=ChartKind.BARS,
-        labels=tuple(label for label, _ in counted),
-        values=tuple(float(number) for _, number in counted),
-        unit="orders",
-    )
+    yield per_part("Orders approved", approved, parts, "orders")
+    yield per_part("Orders not approved", blocked, parts, "orders")
+    yield bars("Orders not approved, by reason", reasons.most_common(), "orders")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Max, Min, Q, QuerySet
@@ -66,7 +67,7 @@ def of_policy(asked: Asked) -> Q:
     return Q(policy_id__in=sorted(meant.ids)) | Q(policy_name__in=sorted(meant.names))
 
 
-def books_in_force(rows: QuerySet[object], begun: str, last: str) -> tuple[int, int] | None:
+def books_in_force(rows: QuerySet[Any], begun: str, last: str) -> tuple[int, int] | None:
     """Return the versions of the books that were in force at the first and at the last moment of rows."""
     ends = rows.order_by().aggregate(first=Min(begun), last=Max(last))
     if ends["first"] is None:

@@ -1,0 +1,43 @@
+"""What an audit event says was changed, in a line."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, TypeAlias
+
+Evidence: TypeAlias = "Mapping[str, Any] | None"
+
+
+def difference(before: Evidence, after: Evidence, *, leave_out: Collection[str] = ()) -> str:
+    """Return what differs: "threshold: 10 -> 8; enabled: yes -> no".
+
+    Of what was made, and of what is no more, all that it has is told: "threshold: 10; metric: leverage".
+    """
+    old, new = before or {}, after or {}
+    names = [name for name in {**new, **old} if name not in leave_out and old.get(name) != new.get(name)]
+    if before and after:
+        return "; ".join(f"{_called(name)}: {told(old.get(name))} -> {told(new.get(name))}" for name in names)
+    said = ((name, told((new or old)[name])) for name in names)
+    return "; ".join(f"{_called(name)}: {text}" for name, text in said if text != _NOTHING)
+
+
+_NOTHING = "nothing"
+
+
+def told(value: Any) -> str:
+    """Return a value as the audit log has it, as people read it."""
+    match value:
+        case None | "" | [] | {}:
+            return _NOTHING
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(map(told, value))
+        case dict():
+            return f"({', '.join(f'{_called(name)} {told(each)}' for name, each in value.items())})"
+        case _:
+            return str(value)
+
+
+def _called(name: str) -> str:
+    return name.replace("_", " ")
