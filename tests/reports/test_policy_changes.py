@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from audit.models import AuditEvent
 from audit.services import record
-from policies.defaults import ensure_defaults
 from policies.models import Book, RequestStep, Step
 from policies.requests import services
 from reports.datasets.policy_changes import PolicyChanges
@@ -30,16 +29,10 @@ from tests.policies.requesting import (
 )
 from tests.reports.asking import ALL, cells, chart, column, figure
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("defaults")]
 
 REPORT = PolicyChanges()
 LEVERAGE = "Max Account Leverage"
-
-
-@pytest.fixture(autouse=True)
-def defaults(db) -> None:
-    """The limits of a new installation."""
-    ensure_defaults()
 
 
 @pytest.fixture
