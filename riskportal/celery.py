@@ -45,6 +45,8 @@ def schedule() -> dict[str, dict[str, Any]]:
         "publish-returns": _every(300.0, "feeds.publish_returns"),
         "trim-history": _every(3600.0, "feeds.trim_history"),
         "run-previews": _every(1.0, "policies.run_previews"),
+        "make-reports": _every(1.0, "reports.make"),
+        "expire-reports": _every(3600.0, "reports.expire"),
         "refresh-book": _every(settings.RISK_POLICY_REFRESH.total_seconds(), "policies.refresh_book"),
     }
 

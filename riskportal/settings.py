@@ -187,6 +187,13 @@ RISK_INTRADAY_HISTORY_DAYS = env.whole("RISK_INTRADAY_HISTORY_DAYS", 30, least=0
 RISK_EQUITY_HISTORY_DAYS = env.whole("RISK_EQUITY_HISTORY_DAYS", 30, least=0, most=36_500)
 RISK_VIOLATION_HISTORY_DAYS = env.whole("RISK_VIOLATION_HISTORY_DAYS", 0, least=0, most=36_500)
 
+# How long the files of reports are kept, in days; up to how many MB they go by e-mail; which addresses they may be sent
+# to beside those of people who may see them; and where these pages are, for the links in such mails.
+RISK_REPORT_DAYS = env.whole("RISK_REPORT_DAYS", 30, least=1, most=36_500)
+RISK_REPORT_MAIL_LIMIT = env.whole("RISK_REPORT_MAIL_LIMIT", 10, least=0, most=1_000)
+RISK_REPORT_MAIL_DOMAINS = env.names("RISK_REPORT_MAIL_DOMAINS")
+RISK_PUBLIC_URL = env.url("RISK_PUBLIC_URL", "https", "http").rstrip("/")
+
 
 def _recovery_hold() -> timedelta | None:
     """Return how long approvals are held back after a loss; None: as long as a reservation may live."""
@@ -297,6 +304,14 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+    "reports": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": RISK_DATA_DIR / "reports",
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
 }
 # Served from the packages themselves where nobody has run collectstatic, which is no fault.
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from threading import Lock
 from typing import Any
@@ -274,6 +275,14 @@ _SETTINGS = {
 
 _building = Lock()
 
+# The doors of packages above this one, with the schemas that they refer to.
+_others: list[tuple[Sequence[Any], Mapping[str, Any]]] = []
+
+
+def document_doors(patterns: Sequence[Any], schemas: Mapping[str, Any]) -> None:
+    """Have the document tell of more doors, by their addresses. Call it while Django starts."""
+    _others.append((patterns, schemas))
+
 
 def document() -> bytes:
     """Return the OpenAPI document as JSON. It is made once: what it tells of does not change while we run."""
@@ -286,10 +295,13 @@ def document() -> bytes:
 def _document_once() -> bytes:
     from api.urls import doors  # which is above: the addresses know their views
 
+    everything = [*doors, *(pattern for patterns, _ in _others for pattern in patterns)]
     with patched_settings(_SETTINGS):
-        generator: Any = SchemaGenerator(patterns=doors)  # type: ignore[no-untyped-call]
+        generator: Any = SchemaGenerator(patterns=everything)  # type: ignore[no-untyped-call]
         found = generator.get_schema(request=None, public=True)
     found["components"].setdefault("schemas", {}).update(components())
+    for _, schemas in _others:
+        found["components"]["schemas"].update(schemas)
     return json.dumps(found, default=str).encode()
 
 

@@ -11,6 +11,7 @@ from django.test import Client
 
 from api.grants import STANDS_FOR
 from api.urls import doors
+from reports.urls import doors as doors_of_reports
 from tests.api.world import bearer, record, swap_keys
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -23,7 +24,7 @@ _KEY = "01a1fef2-cf88-7641-9189-bac8ce18d6e9"
 def closed() -> list[Any]:
     """Return method, address and permissions of every door but those."""
     found = []
-    for door in doors:
+    for door in (*doors, *doors_of_reports):
         path, needs = str(door.pattern), cast(Any, door.callback).cls.needs
         assert bool(needs) is (path not in OPEN), path
         address = "/" + re.sub(r"<[^>]+>", _KEY, path)
