@@ -56,7 +56,8 @@ _answers = msgspec.json.Decoder(_Answer)
 def blocked_by(account_id: str, policies: Collection[str], since: datetime, until: datetime) -> Iterator[Blocked]:
     """Yield the orders that were not approved because of one of these policies (by their ids), the oldest first.
 
-    An order that broke several of them is yielded for each. What was asked only what-if is among them.
+    An order that broke several of them is yielded for each. What was asked only what-if is among them. Raises
+    ValueError where a decision is not what was recorded.
     """
     for row, answer in _decided(account_id, policies, since, until, Q(approved=False)):
         yield from (_blocked(row, breach, "") for breach in answer.violations if breach.policy_id in policies)
@@ -83,7 +84,10 @@ def _decided(
     rows = OrderDecision.objects.filter(condition, named, account_id=account_id).defer("inputs")
     rows = rows.filter(decided_at__gte=since, decided_at__lt=until).order_by("decided_at", "decision_id")
     for row in rows.iterator(chunk_size=_TOGETHER):
-        yield row, _answers.decode(row.answer)
+        try:
+            yield row, _answers.decode(row.answer)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"the record of decision {row.pk} cannot be read: {error}") from error
 
 
 def _blocked(row: OrderDecision, breach: Breach, override: str) -> Blocked:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from reports.rest import ReportPartView, ReportsView, ReportView
+from reports.views_question import QuestionPage
 
 app_name = "reports"
 
@@ -16,4 +17,5 @@ doors = [
 
 urlpatterns = [
     *doors,
+    path("reports/limit/", QuestionPage.as_view(), name="limit"),
 ]

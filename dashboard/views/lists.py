@@ -74,7 +74,7 @@ class ListPage(Page):
         return self.render_to_response(context, status=400 if context["problems"] else 200)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        given = _filled_in(self.request.GET)
+        given = filled_in(self.request.GET)
         found: list[Model] = []
         following: str | None = None
         problems: dict[str, str] = {}
@@ -101,7 +101,7 @@ class ListPage(Page):
 _cursor = read_cursor(2)
 
 
-def _filled_in(query: QueryDict) -> QueryDict:
+def filled_in(query: QueryDict) -> QueryDict:
     """Return a query without the fields that a form sends empty."""
     found = query.copy()
     for name in list(found):

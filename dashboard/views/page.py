@@ -23,11 +23,12 @@ _MAY = {"stop": ENGAGE_STOP, "lift": LIFT_STOP, "alerts": HANDLE_ALERT}
 class Page(TemplateView):
     """A page of the dashboard.
 
-    `needs` names the permissions of which one is needed. Whoever is not signed in is led to the sign-in and back;
-    whoever may not see the page is told so, and by which permission they would.
+    `needs` names the permissions of which one is needed, or each where `needs_all` says so. Whoever is not signed in is
+    led to the sign-in and back; whoever may not see the page is told so, and by which permission they would.
     """
 
     needs: tuple[str, ...] = (VIEW_ACCOUNT,)
+    needs_all: bool = False
 
     @property
     def acting(self) -> Acting:
@@ -38,14 +39,14 @@ class Page(TemplateView):
         if not request.user.is_authenticated:
             return redirect_to_login(request.get_full_path())
         if not request.user.is_staff or not self._is_let_in(request):
-            return _refused(request, self.needs)
+            return _refused(request, self.needs, needs_all=self.needs_all)
         response = super().dispatch(request, *args, **kwargs)
         # What was true for one look must not be shown as true later: by the back button, or to the next person.
         response.headers["Cache-Control"] = "no-store"
         return response
 
     def _is_let_in(self, request: HttpRequest) -> bool:
-        return any(map(acting_of(request.user).may, self.needs))
+        return (all if self.needs_all else any)(map(acting_of(request.user).may, self.needs))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(**kwargs) | frame(self.request)
@@ -66,5 +67,5 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _refused(request: HttpRequest, needs: tuple[str, ...]) -> HttpResponse:
-    return render(request, "dashboard/refused.html", {"needs": needs}, status=403)
+def _refused(request: HttpRequest, needs: tuple[str, ...], *, needs_all: bool) -> HttpResponse:
+    return render(request, "dashboard/refused.html", {"needs": needs, "needs_all": needs_all}, status=403)
