@@ -177,13 +177,13 @@ def test_the_figure_is_that_of_the_last_decision_by_then(world):
     found = ask()
     assert found.on_order is not None
     told = found.on_order.limits[found.limits[0].held.policy.id]
-    assert (found.on_order.decision_id, told.before, told.after) == (row.pk, 1, 5)
+    assert (found.on_order.decision_id, told.before, told.after) == (row.pk, Decimal(1), Decimal(5))
     assert ask(at=row.decided_at - timedelta(milliseconds=1)).on_order is None
 
 
 def test_violations_alerts_and_stops_of_these_limits_are_told_and_no_others(world):
     tight = limit("Tight", **DESK, threshold=Decimal(3)).row
-    mine = {"account_id": "desk-1", "policy_id": str(tight.pk), "policy_name": "Tight"}
+    mine: dict[str, Any] = {"account_id": "desk-1", "policy_id": str(tight.pk), "policy_name": "Tight"}
     look(0, broken(**mine), broken(**{**mine, "policy_id": "other"}), broken(**{**mine, "account_id": "desk-2"}))
     engage(scope="account", scope_id="desk-1", trigger=Trigger.POLICY, triggered_by="policy Tight")
     engage(scope="account", scope_id="desk-2", trigger=Trigger.POLICY, triggered_by="policy Tight")
