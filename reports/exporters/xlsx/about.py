@@ -50,7 +50,7 @@ class About:
         self._row += 1
 
     def _put(self, column: int, text: str, form: object) -> None:
-        self._sheet.write_string(self._row, column, plain(cut(clean(text))), form)  # type: ignore[arg-type]
+        self._sheet.write_string(self._row, column, plain(cut(clean(text))), form)
 
     def _heading_of(self, title: str) -> None:
         self._row += 1

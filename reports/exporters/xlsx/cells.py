@@ -51,7 +51,13 @@ class Cells:
 
     def writer(self, kind: Kind) -> Write:
         """Return what writes a cell of this kind: sheet, row and column (from 0), and the cell."""
-        return {Kind.TEXT: self.text, Kind.NUMBER: self.number, Kind.MOMENT: self.moment, Kind.FLAG: self.flag}[kind]
+        writers: dict[Kind, Write] = {
+            Kind.TEXT: self.text,
+            Kind.NUMBER: self.number,
+            Kind.MOMENT: self.moment,
+            Kind.FLAG: self.flag,
+        }
+        return writers[kind]
 
     def empty(self, sheet: Worksheet, row: int, column: int) -> None:
         """Write a cell with nothing in it: a row of which nothing is written would not be there."""
@@ -72,7 +78,7 @@ class Cells:
             sheet.write_string(row, column, text, self._right)
         else:
             # Of a Decimal xlsxwriter writes the digits that it has; of a float it would write some that are not exact.
-            sheet.write_number(row, column, Decimal(text), self._shown(number, text))  # type: ignore[arg-type]
+            sheet.write_number(row, column, Decimal(text), self._shown(number, text))
 
     def moment(self, sheet: Worksheet, row: int, column: int, at: datetime) -> None:
         """Write a moment in UTC, to the millisecond, which is as far as Excel goes."""

@@ -45,7 +45,7 @@ class XlsxExporter(Exporter):
     def write(self, stream: BinaryIO, head: Head, rows: Iterator[Row], summary: Summary) -> int:
         # Its own directory, so that nothing is left where a report is broken off.
         with tempfile.TemporaryDirectory(prefix="riskportal-xlsx-") as directory:
-            book = Workbook(stream, {**_OPTIONS, "tmpdir": directory})  # type: ignore[arg-type]
+            book = Workbook(stream, {**_OPTIONS, "tmpdir": directory})
             book.set_properties(
                 {
                     "title": clean(head.title),
