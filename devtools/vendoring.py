@@ -1,4 +1,4 @@
-"""What browsers and their tests load from others: fetched from npm by version and sha256, and committed."""
+"""What browsers, their tests and documents take from others: fetched from npm by version and sha256, and committed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 
 # Where files of others are, each folder with a vendored.json that says which they are.
-FOLDERS = (ROOT / "dashboard/static/dashboard/vendor", ROOT / "tests/e2e/vendor")
+FOLDERS = (ROOT / "dashboard/static/dashboard/vendor", ROOT / "reports/fonts", ROOT / "tests/e2e/vendor")
 MANIFEST = "vendored.json"
 
 
