@@ -14,6 +14,7 @@ present() {
         postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null ;;
         chromium) command -v chromium >/dev/null || command -v chromium-browser >/dev/null ;;
         nats-server) command -v nats-server >/dev/null || [ -x /usr/sbin/nats-server ] ;; # not on everybody's PATH
+        poppler-utils) command -v pdftotext >/dev/null ;;
         python3-venv) python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ;;
         *) command -v "$1" >/dev/null ;;
     esac
