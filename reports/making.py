@@ -21,7 +21,7 @@ from reports.datasets import DATASETS
 from reports.exporters import EXPORTERS
 from reports.exporters.form import Head
 from reports.manifest import Measured, manifest_of
-from reports.models import UNFINISHED, Mail, Report, State
+from reports.models import UNFINISHED, Mail, Report, Schedule, State
 from reports.progress import Teller, Unwanted
 from reports.snapshot import one_moment
 
@@ -63,7 +63,8 @@ def make(report_id: UUID, attempt: int) -> None:
 def fail(report: Report, problem: str, now: datetime) -> None:
     """Say why there will be no report; one that is over already, or is made by another attempt, stays as it is."""
     ended = Report.objects.filter(pk=report.pk, attempt=report.attempt, state__in=UNFINISHED)
-    ended.update(state=State.FAILED, problem=problem, finished_at=now)
+    if ended.update(state=State.FAILED, problem=problem, finished_at=now) and report.schedule_id:
+        Schedule.objects.filter(pk=report.schedule_id).update(problem=problem)
 
 
 def _mine(report: Report) -> Any:

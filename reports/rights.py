@@ -6,6 +6,7 @@ as they may see all of its rows.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -45,13 +46,18 @@ def of_those(acting: Acting) -> QuerySet[Report]:
     return rows if acting.may(SEE_ALL) else rows.filter(_asked_by(acting))
 
 
+def may_see_rows(acting: Acting, dataset: Dataset, accounts: Collection[str]) -> bool:
+    """Return whether somebody may see all rows of a report that was made of these accounts (none: of all)."""
+    theirs = not acting.accounts or (bool(accounts) and acting.accounts.issuperset(accounts))
+    return theirs and may_have(acting, dataset)
+
+
 def may_see(acting: Acting, report: Report) -> bool:
     """Return whether somebody may see, now, all the rows of a report that was asked for, and may know of it."""
     dataset = DATASETS.get(report.name)
-    if dataset is None or not may_have(acting, dataset):
+    if dataset is None or not may_see_rows(acting, dataset, report.accounts):
         return False
-    theirs = bool(report.accounts) and acting.accounts.issuperset(report.accounts)
-    return (theirs or not acting.accounts) and (acting.may(SEE_ALL) or is_own(acting, report))
+    return acting.may(SEE_ALL) or is_own(acting, report)
 
 
 def is_own(acting: Acting, report: Report) -> bool:

@@ -9,7 +9,7 @@ from celery import shared_task
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from reports import background
+from reports import background, mailing, schedules
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +18,13 @@ logger = logging.getLogger(__name__)
 def make_reports() -> None:
     """Begin the report that has waited longest; nothing while one is being made. Every second."""
     _try(lambda: background.run_next(timezone.now()), "no report is begun for now")
+
+
+@shared_task(name="reports.send_scheduled", ignore_result=True)
+def send_scheduled() -> None:
+    """Ask for the reports that schedules want, and send those that are made. Every minute."""
+    _try(lambda: schedules.run_due(timezone.now()), "no scheduled report is asked for now")
+    _try(lambda: mailing.send_due(timezone.now()), "no report is sent for now")
 
 
 @shared_task(name="reports.expire", ignore_result=True)

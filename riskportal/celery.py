@@ -46,6 +46,7 @@ def schedule() -> dict[str, dict[str, Any]]:
         "trim-history": _every(3600.0, "feeds.trim_history"),
         "run-previews": _every(1.0, "policies.run_previews"),
         "make-reports": _every(1.0, "reports.make"),
+        "send-scheduled-reports": _every(60.0, "reports.send_scheduled"),
         "expire-reports": _every(3600.0, "reports.expire"),
         "refresh-book": _every(settings.RISK_POLICY_REFRESH.total_seconds(), "policies.refresh_book"),
     }
