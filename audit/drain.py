@@ -1,7 +1,7 @@
 """Moves the journal of the live state into the database: every entry exactly once, whenever it is killed.
 
-A batch is inserted and the lane's cursor moved in one transaction, and only then is the journal trimmed. What
-is read again, after a crash or in a new generation of the journal, is known by the cursor or by its decision.
+A batch is inserted and sealed and the lane's cursor moved in one transaction, and only then is the journal trimmed.
+What is read again, after a crash or in a new generation of the journal, is known by the cursor or by its decision.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from uuid import UUID
 from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
 from django.utils import timezone
 
-from audit.copying import add_rows
 from audit.entries import Row, UnfitEntry, entry_time_us, read_row
 from audit.metrics import JOURNAL_LAG, JOURNAL_REJECTS
 from audit.models import JournalCursor, JournalReject, OrderDecision, ReservationEnd
+from audit.sealing import Sealing
 from riskcore.calendar import microseconds
 from state.store import JOURNAL_START
 
@@ -171,17 +171,32 @@ def _sort(lane: int, generation: str, entries: Iterable[tuple[str, bytes]]) -> _
 
 
 def _keep(batch: _Batch) -> int:
-    """Insert what is not there yet, and return how many entries were rejected."""
+    """Insert and seal what is not there yet, and return how many entries were rejected."""
     for model in (OrderDecision, ReservationEnd):
         _leave_out_known(batch, model)
+    sealing = Sealing()
+    for model in (OrderDecision, ReservationEnd):
         of_model = [each for (kind, _), each in batch.rows.items() if kind is model]
         try:
             with transaction.atomic():
-                add_rows([row for row, _, _ in of_model])
+                sealing.add([row for row, _, _ in of_model])
         except (DataError, IntegrityError):
-            _insert_singly(batch, of_model)
-    JournalReject.objects.bulk_create(batch.rejects, ignore_conflicts=True)
+            _insert_singly(batch, sealing, of_model)
+    sealing.add(_new_rejects(batch))
+    sealing.close()
     return len(batch.rejects)
+
+
+def _new_rejects(batch: _Batch) -> list[JournalReject]:
+    """Return the rejects that an earlier drain of this journal has not kept."""
+    if not batch.rejects:
+        return []
+    kept = JournalReject.objects.filter(
+        lane=batch.lane, generation=batch.generation, entry_id__in=[each.entry_id for each in batch.rejects]
+    )
+    known = set(kept.values_list("entry_id", flat=True))
+    # One entry may be rejected twice, as not the first of its decision and by the database: once is enough.
+    return [each for each in {each.entry_id: each for each in batch.rejects}.values() if each.entry_id not in known]
 
 
 def _leave_out_known(batch: _Batch, model: type[Row]) -> None:
@@ -196,14 +211,16 @@ def _leave_out_known(batch: _Batch, model: type[Row]) -> None:
 
 
 def _same(one: Row, other: Row) -> bool:
-    return all(getattr(one, each.attname) == getattr(other, each.attname) for each in one._meta.concrete_fields)
+    """Return whether two rows keep the same entry, in whichever batch."""
+    names = [each.attname for each in one._meta.concrete_fields if each.attname != "batch"]
+    return all(getattr(one, name) == getattr(other, name) for name in names)
 
 
-def _insert_singly(batch: _Batch, rows: Sequence[tuple[Row, str, bytes]]) -> None:
+def _insert_singly(batch: _Batch, sealing: Sealing, rows: Sequence[tuple[Row, str, bytes]]) -> None:
     """Insert one by one, so that a row which the database refuses does not hold up the others."""
     for row, entry_id, content in rows:
         try:
             with transaction.atomic():
-                row.save()
+                sealing.add([row])
         except (DataError, IntegrityError) as error:
             batch.reject(entry_id, content, error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from audit.canonical import GENESIS
-from audit.models import AuditHead
+from audit.models import AuditHead, EvidenceHead
 
 
 class Heads(Struct, frozen=True, kw_only=True):
@@ -20,9 +20,10 @@ class Heads(Struct, frozen=True, kw_only=True):
 def heads() -> Heads:
     """Return where the chains end."""
     events = AuditHead.objects.filter(pk=1).first()
+    batches = EvidenceHead.objects.filter(pk=1).first()
     return Heads(
         events=0 if events is None else events.sequence,
         events_hash=GENESIS if events is None else events.hash,
-        batches=0,
-        batches_hash=GENESIS,
+        batches=0 if batches is None else batches.sequence,
+        batches_hash=GENESIS if batches is None else batches.hash,
     )

@@ -6,9 +6,11 @@ somebody else knows.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.contrib.auth.models import User
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from audit.append_only import AppendOnly
 from audit.canonical import GENESIS
@@ -68,12 +70,63 @@ class AuditHead(models.Model):
         constraints = [models.CheckConstraint(condition=Q(id=1), name="audit_head_single")]
 
 
-class OrderDecision(AppendOnly):
+class EvidenceBatch(AppendOnly):
+    """Rows of evidence that were sealed together: their digests, and the hash of that and of the batch before.
+
+    Batches are numbered from 1 without gaps. `content` is the JSON of `audit.sealing.Content`. Written by
+    `audit.sealing` in the transaction that adds the rows.
+    """
+
+    sequence = models.BigIntegerField(primary_key=True)
+    at = models.DateTimeField(db_index=True)
+    rows = models.PositiveIntegerField()
+    content = models.TextField()
+    previous_hash = models.CharField(max_length=HASH_LENGTH, unique=True)
+    hash = models.CharField(max_length=HASH_LENGTH, unique=True)
+
+    class Meta(AppendOnly.Meta):
+        ordering = ("-sequence",)
+        verbose_name_plural = "evidence batches"
+        constraints = [models.CheckConstraint(condition=Q(sequence__gte=1), name="evidence_batch_sequence")]
+
+    def __str__(self) -> str:
+        return f"batch {self.sequence}"
+
+
+class EvidenceHead(models.Model):
+    """The end of the chain of batches, one row, whose lock makes those who seal queue up."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    sequence = models.BigIntegerField(default=0)
+    hash = models.CharField(max_length=HASH_LENGTH, default=GENESIS)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="evidence_head_single")]
+
+
+class Sealed(AppendOnly):
+    """A row that is added by `audit.sealing`, and that says in which batch it is sealed.
+
+    `goes_into_archives`: rows that are old may be taken out of the database, into a file (`audit.archive`).
+    """
+
+    goes_into_archives: ClassVar[bool] = False
+
+    batch = models.BigIntegerField(db_index=True, editable=False)
+
+    class Meta(AppendOnly.Meta):
+        abstract = True
+
+
+class OrderDecision(Sealed):
     """One decision on one order, as the journal recorded it.
 
     `inputs` and `answer` are the journal's JSON to the byte, from which the decision can be worked out again;
     the other columns repeat parts of them for filters.
     """
+
+    goes_into_archives = True
 
     decision_id = models.UUIDField(primary_key=True)
     account_id = models.CharField(max_length=64)
@@ -97,7 +150,7 @@ class OrderDecision(AppendOnly):
     inputs = models.TextField()
     answer = models.TextField()
 
-    class Meta(AppendOnly.Meta):
+    class Meta(Sealed.Meta):
         ordering = ("-decided_at", "-decision_id")
         indexes = [
             models.Index(fields=("account_id", "decided_at", "decision_id"), name="audit_decision_account"),
@@ -110,8 +163,10 @@ class OrderDecision(AppendOnly):
         return f"{self.verdict} {self.side} {self.quantity.normalize():f} {self.symbol} for {self.account_id}"
 
 
-class ReservationEnd(AppendOnly):
+class ReservationEnd(Sealed):
     """A reservation that was ended before its time, by whom and why. It bears its decision's id."""
+
+    goes_into_archives = True
 
     decision_id = models.UUIDField(primary_key=True)
     account_id = models.CharField(max_length=64)
@@ -120,7 +175,7 @@ class ReservationEnd(AppendOnly):
     reason = models.TextField(blank=True)
     ended_at = models.DateTimeField()
 
-    class Meta(AppendOnly.Meta):
+    class Meta(Sealed.Meta):
         permissions = (("release_reservation", "Can end reservations before their time"),)
         ordering = ("-ended_at", "-decision_id")
         indexes = [models.Index(fields=("account_id", "ended_at"), name="audit_reservation_account")]
@@ -143,8 +198,10 @@ class JournalCursor(models.Model):
         default_permissions = ()
 
 
-class JournalReject(AppendOnly):
+class JournalReject(Sealed):
     """A journal entry that could not be kept as what it should be, with its bytes and the error."""
+
+    goes_into_archives = True
 
     lane = models.PositiveIntegerField()
     generation = models.CharField(max_length=64)
@@ -153,7 +210,7 @@ class JournalReject(AppendOnly):
     error = models.TextField()
     rejected_at = models.DateTimeField()
 
-    class Meta(AppendOnly.Meta):
+    class Meta(Sealed.Meta):
         ordering = ("-rejected_at", "-id")
         constraints = [
             models.UniqueConstraint(fields=("lane", "generation", "entry_id"), name="audit_reject_entry"),
@@ -161,6 +218,30 @@ class JournalReject(AppendOnly):
 
     def __str__(self) -> str:
         return f"{self.entry_id} of lane {self.lane}: {self.error}"
+
+
+class EvidenceArchive(Sealed):
+    """A file into which old rows of evidence were taken out of the database; their batches stay.
+
+    It has the rows of batches `first` to `through`, and `sha256` is of the whole file.
+    """
+
+    name = models.CharField(max_length=200, unique=True)
+    first = models.BigIntegerField()
+    through = models.BigIntegerField()
+    rows = models.PositiveBigIntegerField()
+    bytes = models.PositiveBigIntegerField()
+    sha256 = models.CharField(max_length=HASH_LENGTH)
+    actor = models.CharField(max_length=200)
+    reason = models.TextField()
+    at = models.DateTimeField()
+
+    class Meta(Sealed.Meta):
+        ordering = ("-through",)
+        constraints = [models.CheckConstraint(condition=Q(through__gte=F("first")), name="evidence_archive_order")]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class AccountGrant(models.Model):

@@ -97,7 +97,7 @@ def test_killed_before_the_commit_nothing_is_lost(monkeypatch):
         add_rows(rows)
         raise KilledError
 
-    monkeypatch.setattr(module, "add_rows", insert_and_die)
+    monkeypatch.setattr("audit.sealing.add_rows", insert_and_die)
     with pytest.raises(KilledError):
         drain(journal)
     monkeypatch.undo()

@@ -38,7 +38,7 @@ def test_everything_is_synced_before_the_first_row_is_inserted(store, monkeypatc
         order.append("inserted")
         add_rows(rows)
 
-    monkeypatch.setattr(module, "add_rows", insert_and_note)
+    monkeypatch.setattr("audit.sealing.add_rows", insert_and_note)
     assert drain(store) == 3
     assert "synced" in order
     assert "synced" not in order[order.index("inserted") :]

@@ -18,6 +18,7 @@ from audit.models import AccountGrant, AuditEvent, JournalReject, ReservationEnd
 from audit.seeing import OfAccounts, OfAll
 from audit.services import record
 from feeds.models import DeadLetter
+from tests.support.evidence import keep
 from tests.violations.subjects import broken, look
 from violations.models import Alert, Violation
 
@@ -61,7 +62,9 @@ def address(row: models.Model) -> str:
 
 def end(account_id: str) -> ReservationEnd:
     fields: dict[str, Any] = {"order_id": "o", "actor": "x", "ended_at": timezone.now()}
-    return ReservationEnd.objects.create(decision_id=uuid4(), account_id=account_id, **fields)
+    row = ReservationEnd(decision_id=uuid4(), account_id=account_id, **fields)
+    keep(row)
+    return row
 
 
 @pytest.mark.parametrize("model", [Violation, Alert])
@@ -92,9 +95,7 @@ def test_what_concerns_all_accounts_is_nothing_for_them(dora):
     with transaction.atomic():
         record(actor="a", action="b", object_type="c", object_id=1, object_label="d", reason="e")
     DeadLetter.objects.create(subject="s", payload=b"", error="?", received_at=timezone.now())
-    JournalReject.objects.create(
-        lane=0, generation="g", entry_id="1", content=b"", error="?", rejected_at=timezone.now()
-    )
+    keep(JournalReject(lane=0, generation="g", entry_id="1", content=b"", error="?", rejected_at=timezone.now()))
     for model in (AuditEvent, DeadLetter, JournalReject):
         assert (
             dora.get(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")).status_code == 403

@@ -13,6 +13,7 @@ from emergency.words import Trigger
 from riskcore.types import Side
 from tests.dashboard.world import MARKUP, big, decided, order, signed_in
 from tests.emergency.world import engage, long
+from tests.support.evidence import keep
 
 DECISION = "audit.view_orderdecision"
 
@@ -76,13 +77,15 @@ def test_after_the_gate_that_stopped_it_none_was_reached_and_the_stop_is_named(w
 def test_an_approval_says_what_it_reserved_and_what_became_of_it(world, vera):
     row = decided(world)
     assert "0.001 still reserved" in vera.read(page_of(row))
-    ReservationEnd.objects.create(
-        decision_id=row.pk,
-        account_id=row.account_id,
-        order_id=row.order_id,
-        actor="bob",
-        reason="gone",
-        ended_at=row.decided_at,
+    keep(
+        ReservationEnd(
+            decision_id=row.pk,
+            account_id=row.account_id,
+            order_id=row.order_id,
+            actor="bob",
+            reason="gone",
+            ended_at=row.decided_at,
+        )
     )
     assert "bob: gone" in vera.read(page_of(row))
 

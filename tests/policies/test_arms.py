@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
@@ -27,6 +28,7 @@ from riskcore.rollout import holds_for
 from riskcore.types import Decision
 from tests.policies.subjects import WHO, limit
 from tests.riskcore.builders import account, book, inputs, order, state
+from tests.support.evidence import keep
 from violations.models import Alert, Violation
 
 pytestmark = pytest.mark.usefixtures("defaults")
@@ -55,27 +57,30 @@ def record(row: Policy, quantity: str, count: int = 1, *, names: list[str] = NAM
     rule, at = policy_of(row), timezone.now()
     for _ in range(count):
         made = [decided(rule, name, quantity, **what) for name in names]
-        OrderDecision.objects.bulk_create(
-            OrderDecision(
-                decision_id=f"{OrderDecision.objects.count() + place:032x}",
-                account_id=each.account_id,
-                order_id=each.order_id,
-                symbol="BTCUSDT",
-                side="BUY",
-                quantity=Decimal(quantity),
-                price=Decimal(50_000),
-                order_type="LIMIT",
-                verdict=each.decision,
-                approved=each.approved,
-                reason=each.reason or "",
-                what_if=False,
-                book_version=1,
-                account_version=1,
-                decided_at=at,
-                inputs="{}",
-                answer=encode_decision(each).decode(),
+        there = OrderDecision.objects.count()
+        keep(
+            *(
+                OrderDecision(
+                    decision_id=UUID(int=there + place),
+                    account_id=each.account_id,
+                    order_id=each.order_id,
+                    symbol="BTCUSDT",
+                    side="BUY",
+                    quantity=Decimal(quantity),
+                    price=Decimal(50_000),
+                    order_type="LIMIT",
+                    verdict=each.decision,
+                    approved=each.approved,
+                    reason=each.reason or "",
+                    what_if=False,
+                    book_version=1,
+                    account_version=1,
+                    decided_at=at,
+                    inputs="{}",
+                    answer=encode_decision(each).decode(),
+                )
+                for place, each in enumerate(made)
             )
-            for place, each in enumerate(made)
         )
 
 

@@ -7,6 +7,7 @@ types and permissions stay.
 
 from __future__ import annotations
 
+from django.apps import apps
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 from django.test import TransactionTestCase
@@ -18,13 +19,26 @@ def empty_quickly() -> None:
     """Have every test that commits end so, on PostgreSQL. (SQLite has no files to make: there Django is quick.)"""
     by_django = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
 
+    from audit.protection import protect  # Django's settings are read by now
+
     def teardown(self: TransactionTestCase) -> None:
         if connection.vendor == "postgresql":
             delete_all()
         else:
+            drop_triggers()
             by_django(self)
+            for config in apps.get_app_configs():
+                protect(config)
 
     TransactionTestCase._fixture_teardown = teardown  # type: ignore[attr-defined]
+
+
+def drop_triggers() -> None:
+    """Take the protection of evidence away from a database of SQLite, which cannot switch it off."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        for (name,) in cursor.fetchall():
+            cursor.execute(f"DROP TRIGGER {name}")
 
 
 def delete_all() -> None:
