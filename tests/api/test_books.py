@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 
 from policies.models import Book
 from tests.api.test_rest import api, trading  # noqa: F401 - fixtures
 from tests.api.world import record, swap_keys
 from tests.policies.subjects import account, limit, restriction
+from tests.support.tampering import tamper
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -79,8 +79,7 @@ def test_what_is_no_book_is_refused(api, path, status, said):  # noqa: F811
 
 
 def test_a_book_that_was_changed_is_told_from_one_that_was_published(api):  # noqa: F811
-    with connection.cursor() as cursor:
-        cursor.execute("""UPDATE policies_book SET content = '{"version":1}' WHERE version = 1""")
+    tamper("""UPDATE policies_book SET content = '{"version":1}' WHERE version = 1""")
     answer = api("GET", "/risk/books/1")
     assert (answer.status_code, answer.json()["code"]) == (500, "book_damaged")
     assert "book 1 cannot be read" in answer.json()["detail"]

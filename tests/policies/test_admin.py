@@ -25,6 +25,7 @@ from policies.models import (
 )
 from policies.services import do_change_policy, do_lift_symbol
 from tests.policies.subjects import WHO, account, instrument, limit, live_book, restriction
+from tests.support.tampering import tamper
 
 NEW_POLICY = {
     "name": "Max Order Quantity",
@@ -311,8 +312,7 @@ def test_a_book_shows_what_it_changed_and_its_limits(defaults, viewer):
 
 
 def test_a_book_whose_content_was_changed_says_so(defaults, viewer):
-    with connection.cursor() as cursor:
-        cursor.execute("""UPDATE policies_book SET content = '{"version":1}'""")
+    tamper("""UPDATE policies_book SET content = '{"version":1}'""")
     assert "cannot be read" in viewer.get(address(defaults)).content.decode()
 
 

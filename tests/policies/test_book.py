@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import connection
 
 from audit.append_only import AppendOnlyError
 from audit.models import AuditEvent
@@ -20,6 +19,7 @@ from riskcore.book import Account, Instrument, Profile, Restriction, content_has
 from riskcore.types import OrderType, Side
 from state.memory_store import MemoryStore
 from tests.policies.subjects import WHO, account, instrument, limit, live_book, profile, restriction
+from tests.support.tampering import tamper
 
 
 def test_a_book_holds_everything_a_check_needs(defaults):
@@ -92,8 +92,7 @@ def test_a_book_is_neither_changed_nor_deleted(defaults):
 def test_a_book_whose_content_was_changed_is_not_loaded(defaults, content):
     tampered = content or defaults.content.replace('"threshold":"10"', '"threshold":"100"')
     assert tampered != defaults.content
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE policies_book SET content = %s", [tampered])
+    tamper("UPDATE policies_book SET content = %s", with_=[tampered])
     with pytest.raises(ValueError, match="book 1"):
         loaded(1)
 

@@ -16,6 +16,7 @@ from audit.models import AccountGrant
 from policies import services
 from policies.models import Book, ChangeRequest, Policy
 from tests.policies.subjects import WHO, account, limit, restriction
+from tests.support.tampering import tamper
 
 
 def person(name: str, *permissions: str) -> User:
@@ -119,8 +120,7 @@ def test_a_book_that_is_not_there_is_not_shown(defaults, viewer, number):
 
 def test_a_book_that_was_changed_says_so_on_every_page(defaults, officer):
     loosened()
-    with connection.cursor() as cursor:
-        cursor.execute("""UPDATE policies_book SET content = '{"version":1}' WHERE version = 1""")
+    tamper("""UPDATE policies_book SET content = '{"version":1}' WHERE version = 1""")
     for page in (
         page_of(officer, "change", 1),
         page_of(officer, "compare", **{"from": 1, "to": 2}),

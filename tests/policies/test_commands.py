@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from audit.drain import drain
@@ -20,6 +20,7 @@ from policies.models import Account, Book
 from riskcore.book import content_hash, encode_book
 from tests.audit.subjects import BOOK, Journal, decided, inputs
 from tests.policies.subjects import live_book
+from tests.support.tampering import tamper
 
 
 @pytest.mark.django_db
@@ -92,8 +93,7 @@ def test_verify_decisions_is_content_with_what_comes_out_the_same(decisions, cap
 
 def test_verify_decisions_reports_an_answer_that_was_changed(decisions, capsys):
     blocked = next(row for row in decisions if not row.approved)
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE audit_orderdecision SET answer = REPLACE(answer, 'false', 'true')")
+    tamper("UPDATE audit_orderdecision SET answer = REPLACE(answer, 'false', 'true')")
     with pytest.raises(SystemExit) as exit_:
         call_command("verify_decisions")
     assert exit_.value.code == 1
@@ -103,17 +103,15 @@ def test_verify_decisions_reports_an_answer_that_was_changed(decisions, capsys):
 
 
 def test_verify_decisions_does_not_mind_a_metric_that_was_not_shown_then(decisions, capsys):
-    with connection.cursor() as cursor:
-        shown = '"drawdown_rapid":"0.000000",'
-        cursor.execute(f"UPDATE audit_orderdecision SET answer = REPLACE(answer, '{shown}', '')")
+    shown = '"drawdown_rapid":"0.000000",'
+    tamper(f"UPDATE audit_orderdecision SET answer = REPLACE(answer, '{shown}', '')")
     assert not any("drawdown_rapid" in row.answer for row in OrderDecision.objects.all())
     call_command("verify_decisions")
     assert "0 come out otherwise" in capsys.readouterr().out
 
 
 def test_verify_decisions_reports_inputs_that_were_changed(decisions, capsys):
-    with connection.cursor() as cursor:
-        cursor.execute("""UPDATE audit_orderdecision SET inputs = REPLACE(inputs, '"100000"', '"1"')""")
+    tamper("""UPDATE audit_orderdecision SET inputs = REPLACE(inputs, '"100000"', '"1"')""")
     with pytest.raises(SystemExit):
         call_command("verify_decisions", "--json")
     *differences, total = map(json.loads, capsys.readouterr().out.splitlines())
@@ -122,8 +120,7 @@ def test_verify_decisions_reports_inputs_that_were_changed(decisions, capsys):
 
 
 def test_verify_decisions_reports_a_book_that_is_gone_or_changed(decisions, capsys):
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE audit_orderdecision SET book_version = 7")
+    tamper("UPDATE audit_orderdecision SET book_version = 7")
     with pytest.raises(SystemExit):
         call_command("verify_decisions")
     assert "there is no book 7" in capsys.readouterr().out
@@ -132,8 +129,7 @@ def test_verify_decisions_reports_a_book_that_is_gone_or_changed(decisions, caps
 def test_verify_decisions_accepts_the_same_answer_in_other_bytes(decisions, capsys):
     for row in decisions:
         shuffled = json.dumps(dict(reversed(msgspec.json.decode(row.answer).items())))
-        with connection.cursor() as cursor:
-            cursor.execute("UPDATE audit_orderdecision SET answer = %s WHERE order_id = %s", [shuffled, row.order_id])
+        tamper("UPDATE audit_orderdecision SET answer = %s WHERE order_id = %s", with_=[shuffled, row.order_id])
     call_command("verify_decisions")
     assert "0 come out otherwise" in capsys.readouterr().out
 

@@ -83,7 +83,6 @@ def test_a_decimal_has_its_range(table, column, low, below, above):
         "UPDATE policies_restrictedsymbol SET symbol = ''",
         "UPDATE policies_instrument SET symbol = ''",
         "UPDATE policies_instrument SET min_quantity = 2, max_quantity = 1",
-        "UPDATE policies_book SET version = 0",
         "INSERT INTO policies_booklock (id) VALUES (2)",
     ],
 )

@@ -6,7 +6,6 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from django.db import connection
 from msgspec.structs import replace
 
 from audit.models import AuditEvent
@@ -17,6 +16,7 @@ from policies.returns import do_publish_returns
 from riskcore.book import Returns
 from riskcore.compiled import CompiledBook
 from tests.policies.subjects import WHO, live_book
+from tests.support.tampering import tamper
 
 RETURNS = Returns(
     version="a" * 64,
@@ -93,8 +93,7 @@ def test_another_history_is_another_hash(live):
 
 def test_a_history_that_was_changed_is_not_loaded(live):
     made()
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE policies_bookreturns SET content = REPLACE(content, '2026-11-19', '2026-11-18')")
+    tamper("UPDATE policies_bookreturns SET content = REPLACE(content, '2026-11-19', '2026-11-18')")
     with pytest.raises(ValueError, match="book 2 is not what was published"):
         loaded(2)
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import connection, connections
+from django.db import connections
 
 from api.keys import do_create_key, publish_keys, published_records
 from audit.acting import system
@@ -23,6 +23,7 @@ from riskportal.restore import CannotRestore, Outcome, Report, keep_remembering,
 from state.store import StateUnavailable
 from tests.riskportal.world import ACCOUNT, World, order
 from tests.support.patience import PATIENCE_S
+from tests.support.tampering import tamper
 
 
 def recover(world: World) -> Report:
@@ -135,10 +136,10 @@ class TestAfterALoss:
     def test_an_approval_that_cannot_be_worked_out_again_holds_the_rest_back(self, world):
         answered = world.approve()
         drain(world.store)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "UPDATE audit_orderdecision SET answer = replace(answer, 'expires_at\":\"20', %s)", ['expires_at":"21']
-            )
+        tamper(
+            "UPDATE audit_orderdecision SET answer = replace(answer, 'expires_at\":\"20', %s)",
+            with_=['expires_at":"21'],
+        )
         world.lose()
         with pytest.raises(CannotRestore, match=answered.order.order_id):
             restore_if_empty(world.store)

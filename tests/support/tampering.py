@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.apps import apps
 from django.db import connection
 
@@ -9,8 +11,11 @@ from audit.protection import protect
 from tests.support.emptying import drop_triggers
 
 
-def tamper(*statements: str) -> None:
-    """Have statements done as a superuser who has switched the triggers off; they are on again afterwards."""
+def tamper(*statements: str, with_: Sequence[object] | None = None) -> None:
+    """Have statements done as a superuser who has switched the triggers off; they are on again afterwards.
+
+    `with_`: the parameters of each of them.
+    """
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("SET session_replication_role = replica")
@@ -18,7 +23,7 @@ def tamper(*statements: str) -> None:
             drop_triggers()
         try:
             for statement in statements:
-                cursor.execute(statement)
+                cursor.execute(statement, with_)
         finally:
             if connection.vendor == "postgresql":
                 cursor.execute("SET session_replication_role = origin")
