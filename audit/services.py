@@ -121,8 +121,13 @@ def _next(head: AuditHead, change: Happened) -> AuditEvent:
 
 def event_hash(event: AuditEvent) -> str:
     """Return the hash that `event` must have: over everything in it, and the hash before it."""
+    return digest(event_content(event))
+
+
+def event_content(event: AuditEvent) -> dict[str, object]:
+    """Return all that the hash of an event is over, by name."""
     names = [field.attname for field in AuditEvent._meta.concrete_fields if field.attname != "hash"]
-    return digest({name: getattr(event, name) for name in names})
+    return {name: getattr(event, name) for name in names}
 
 
 def snapshot(row: models.Model) -> dict[str, object]:

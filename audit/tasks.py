@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
+from django.utils import timezone
 
 from audit.drain import drain
+from audit.heads import heads
+from bus import publish as bus
+from bus.events import AuditHeads
 from state.store import StateUnavailable
 from state.wiring import store
 
@@ -21,3 +26,15 @@ def drain_journal() -> None:
         drain(store(), steadily=True)
     except (StateUnavailable, OperationalError, InterfaceError) as error:
         logger.warning("the journal is not drained for now: %s", error)
+
+
+@shared_task(name="audit.tell_heads", ignore_result=True)
+def tell_heads() -> None:
+    """Say on NATS and in the log where the chains of evidence end. Every minute, whether they have moved or not."""
+    try:
+        now = heads()
+    except (OperationalError, InterfaceError) as error:
+        logger.warning("the ends of the chains of evidence are not told for now: %s", error)
+        return
+    bus.publish(AuditHeads(at=timezone.now(), **msgspec.structs.asdict(now)))
+    logger.info("the chains of evidence end here", extra=msgspec.structs.asdict(now))

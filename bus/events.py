@@ -34,6 +34,21 @@ class BookPublished(Event, frozen=True, kw_only=True):
     created_at: datetime
 
 
+class AuditHeads(Event, frozen=True, kw_only=True):
+    """Where the chains of evidence end: kept by whoever hears it, it proves later that nothing was cut off.
+
+    `events` audit events and `batches` of sealed evidence, and the hash of the last of each (64 zeros: there is none).
+    """
+
+    subject: ClassVar[str] = "risk.audit.head"
+
+    at: datetime
+    events: int
+    events_hash: str
+    batches: int
+    batches_hash: str
+
+
 class AccountFigures(Struct, frozen=True, kw_only=True):
     """An account's metrics at one moment; `account_id` empty: the firm's. Amounts in currency, ratios as fractions.
 
