@@ -31,9 +31,9 @@ class UnreadableAnchor(ValueError):
 
 
 def read_anchors(path: Path) -> list[Heads]:
-    """Return the anchors in a file: JSON, or lines of JSON, that name `events`, `events_hash`, `batches`, `batches_hash`.
+    """Return the anchors in a file: JSON, or lines of JSON, with the fields of `Heads`.
 
-    Other fields do not matter, nor do lines of a log that name none. Raises UnreadableAnchor where there is none at all.
+    Other fields do not matter, nor do lines of a log that lack them. Raises UnreadableAnchor where there is none at all.
     """
     try:
         content = path.read_bytes()

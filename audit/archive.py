@@ -22,6 +22,7 @@ from audit.sealing import Content
 from audit.services import event_content
 
 FORMAT = 1
+SUFFIX = ".evidence.jsonl.gz"
 
 # Rows of one query, about.
 _TOGETHER = 4_000
