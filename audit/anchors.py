@@ -1,8 +1,8 @@
 """Anchors: where the chains ended at some moment, noted where whoever has the database cannot change it.
 
 A chain that is cut off at its end, or written anew from some row on, is as sound as any other. That it is not the one
-that there was is shown by an anchor alone: what `risk.audit.head` told on NATS, what stands in the log, in the manifest of
-a report or of an archive.
+that there was is shown by an anchor alone: what `risk.audit.head` told on NATS, what stands in the log or in a
+manifest of a report.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class UnreadableAnchor(ValueError):
 def read_anchors(path: Path) -> list[Heads]:
     """Return the anchors in a file: JSON, or lines of JSON, with the fields of `Heads`.
 
-    Other fields do not matter, nor do lines of a log that lack them. Raises UnreadableAnchor where there is none at all.
+    Other fields do not matter, nor do lines of a log that lack them. Raises UnreadableAnchor where there is none.
     """
     try:
         content = path.read_bytes()

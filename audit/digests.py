@@ -36,14 +36,20 @@ class Digester:
         return digest_of(self.content(values))
 
     def digest_row(self, row: models.Model) -> str:
-        """Return the digest of a row."""
-        return self.digest([getattr(row, name) for name in self.names])
+        """Return the digest of a row that is about to be added, as what the database will make of it."""
+        fields = _fields(type(row))
+        return self.digest([fields[name].to_python(getattr(row, name)) for name in self.names])
 
 
 @cache
 def digester(model: type[models.Model]) -> Digester:
     """Return the one that seals all columns that a model has today."""
     return Digester(sorted(field.attname for field in model._meta.concrete_fields))
+
+
+@cache
+def _fields(model: type[models.Model]) -> dict[str, models.Field[Any, Any]]:
+    return {field.attname: field for field in model._meta.concrete_fields}
 
 
 def digest_of(content: dict[str, Json]) -> str:

@@ -146,7 +146,8 @@ def _revoked(model: type[models.Model], rule: Rule) -> list[str]:
 
     PostgreSQL takes the right to update for the right to lock a row, as it does where another row refers to it.
     """
-    locked = rule in (Rule.HEAD, Rule.KEPT) or bool(model._meta.related_objects)
+    referred_to = any(each.auto_created and each.is_relation for each in model._meta.get_fields(include_hidden=True))
+    locked = referred_to or rule in (Rule.HEAD, Rule.KEPT)
     without = {"UPDATE"} if locked else set()
     if rule is Rule.ARCHIVED:
         without.add("DELETE")

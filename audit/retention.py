@@ -1,7 +1,7 @@
 """Takes old rows of evidence out of the database, into files: first the file, whole and checked, then the rows.
 
-Their batches stay, with the digest of every row: so the chain goes on, and a file can be told from any other for ever. The
-database lets nobody delete a row that is in no archive.
+Their batches stay, with the digest of every row: so the chain goes on, and a file can be told from any other for ever.
+The database lets nobody delete a row that is in no archive.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def do_archive(
 ) -> EvidenceArchive | None:
     """Write the rows that were sealed before a moment into one file, then delete them; None where there are none.
 
-    What was interrupted on the way is done first. Raises ArchiveFailed, OSError, MissingRows and database errors: every row
-    is then still in the database, or in the file and about to be deleted by the next call.
+    What was interrupted on the way is done first. Raises ArchiveFailed, OSError, MissingRows and database errors: every
+    row is then still in the database, or in the file and about to be deleted by the next call.
     """
     delete_archived()
     span = _span(before)

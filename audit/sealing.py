@@ -51,6 +51,7 @@ class Sealing:
         elif rows:  # its number is sealed, too
             type(rows[0]).objects.bulk_create(rows, batch_size=_TOGETHER)
         for row in rows:
+            row._state.adding, row._state.db = False, transaction.get_connection().alias
             found = digester(type(row))
             of_model = self._content.setdefault(row._meta.label_lower, SealedRows(found.names, {}))
             of_model.rows[key_of(row)] = found.digest_row(row)

@@ -7,7 +7,8 @@ from typing import Any, NoReturn
 from django.db import models
 from django.db.models import Q
 
-from audit.append_only import AppendOnly, AppendOnlyError, AppendOnlyManager
+from audit.append_only import AppendOnlyError, AppendOnlyManager
+from audit.models import Sealed
 from emergency.words import Status, Trigger
 from policies.validation import one_of
 from riskcore.ports import StopScope
@@ -25,6 +26,8 @@ class EmergencyStop(models.Model):
     `status` and `residuals` tell of what was asked of the OMS. Written by `emergency.records` and
     `emergency.services` alone.
     """
+
+    is_kept = True  # the database deletes none (audit.protection)
 
     id = models.UUIDField(primary_key=True, editable=False)
     scope = models.CharField(max_length=16, choices=[(each.value, each.value) for each in StopScope])
@@ -116,7 +119,7 @@ class EmergencyStop(models.Model):
         raise AppendOnlyError("an emergency stop is evidence: it is lifted, never deleted")
 
 
-class StopStep(AppendOnly):
+class StopStep(Sealed):
     """One thing that happened to a stop."""
 
     id = models.UUIDField(primary_key=True, editable=False)
@@ -125,7 +128,7 @@ class StopStep(AppendOnly):
     what = models.CharField(max_length=32)
     detail = models.TextField(blank=True)
 
-    class Meta(AppendOnly.Meta):
+    class Meta(Sealed.Meta):
         ordering = ("at", "id")
         indexes = [models.Index(fields=("stop", "at", "id"), name="emergency_step_time")]
 
@@ -133,7 +136,7 @@ class StopStep(AppendOnly):
         return f"{self.what}: {self.detail}" if self.detail else self.what
 
 
-class StopAccount(AppendOnly):
+class StopAccount(Sealed):
     """An account in the scope of a stop as it was at that moment: its state to the byte, JSON with exact decimals."""
 
     stop = models.ForeignKey(EmergencyStop, on_delete=models.PROTECT, related_name="accounts")
@@ -141,7 +144,7 @@ class StopAccount(AppendOnly):
     account_version = models.BigIntegerField()
     state = models.TextField(blank=True, help_text="Empty: none was ever reported.")
 
-    class Meta(AppendOnly.Meta):
+    class Meta(Sealed.Meta):
         ordering = ("stop", "account_id")
         constraints = [models.UniqueConstraint(fields=("stop", "account_id"), name="emergency_account_once")]
 

@@ -13,7 +13,7 @@ import msgspec
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from audit.copying import add_rows
+from audit.sealing import seal
 from audit.services import record, snapshot
 from bus.events import StopEngaged
 from bus.publish import publish
@@ -27,8 +27,6 @@ from riskcore.ports import StopScope
 from riskcore.types import TradingState
 from state.ids import new_id
 from state.wiring import store
-
-_TOGETHER = 500
 
 
 def record_stop(note: StopNote, accounts: Sequence[AccountThen] = (), *, is_new: bool = False) -> bool:
@@ -55,8 +53,6 @@ def _write(note: StopNote, accounts: Sequence[AccountThen]) -> None:
     asked = _step(row, note.asked_at_us, Event.ASKED, f"{note.state} {where} by {note.triggered_by}: {note.reason}")
     in_force = [_in_force(row, note)] if note.engaged_at_us else []
     recorded = [_recorded(row, note, len(accounts))] if accounts else []
-    StopStep.objects.bulk_create([asked, *in_force, *recorded])
-    add_rows(_rows_of(row.pk, accounts))
     record(
         actor=note.actor,
         action="stop.engage",
@@ -67,24 +63,22 @@ def _write(note: StopNote, accounts: Sequence[AccountThen]) -> None:
         before=None,
         after=snapshot(row),
     )
+    seal(asked, *in_force, *recorded, *_rows_of(row.pk, accounts))
 
 
 @transaction.atomic
 def _complete(note: StopNote, accounts: Sequence[AccountThen]) -> None:
     """Write what is not known yet of a stop that is on record: since when it is in force, and the accounts then."""
+    row = EmergencyStop.objects.select_for_update().get(pk=UUID(note.id))
+    steps = []
     if accounts:
         record_accounts(note.id, accounts)
-    row = EmergencyStop.objects.get(pk=UUID(note.id))
-    if accounts:
-        _recorded(row, note, len(accounts)).save()
-    if not note.engaged_at_us or row.in_force_known:
-        return
-    row = EmergencyStop.objects.select_for_update().get(pk=row.pk)
-    if row.in_force_known:
-        return
-    row.engaged_at, row.in_force_known = moment(note.engaged_at_us), True
-    row.save(by_service=True)
-    _in_force(row, note).save()
+        steps.append(_recorded(row, note, len(accounts)))
+    if note.engaged_at_us and not row.in_force_known:
+        row.engaged_at, row.in_force_known = moment(note.engaged_at_us), True
+        row.save(by_service=True)
+        steps.append(_in_force(row, note))
+    seal(*steps)
 
 
 def _in_force(row: EmergencyStop, note: StopNote) -> StopStep:
@@ -113,9 +107,11 @@ def _columns(note: StopNote) -> dict[str, Any]:
 
 
 def record_accounts(stop_id: str, accounts: Sequence[AccountThen]) -> None:
-    """Write accounts as they were at the moment of a stop; those that are there stay as they are."""
-    rows = _rows_of(UUID(stop_id), accounts)
-    StopAccount.objects.bulk_create(rows, batch_size=_TOGETHER, ignore_conflicts=True)
+    """Write accounts as they were at the moment of a stop, which the caller has locked; those that are there stay."""
+    there = set(StopAccount.objects.filter(stop=UUID(stop_id)).values_list("account_id", flat=True))
+    # An account that is named twice is kept as it is named first.
+    rows = {row.account_id: row for row in reversed(_rows_of(UUID(stop_id), accounts)) if row.account_id not in there}
+    seal(*reversed(rows.values()))
 
 
 def _rows_of(stop_id: UUID, accounts: Sequence[AccountThen]) -> list[StopAccount]:
@@ -125,27 +121,27 @@ def _rows_of(stop_id: UUID, accounts: Sequence[AccountThen]) -> list[StopAccount
     ]
 
 
+@transaction.atomic
 def record_step(note: StepNote) -> None:
     """Write a step, unless it is there."""
-    StopStep.objects.bulk_create(
-        [
-            StopStep(
-                id=UUID(note.id),
-                stop_id=UUID(note.stop_id),
-                at=moment(note.at_us),
-                what=note.what,
-                detail=note.detail,
-            )
-        ],
-        ignore_conflicts=True,
-    )
+    _lock_stops([note])
+    if not StopStep.objects.filter(pk=UUID(note.id)).exists():
+        at = moment(note.at_us)
+        seal(StopStep(id=UUID(note.id), stop_id=UUID(note.stop_id), at=at, what=note.what, detail=note.detail))
 
 
 @transaction.atomic
 def record_notes(notes: Iterable[Note]) -> list[str]:
     """Write what is noted, stops first; return the names of the notes that are of no more use."""
     ordered = sorted(notes, key=lambda note: not isinstance(note, StopNote))
+    _lock_stops(ordered)
     return [note.name for note in ordered if _record_note(note)]
+
+
+def _lock_stops(notes: Iterable[Note]) -> None:
+    """Lock the stops that notes are of: before the ends of the chains of evidence, as everybody does."""
+    ids = {UUID(note.id if isinstance(note, StopNote) else note.stop_id) for note in notes}
+    list(EmergencyStop.objects.select_for_update().filter(pk__in=ids).order_by("pk").values_list("pk"))
 
 
 def _record_note(note: Note) -> bool:
@@ -231,7 +227,7 @@ def add_step(
         row.residuals = row.residuals if residuals is None else list(residuals)
         row.save(by_service=True)
     step = _step(row, microseconds(at) if at is not None else now_us(store()), what, detail)
-    step.save()
+    seal(step)
     return step
 
 

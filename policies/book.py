@@ -14,6 +14,7 @@ from django.utils import timezone
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from audit.sealing import seal
 from audit.services import record
 from bus import publish as bus
 from bus.events import BookPublished
@@ -240,7 +241,7 @@ def add_book(
     else:
         book = replace(built, version=version, returns=UNSET if returns is None else decode_returns(returns.content))
     CompiledBook(book)
-    return Book.objects.create(
+    row = Book(
         version=book.version,
         content=core.encode_book(replace(book, returns=UNSET)).decode(),
         returns=returns,
@@ -249,6 +250,8 @@ def add_book(
         actor=actor,
         reason=reason,
     )
+    seal(row)
+    return row
 
 
 def published(book: Book) -> bytes:

@@ -8,6 +8,7 @@ import msgspec
 from django.db import transaction
 from django.utils import timezone
 
+from audit.sealing import seal
 from audit.services import record
 from policies.book import add_book, as_evidence, latest, lock_books, publish
 from policies.models import Book, BookReturns
@@ -27,16 +28,7 @@ def do_publish_returns(returns: Returns, *, actor: str = HISTORY, reason: str) -
         if newest is None or newest.returns_id == returns.version:
             return None
         before = newest.returns
-        row, _ = BookReturns.objects.get_or_create(
-            version=returns.version,
-            defaults={
-                "content": msgspec.json.encode(returns).decode(),
-                "days": returns.days,
-                "symbols": len(returns.symbols),
-                "until": date.fromisoformat(returns.until),
-                "created_at": timezone.now(),
-            },
-        )
+        row = BookReturns.objects.filter(version=returns.version).first() or _kept(returns)
         at = timezone.now()
         book = add_book(actor=actor, reason=reason, at=at, returns=row)
         record(
@@ -52,6 +44,20 @@ def do_publish_returns(returns: Returns, *, actor: str = HISTORY, reason: str) -
         )
     publish(book)
     return book
+
+
+def _kept(returns: Returns) -> BookReturns:
+    """Keep a history of prices that no book went by before."""
+    row = BookReturns(
+        version=returns.version,
+        content=msgspec.json.encode(returns).decode(),
+        days=returns.days,
+        symbols=len(returns.symbols),
+        until=date.fromisoformat(returns.until),
+        created_at=timezone.now(),
+    )
+    seal(row)
+    return row
 
 
 def _said(row: BookReturns) -> dict[str, object]:

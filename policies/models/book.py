@@ -5,10 +5,10 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from audit.append_only import AppendOnly
+from audit.models import Sealed
 
 
-class BookReturns(AppendOnly):
+class BookReturns(Sealed):
     """The history of prices that books go by, once for all of them: it is longer than the rest of a book.
 
     `content` is its JSON; `version` the hash that names it. `until` is the date of the last return.
@@ -25,7 +25,7 @@ class BookReturns(AppendOnly):
         return f"Returns of {self.symbols} symbols on {self.days} days to {self.until}"
 
 
-class Book(AppendOnly):
+class Book(Sealed):
     """One version of the policy book, as it was published. Numbered from 1 without gaps.
 
     `content` is its canonical JSON without `returns`, if it has any (`policies.book.published` has all of it);
@@ -40,7 +40,7 @@ class Book(AppendOnly):
     actor = models.CharField(max_length=200)
     reason = models.TextField()
 
-    class Meta(AppendOnly.Meta):
+    class Meta(Sealed.Meta):
         ordering = ("-version",)
         constraints = [models.CheckConstraint(condition=Q(version__gte=1), name="book_version_positive")]
 

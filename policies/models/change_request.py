@@ -7,7 +7,8 @@ from typing import Any, ClassVar, NoReturn
 from django.db import models
 from django.db.models import Q
 
-from audit.append_only import AppendOnly, AppendOnlyError, AppendOnlyManager
+from audit.append_only import AppendOnlyError, AppendOnlyManager
+from audit.models import Sealed
 from policies.models.book import Book
 
 CHANGE_LIMITS = "policies.change_limits"
@@ -48,6 +49,8 @@ class ChangeRequest(models.Model):
     version. `direction` is how it was judged when it was submitted, empty before. `problem` says why it became a
     draft again.
     """
+
+    is_kept = True  # the database deletes none (audit.protection)
 
     title = models.CharField(max_length=200)
     reason = models.TextField()
@@ -92,7 +95,7 @@ class ChangeRequest(models.Model):
         raise AppendOnlyError("a change request is never deleted; withdraw it instead")
 
 
-class RequestStep(AppendOnly):
+class RequestStep(Sealed):
     """One step of a request's way: its approvals and its time line. `version` is the request's at that moment."""
 
     request = models.ForeignKey(ChangeRequest, on_delete=models.PROTECT, related_name="steps")
@@ -102,7 +105,7 @@ class RequestStep(AppendOnly):
     version = models.PositiveIntegerField()
     note = models.TextField(blank=True)
 
-    class Meta(AppendOnly.Meta):
+    class Meta(Sealed.Meta):
         ordering = ("id",)
         indexes = [models.Index(fields=("request", "what", "actor"), name="request_step_who")]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from audit.sealing import seal
 from audit.services import record
 from policies.errors import NotFound, StaleRequest
 from policies.models import ChangeRequest, RequestStep, State, Step
@@ -51,7 +52,6 @@ def take_step(
     if state is not None:
         request.state = state
     request.save()
-    RequestStep.objects.create(request=request, at=at, actor=actor, what=what, version=request.version, note=note)
     record(
         actor=actor,
         action=_ACTIONS[what],
@@ -63,6 +63,7 @@ def take_step(
         after=_evidence(request, what),
         at=at,
     )
+    seal(RequestStep(request=request, at=at, actor=actor, what=what, version=request.version, note=note))
 
 
 def _evidence(request: ChangeRequest, what: Step) -> dict[str, object]:

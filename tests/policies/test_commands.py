@@ -20,6 +20,7 @@ from policies.models import Account, Book
 from riskcore.book import content_hash, encode_book
 from tests.audit.subjects import BOOK, Journal, decided, inputs
 from tests.policies.subjects import live_book
+from tests.support.evidence import keep
 from tests.support.tampering import tamper
 
 
@@ -73,13 +74,15 @@ def test_create_account_says_what_is_wrong(defaults, arguments, problem):
 @pytest.fixture
 def decisions(db) -> list[OrderDecision]:
     """Three decisions under a book that is kept."""
-    Book.objects.create(
-        version=1,
-        content=encode_book(BOOK).decode(),
-        sha256=content_hash(encode_book(BOOK)),
-        created_at="2026-01-01T00:00:00Z",
-        actor="alice",
-        reason="because",
+    keep(
+        Book(
+            version=1,
+            content=encode_book(BOOK).decode(),
+            sha256=content_hash(encode_book(BOOK)),
+            created_at="2026-01-01T00:00:00Z",
+            actor="alice",
+            reason="because",
+        )
     )
     drain(Journal(decided(), decided(inputs(quantity=Decimal(1000))), decided(inputs(account_id="nobody"))))
     return list(OrderDecision.objects.all())
