@@ -116,7 +116,11 @@ def test_a_file_that_was_changed_names_the_first_bad_line(file, change, problem,
     assert problem in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("content", [b"", b"x", gzip.compress(b"{}\n"), gzip.compress(b"[]\n"), gzip.compress(b"{")])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"x", *(gzip.compress(text, mtime=0) for text in (b"{}\n", b"[]\n", b"{"))],
+    ids=["nothing", "no gzip", "no head", "no object", "no JSON"],
+)
 def test_what_is_no_file_of_evidence_is_not_taken_for_one(tmp_path, content):
     path = tmp_path / "x.evidence.jsonl.gz"
     path.write_bytes(content)

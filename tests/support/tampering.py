@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from django.apps import apps
 from django.db import connection
@@ -11,7 +12,7 @@ from audit.protection import protect
 from tests.support.emptying import drop_triggers
 
 
-def tamper(*statements: str, with_: Sequence[object] | None = None) -> None:
+def tamper(*statements: str, with_: Sequence[str | int | UUID] | None = None) -> None:
     """Have statements done as a superuser who has switched the triggers off; they are on again afterwards.
 
     `with_`: the parameters of each of them.
