@@ -152,5 +152,7 @@ def _delete(model: type[Sealed], through: int) -> int:
         first = rows.aggregate(first=models.Min("batch"))["first"]
         if first is None:
             return deleted
-        some: models.QuerySet[Sealed] = models.QuerySet(model).filter(batch__gte=first, batch__lt=min(first + _TOGETHER, through + 1))
+        some: models.QuerySet[Sealed] = models.QuerySet(model).filter(
+            batch__gte=first, batch__lt=min(first + _TOGETHER, through + 1)
+        )
         deleted += some._raw_delete(using=some.db)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeAlias
 
 import msgspec
 from django.apps import apps
@@ -47,6 +48,11 @@ class BatchCheck(Struct, frozen=True, kw_only=True):
     @property
     def intact(self) -> bool:
         return self.bad is None
+
+
+# What packages above check of evidence of theirs, by what it is about: at a moment, and telling how far they are.
+Further: TypeAlias = Callable[[datetime, Callable[[int, int], None]], BadRow | None]
+FURTHER: dict[str, Further] = {}
 
 
 class _Found(Exception):

@@ -11,6 +11,9 @@ class ViolationsConfig(AppConfig):
     verbose_name = "Violations and alerts"
 
     def ready(self) -> None:
+        from audit.verify_batches import FURTHER
         from violations.inbox import ensure_trigger
+        from violations.sealing import verify_what_is_over
 
+        FURTHER["violations and alerts"] = verify_what_is_over
         post_migrate.connect(ensure_trigger, sender=self)

@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from audit.fields import ExactDecimalField
+from audit.models import Sealed
 from policies.validation import one_of
 from riskcore.book import Operator, PolicyType
 from riskcore.decimals import EXACT, tidy
@@ -60,6 +61,25 @@ LEVELS = {
     PolicyType.HARD: Level.CRITICAL,
     PolicyType.EMERGENCY: Level.EMERGENCY,
 }
+
+
+class OverRecord(Sealed):
+    """A violation or an alert as it was when it was over: `content` is the JSON of its columns (`violations.sealing`).
+
+    `table` is the model of the row, as `violations.violation`.
+    """
+
+    table = models.CharField(max_length=40)
+    row_id = models.UUIDField()
+    over_at = models.DateTimeField()
+    content = models.TextField()
+
+    class Meta(Sealed.Meta):
+        ordering = ("-over_at", "-id")
+        constraints = [models.UniqueConstraint(fields=("table", "row_id"), name="over_record_once")]
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.row_id}"
 
 
 class AlertState(models.TextChoices):

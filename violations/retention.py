@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 
+from audit.services import record
 from violations.models import Alert, BreakerCount, Violation
+from violations.sealing import TRIMMED, seal_what_is_over
 
 # Rows of one transaction.
 _TOGETHER = 10_000
@@ -34,8 +37,27 @@ def trim(now: datetime, *, days: int) -> Trimmed:
     if not days:
         return Trimmed()
     before = now - timedelta(days=days)
+    seal_what_is_over(now)
     alerts = Alert.objects.filter(resolved_at__lt=before).exclude(silenced_until__gt=now)
-    return Trimmed(alerts=_remove(alerts), violations=_remove(Violation.objects.filter(closed_at__lt=before)))
+    violations = Violation.objects.filter(closed_at__lt=before)
+    if not (alerts.exists() or violations.exists()):
+        return Trimmed()
+    _say(before, days)
+    return Trimmed(alerts=_remove(alerts), violations=_remove(violations))
+
+
+@transaction.atomic
+def _say(before: datetime, days: int) -> None:
+    """Write down that what is missing from before a moment was removed by us."""
+    record(
+        actor="configuration",
+        action=TRIMMED,
+        object_type="violation",
+        object_id="",
+        object_label=f"Violations and alerts that were over before {before:%Y-%m-%d %H:%M:%S} UTC",
+        reason=f"RISK_VIOLATION_HISTORY_DAYS is {days}",
+        after={"before": before},
+    )
 
 
 def _remove(rows: QuerySet[Any]) -> int:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from violations import blocks, breaker, outbox, retention
+from violations import blocks, breaker, outbox, retention, sealing
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +40,9 @@ def send_notifications() -> None:
 
 @shared_task(name="violations.trim", ignore_result=True)
 def trim() -> None:
-    """Remove violations and alerts that are older than the settings keep. Every hour."""
+    """Seal violations and alerts that are over, and remove those that are older than the settings keep. Every hour."""
     try:
+        sealing.seal_what_is_over(timezone.now())
         gone = retention.trim(timezone.now(), days=settings.RISK_VIOLATION_HISTORY_DAYS)
     except (OperationalError, InterfaceError) as error:
         logger.warning("violations are not trimmed for now: %s", error)

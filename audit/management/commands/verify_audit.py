@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 from msgspec import Struct
 
 from audit.anchors import AnchorProblem, UnreadableAnchor, anchor_problem, read_anchors
@@ -19,7 +21,7 @@ from audit.heads import Heads
 from audit.progress import Progress
 from audit.protection import unprotected
 from audit.verify import ChainCheck, verify_chain
-from audit.verify_batches import BatchCheck, verify_batches
+from audit.verify_batches import FURTHER, BadRow, BatchCheck, verify_batches
 
 
 class DatabaseCheck(Struct, frozen=True, kw_only=True):
@@ -28,6 +30,7 @@ class DatabaseCheck(Struct, frozen=True, kw_only=True):
     intact: bool
     events: ChainCheck
     batches: BatchCheck
+    further: list[BadRow]
     anchors: int
     contradicted: list[AnchorProblem]
     unprotected: list[str]
@@ -78,12 +81,16 @@ class Command(BaseCommand):
             self._with_progress("audit events", verify_chain),
             self._with_progress("batches", verify_batches),
         )
+        now = timezone.now()
+        further = [self._with_progress(what, partial(check, now)) for what, check in FURTHER.items()]
+        found = [bad for bad in further if bad is not None]
         contradicted = [problem for problem in map(anchor_problem, anchors) if problem is not None]
         open_tables = unprotected(apps.get_models())
         return DatabaseCheck(
-            intact=events.intact and batches.intact and not contradicted and not open_tables,
+            intact=events.intact and batches.intact and not (found or contradicted or open_tables),
             events=events,
             batches=batches,
+            further=found,
             anchors=len(anchors),
             contradicted=contradicted,
             unprotected=open_tables,
@@ -119,6 +126,7 @@ def _of_database(found: DatabaseCheck) -> list[str]:
         if batches.bad is None
         else f"The sealed rows are broken in batch {batches.bad.batch}: {batches.bad.problem}",
     ]
+    lines += [f"Evidence is not as it was: {each.problem}" for each in found.further]
     lines += [f"An anchor is contradicted: {each.problem}" for each in found.contradicted]
     if found.anchors and not found.contradicted:
         lines.append(f"The chains go through all anchors that were given: {found.anchors}")
