@@ -32,9 +32,9 @@ _BY_PEOPLE = frozenset(
     ("acknowledged_by", "acknowledged_at", "note", "silenced_by", "silenced_at", "silenced_until", "silence_reason")
 )
 
-Kept: TypeAlias = "Violation | Alert"
+Kept: TypeAlias = Violation | Alert
 
-_ENDS = {Violation: "closed_at", Alert: "resolved_at"}
+_ENDS: dict[type[Kept], str] = {Violation: "closed_at", Alert: "resolved_at"}
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 

@@ -165,7 +165,7 @@ class Embedded:
         return Client(self.port, self.sign_in()["embedded-user"])
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return _manage(environment(self.data), *arguments)
+        return run_manage(environment(self.data), *arguments)
 
 
 @contextlib.contextmanager
@@ -232,7 +232,7 @@ class Production:
 
     def manage(self, *arguments: str) -> str:
         """Run a command of manage.py and return what it wrote."""
-        done = _manage(self.env, *arguments)
+        done = run_manage(self.env, *arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -275,6 +275,7 @@ def production(data: Path, *, roles: tuple[str, ...] = ROLES, **settings: str) -
                     made.program.kill()
 
 
-def _manage(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_manage(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of manage.py in this environment."""
     command = [sys.executable, "manage.py", *arguments]
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
