@@ -17,7 +17,7 @@ from reports.datasets.asked_by import Asking, askings
 from reports.datasets.differences import Evidence, difference
 from reports.datasets.drawing import bars, most_frequent, over_time
 from reports.datasets.naming import KINDS, REQUEST, changes_naming, changes_of_policy
-from reports.datasets.selecting import within
+from reports.datasets.selecting import by_actor, within
 from reports.table import Asked, Column, Dataset, Figure, Kind, Row, Summary
 
 # Events that are in memory at once.
@@ -103,9 +103,9 @@ class PolicyChanges(Dataset):
 
 
 def _events(asked: Asked) -> QuerySet[AuditEvent]:
-    found: QuerySet[AuditEvent] = AuditEvent.objects.order_by().filter(within(asked, "at"), object_type__in=KINDS)
-    if asked.actor:
-        found = found.filter(actor=asked.actor)
+    found: QuerySet[AuditEvent] = AuditEvent.objects.order_by().filter(
+        within(asked, "at"), by_actor(asked, "actor"), object_type__in=KINDS
+    )
     if asked.policy:
         found = changes_of_policy(found, asked.policy)
     for name in (asked.account_id, asked.symbol.upper()):

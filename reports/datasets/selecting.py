@@ -50,6 +50,16 @@ def of_symbol(asked: Asked, field: str = "symbol") -> Q:
     return Q(**{field: asked.symbol.upper()}) if asked.symbol else Q()
 
 
+def by_actor(asked: Asked, *fields: str) -> Q:
+    """Return the condition that somebody did it: a person, with a key of theirs too, or a key, whoever holds it."""
+    found = Q()
+    for field in fields if asked.actor else ():
+        found |= Q(**{field: asked.actor}) | Q(**{f"{field}__startswith": f"{asked.actor} (key:"})
+        if asked.actor.startswith("key:"):
+            found |= Q(**{f"{field}__endswith": f" ({asked.actor})"})
+    return found
+
+
 def policy_meant(text: str) -> PolicyMeant:
     """Return whom an id or a name stands for; also a name that a policy had once, or a rule that is no policy."""
     try:
@@ -64,7 +74,8 @@ def of_policy(asked: Asked) -> Q:
     if not asked.policy:
         return Q()
     meant = policy_meant(asked.policy)
-    return Q(policy_id__in=sorted(meant.ids)) | Q(policy_name__in=sorted(meant.names))
+    ids = sorted({*meant.ids, asked.policy})  # what is no limit of officers has an id of another form
+    return Q(policy_id__in=ids) | Q(policy_name__in=sorted(meant.names))
 
 
 def books_in_force(rows: QuerySet[Any], begun: str, last: str) -> tuple[int, int] | None:

@@ -8,9 +8,10 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
+from audit.acting import acting
 from audit.models import AuditEvent
 from audit.services import record
-from policies.models import Book, RequestStep, Step
+from policies.models import CHANGE_LIMITS, Book, RequestStep, Step
 from policies.requests import services
 from reports.datasets.policy_changes import PolicyChanges
 from reports.table import Asked
@@ -174,3 +175,11 @@ def test_a_rejected_request_says_who_rejected_it():
     services.do_reject_request(acting=BOB, **seen(request), note="No")
     (found,) = (each for each in cells(REPORT) if each["action"] == "request.reject")
     assert (found["actor"], found["reason"]) == ("bob", "No")
+
+
+def test_asked_for_a_person_or_a_key_come_what_was_done_with_the_key_that_they_hold():
+    published(leverage("5", by=acting("alice (key:cli)", [CHANGE_LIMITS])), by=acting("key:cli", [CHANGE_LIMITS]))
+    of_alice = column(REPORT, "action", Asked(actor="alice"))
+    assert of_alice == ["request.draft"]
+    assert len(column(REPORT, "action", Asked(actor="key:cli"))) > len(of_alice)
+    assert column(REPORT, "action", Asked(actor="ali")) == []
