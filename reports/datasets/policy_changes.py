@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from django.db.models import BigIntegerField, Max, Min, QuerySet
+from django.db.models import BigIntegerField, Max, Min, Q, QuerySet
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 
@@ -103,9 +103,8 @@ class PolicyChanges(Dataset):
 
 
 def _events(asked: Asked) -> QuerySet[AuditEvent]:
-    found: QuerySet[AuditEvent] = AuditEvent.objects.order_by().filter(
-        within(asked, "at"), by_actor(asked, "actor"), object_type__in=KINDS
-    )
+    of_them = within(asked, "at") & by_actor(asked, "actor") & Q(object_type__in=KINDS)
+    found: QuerySet[AuditEvent] = AuditEvent.objects.order_by().filter(of_them)
     if asked.policy:
         found = changes_of_policy(found, asked.policy)
     for name in (asked.account_id, asked.symbol.upper()):
