@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from reports.datasets.alerts import Alerts
 from reports.datasets.decisions import Decisions
+from reports.datasets.emergency_stops import EmergencyStops
 from reports.datasets.limit_question import LimitQuestion
 from reports.datasets.limits_as_of import LimitsAsOf
 from reports.datasets.policy_changes import PolicyChanges
+from reports.datasets.violations import Violations
 from reports.table import Dataset
 
 _ALL: tuple[Dataset, ...] = (
     PolicyChanges(),
     Decisions(),
+    Violations(),
+    Alerts(),
+    EmergencyStops(),
     LimitsAsOf(),
     LimitQuestion(),
 )

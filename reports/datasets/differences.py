@@ -40,7 +40,7 @@ def _change(old: Any, new: Any) -> str:
 def told(value: Any) -> str:
     """Return a value as the audit log has it, as people read it."""
     match value:
-        case None | "" | [] | {}:
+        case None | "" | []:
             return _NOTHING
         case bool():
             return "yes" if value else "no"

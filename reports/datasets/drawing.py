@@ -15,7 +15,7 @@ from reports.table import Chart, ChartKind
 _MOST_BARS = 12
 
 
-def bars(title: str, counted: Iterable[tuple[str, int]], unit: str = "") -> Chart:
+def bars(title: str, counted: Iterable[tuple[str, float]], unit: str = "") -> Chart:
     """Return a chart of what was counted, in its order."""
     pairs = list(counted)
     return Chart(

@@ -8,7 +8,7 @@ from decimal import Decimal
 from riskcore.decimals import FINEST, tidy
 
 _MILLION = Decimal(1_000_000)
-_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def seconds(begun: datetime | None, ended: datetime | None) -> Decimal | None:
@@ -22,15 +22,17 @@ def in_seconds(lasted: timedelta) -> Decimal:
 
 
 def spoken(lasted: timedelta | None) -> str:
-    """Return a duration as it is said, in its two largest units: "2 h 5 min", "0.25 s"."""
+    """Return a duration as it is said, in its two largest units: "2 h 5 min", "0.25 ms"."""
     if lasted is None:
         return "none"
-    left = lasted.total_seconds()
-    if left < 60:
-        return f"{left:.3f}".rstrip("0").rstrip(".") + " s"
+    if lasted < timedelta(seconds=59.5):
+        in_ms = lasted < timedelta(seconds=1)
+        number = lasted / timedelta(milliseconds=1) if in_ms else lasted.total_seconds()
+        return f"{number:.3f}".rstrip("0").rstrip(".") + (" ms" if in_ms else " s")
+    left = round(lasted.total_seconds())
+    first = next(place for place, (_, size) in enumerate(_UNITS) if left >= size)
     parts = []
-    for unit, size in _UNITS:
+    for unit, size in _UNITS[first : first + 2]:
         number, left = divmod(left, size)
-        parts.append(f"{number:.0f} {unit}" if number else "")
-    first = next(place for place, part in enumerate(parts) if part)
-    return " ".join(part for part in (*parts, f"{left:.0f} s" if left >= 1 else "")[first : first + 2] if part)
+        parts.append(f"{number} {unit}" if number else "")
+    return " ".join(part for part in parts if part)
