@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reports.datasets.access import Access
 from reports.datasets.alerts import Alerts
 from reports.datasets.decisions import Decisions
 from reports.datasets.emergency_stops import EmergencyStops
@@ -17,6 +18,7 @@ _ALL: tuple[Dataset, ...] = (
     Violations(),
     Alerts(),
     EmergencyStops(),
+    Access(),
     LimitsAsOf(),
     LimitQuestion(),
 )

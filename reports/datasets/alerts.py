@@ -143,7 +143,7 @@ def _deliveries(alerts: Collection[UUID]) -> dict[UUID, list[dict[str, Any]]]:
     counted = Delivery.objects.order_by().filter(alert__in=alerts).values("alert_id", "channel")
     found: dict[UUID, list[dict[str, Any]]] = {}
     for each in counted.annotate(**_sent(), error=Max("error")).order_by("channel"):
-        found.setdefault(each["alert_id"], []).append(each)
+        found.setdefault(each["alert_id"], []).append(dict(each))
     return found
 
 
@@ -193,7 +193,7 @@ def _of_deliveries(rows: QuerySet[Alert]) -> Iterator[Figure]:
     yield Figure("Messages given up", f"{counted['given_up']:,}")
 
 
-def _time_to_acknowledge() -> ExpressionWrapper:
+def _time_to_acknowledge() -> ExpressionWrapper[Any]:
     return ExpressionWrapper(F("acknowledged_at") - F("raised_at"), output_field=DurationField())
 
 

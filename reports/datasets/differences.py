@@ -20,7 +20,7 @@ def difference(before: Evidence, after: Evidence, *, leave_out: Collection[str] 
     names = [name for name in {**new, **old} if name not in leave_out and old.get(name) != new.get(name)]
     if before and after:
         return "; ".join(f"{_called(name)}: {_change(old.get(name), new.get(name))}" for name in names)
-    said = ((name, told((new or old)[name])) for name in names)
+    said = ((name, _told((new or old)[name])) for name in names)
     return "; ".join(f"{_called(name)}: {text}" for name, text in said if text != _NOTHING)
 
 
@@ -33,11 +33,11 @@ def _change(old: Any, new: Any) -> str:
         gone, come = ([each for each in one if each not in other] for one, other in ((old, new), (new, old)))
         if gone or come:
             said = (("added", come), ("removed", gone))
-            return ", ".join(f"{verb} {told(what)}" for verb, what in said if what)
-    return f"{told(old)} -> {told(new)}"
+            return ", ".join(f"{verb} {_told(what)}" for verb, what in said if what)
+    return f"{_told(old)} -> {_told(new)}"
 
 
-def told(value: Any) -> str:
+def _told(value: Any) -> str:
     """Return a value as the audit log has it, as people read it."""
     match value:
         case None | "" | []:
@@ -45,9 +45,9 @@ def told(value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case list():
-            return ", ".join(map(told, value))
+            return ", ".join(map(_told, value))
         case dict():
-            return f"({', '.join(f'{_called(name)} {told(each)}' for name, each in value.items())})"
+            return f"({', '.join(f'{_called(name)} {_told(each)}' for name, each in value.items())})"
         case _:
             return str(value)
 

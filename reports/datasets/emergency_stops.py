@@ -141,7 +141,7 @@ def _concerning(asked: Asked, accounts: frozenset[str]) -> Q:
     return found & (
         Q(scope=StopScope.GLOBAL)
         | Q(scope=StopScope.ACCOUNT, scope_id=asked.account_id)
-        | (~Q(scope=StopScope.ACCOUNT) & Exists(met))
+        | (~Q(scope=StopScope.ACCOUNT) & Q(Exists(met)))
     )
 
 
@@ -206,13 +206,13 @@ def _longest(rows: QuerySet[EmergencyStop], now: datetime) -> Chart:
     """Return a chart of the stops that were in force for longest, up to now those that are."""
     end = Coalesce("lifted_at", Value(now, DateTimeField()))
     stood = ExpressionWrapper(end - F("engaged_at"), output_field=DurationField())
-    most = rows.annotate(stood=stood).order_by("-stood", "id").values("asked_at", "scope", "scope_id", "stood")
-    stops = ((_called(each), each["stood"] / timedelta(minutes=1)) for each in most[:_MOST_BARS])
+    most = rows.annotate(stood=stood).order_by("-stood", "id").values_list("asked_at", "scope", "scope_id", "stood")
+    stops = ((_called(at, scope, name), lasted / timedelta(minutes=1)) for at, scope, name, lasted in most[:_MOST_BARS])
     return bars("Longest in force", stops, "minutes")
 
 
-def _called(stop: dict[str, Any]) -> str:
-    return f"{stop['asked_at']:%Y-%m-%d %H:%M} {stop['scope']} {stop['scope_id']}".strip()
+def _called(asked_at: datetime, scope: str, scope_id: str) -> str:
+    return f"{asked_at:%Y-%m-%d %H:%M} {scope} {scope_id}".strip()
 
 
 def _notes(asked: Asked, accounts: frozenset[str]) -> tuple[str, ...]:
