@@ -31,6 +31,7 @@ FULL = Plan(
     looks=10,
     previewed=10_000,
     limits=1_000,
+    exported=1_000_000,
 )
 QUICK = Plan(
     rounds=1,
@@ -46,6 +47,7 @@ QUICK = Plan(
     looks=3,
     previewed=2_000,
     limits=200,
+    exported=50_000,
 )
 
 PARTS = {
@@ -60,6 +62,7 @@ PARTS = {
     "officers": Bench.officers,
     "hostile": Bench.hostile,
     "live": Bench.live,
+    "reports": Bench.reports,
 }
 
 _BUSY = 0.3

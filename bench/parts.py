@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Self
@@ -16,8 +16,9 @@ from msgspec import Struct
 from bench import batch, hostile, stop, world
 from bench.doors import ASGI, FLOOR, NATS, WSGI, door
 from bench.drain import Drained
+from bench.exports import Exports
 from bench.hostile import Others, Refusals
-from bench.installation import Installation, Rows
+from bench.installation import Founded, Installation, Rows
 from bench.live import Pages
 from bench.machine import ROOT, Cores, on_core, pin
 from bench.monitor import Monitored
@@ -52,7 +53,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     """How much is measured. Every figure of closed-loop load is the median of `rounds` runs of `run_s` seconds.
 
     `accounts` are looked at by the monitor and by previews, which replay `previewed` decisions. Officers manage as
-    many, and `limits`.
+    many, and `limits`. Of `exported` decisions reports are made, some of them of a tenth.
     """
 
     rounds: int
@@ -68,6 +69,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     looks: int
     previewed: int
     limits: int
+    exported: int
 
 
 class Bench:
@@ -234,19 +236,19 @@ class Bench:
     def officers(self) -> None:
         """How long officers wait where there are many limits and accounts, on an installation of its own."""
         self._say(f"officers, {self._plan.limits:,} limits and {self._plan.accounts:,} accounts")
-        with PostgresServer(durable=True) as postgres, RedisServer() as redis:
-            for server in (postgres, redis):
-                assert server.pid is not None
-                pin(server.pid, self._cores.client)
-            installation = Installation(database_url=postgres.url, redis_url=redis.url)
-            try:
-                installation.found(Rows())
-                counts = str(self._plan.limits), str(self._plan.accounts)
-                command = on_core(self._cores.server, [sys.executable, "-m", "bench.officers", *counts])
-                found = subprocess.run(command, env=installation.environment, stdout=subprocess.PIPE, check=True)
-            finally:
-                installation.close()
-        self._results.officers = msgspec.json.decode(found.stdout.splitlines()[-1], type=Officers)
+        counts = str(self._plan.limits), str(self._plan.accounts)
+        with self._apart(self._cores.client, Rows(), {}) as (installation, _, _):
+            found = self._run_apart(installation, "bench.officers", *counts)
+        self._results.officers = msgspec.json.decode(found, type=Officers)
+
+    def reports(self) -> None:
+        """How long reports take, with the database on the same core, on an installation of its own."""
+        self._say(f"reports of {self._plan.exported:,} decisions")
+        counts = str(self._plan.exported), str(self._plan.exported // 10)
+        with self._apart(self._cores.server, world.rows(), world.SETTINGS) as (installation, founded, redis):
+            World(installation, founded, redis).reset()
+            found = self._run_apart(installation, "bench.exports", *counts)
+        self._results.exports = msgspec.json.decode(found, type=Exports)
 
     def hostile(self) -> None:
         """What one hostile client is answered, and what it does to the checks of the others."""
@@ -282,6 +284,27 @@ class Bench:
         return latencies, refusals
 
     # ------------------------------------------------------------------------------------------ processes
+    @contextmanager
+    def _apart(
+        self, core: int, rows: Rows, settings: Mapping[str, str]
+    ) -> Iterator[tuple[Installation, Founded, RedisServer]]:
+        """Found an installation of its own, with its servers on a core, until the block ends."""
+        with PostgresServer(durable=True) as postgres, RedisServer() as redis, ExitStack() as stack:
+            for server in (postgres, redis):
+                assert server.pid is not None
+                pin(server.pid, core)
+            installation = Installation(database_url=postgres.url, redis_url=redis.url, settings=settings)
+            stack.callback(installation.close)
+            yield installation, installation.found(rows), redis
+
+    def _run_apart(self, installation: Installation, module: str, *arguments: str) -> bytes:
+        """Run a module of ours on the server's core in an installation, however long it takes; return its last line."""
+        command = on_core(self._cores.server, [sys.executable, "-m", module, *arguments])
+        done = subprocess.run(command, env=installation.environment, stdout=subprocess.PIPE, check=False)
+        if done.returncode:
+            raise NotWhatWasAsked(f"{module} ended with {done.returncode}")
+        return done.stdout.splitlines()[-1]
+
     def _run(self, core: int, module: str, *arguments: str, sent: str = "") -> bytes:
         """Run a module of ours on a core under the settings and return what it wrote."""
         done = subprocess.run(

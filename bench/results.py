@@ -11,6 +11,7 @@ from bench import live
 from bench.batch import Batches
 from bench.doors import FLOOR, TITLES
 from bench.drain import Drained
+from bench.exports import Exports
 from bench.hostile import Others, Refusals
 from bench.live import CHECKS_PER_S, LiveRow
 from bench.many_accounts import POSITIONS
@@ -76,6 +77,7 @@ class Results(Struct, kw_only=True):
     officers: Officers | None = None
     hostile: list[HostileRow] = []
     live: list[LiveRow] = []
+    exports: Exports | None = None
 
 
 # In a page, what stands between these is the figures of the last run that was written into it.
@@ -118,6 +120,8 @@ def text(results: Results, *, markdown: bool) -> str:
         parts += ["### The checks of other clients beside it", draw(_others(results.hostile))]
     if results.live:
         parts += [f"### Live pages beside {CHECKS_PER_S} checks a second", draw(live.table(results.live))]
+    if results.exports is not None:
+        parts += [_of_exports(results.exports), draw(_exported(results.exports)), _checked_file(results.exports)]
     return "\n\n".join(parts)
 
 
@@ -189,6 +193,25 @@ def _checked(found: Officers) -> Iterator[str]:
         f"accounts ({large.middle_us / small.middle_us:.2f} times as long; "
         f"CPU {small.cpu_us:.0f} and {large.cpu_us:.0f} us)."
     )
+
+
+def _of_exports(found: Exports) -> str:
+    return (
+        f"### Reports of {found.decisions:,} decisions, whose answers have {found.answer_bytes:,} bytes, "
+        "on one core with PostgreSQL"
+    )
+
+
+def _exported(found: Exports) -> list[Sequence[str]]:
+    table: list[Sequence[str]] = [("report", "rows", "in the file", "file MB", "seconds", "CPU seconds", "peak MB")]
+    for row in found.reports:
+        sizes = (f"{row.rows:,}", f"{row.rows_in_file:,}", f"{row.file_mb:.1f}")
+        table.append((row.what, *sizes, f"{row.seconds:.1f}", f"{row.cpu_s:.1f}", f"{row.peak_mb:.0f}"))
+    return table
+
+
+def _checked_file(found: Exports) -> str:
+    return f"The file of the first, held against its manifest: {found.checked_s:.1f} s."
 
 
 def _looks(found: Monitored) -> list[Sequence[str]]:
