@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -13,6 +15,8 @@ from audit.manifest import Manifest
 _CHUNK = 1 << 20
 _ENDS = b"%%EOF"
 _ROW = b"<row "
+# What reading an archive that was cut off or changed ends in, wherever that was.
+_NOT_A_WORKBOOK = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError)
 
 
 def check_file(path: Path, manifest: Manifest) -> list[str]:
@@ -99,7 +103,7 @@ def _count_workbook(stream: BinaryIO) -> int:
         with zipfile.ZipFile(stream) as book:
             sheets = [name for name in book.namelist() if name.startswith("xl/worksheets/sheet")]
             return sum(_count_sheet(book, name) - 1 for name in sheets if name != "xl/worksheets/sheet1.xml")
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError) as error:
+    except _NOT_A_WORKBOOK as error:
         raise _Broken("The file is no whole workbook: it was cut off or changed.") from error
 
 

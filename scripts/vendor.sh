@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Take what browsers load from others out of npm's packages.
+# Take what browsers and documents use of others out of npm's packages.
 #
 #   vendor.sh   fetch the packages of each vendored.json and write their files beside it
 #

@@ -36,9 +36,11 @@ class CsvExporter(Exporter):
         out = io.TextIOWrapper(stream, "utf-8", errors="backslashreplace", newline="")
         line, written = csv.writer(out).writerow, 0
         texts = [_TEXT[column.kind] for column in head.columns]
-        line(column.name for column in head.columns)
-        for row in rows:
-            line(["" if cell is None else text(cell) for text, cell in zip(texts, row, strict=True)])
-            written += 1
-        out.detach()  # which passes on what is left; closing the stream is its owner's
+        try:
+            line(column.name for column in head.columns)
+            for row in rows:
+                line(["" if cell is None else text(cell) for text, cell in zip(texts, row, strict=True)])
+                written += 1
+        finally:
+            out.detach()  # which passes on what is left; closing the stream is its owner's
         return written

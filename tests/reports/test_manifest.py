@@ -154,6 +154,15 @@ def test_a_file_that_ends_in_the_middle_is_found_whatever_its_manifest_says(kept
     assert "in the middle" in problem or "no whole workbook" in problem
 
 
+@pytest.mark.parametrize("flipped", [0x01, 0x80, 0xFF])
+def test_whichever_byte_was_changed_it_is_found_and_nothing_fails(kept, flipped):
+    for place in range(0, len(kept.content), 1 + len(kept.content) // 500):
+        changed = bytearray(kept.content)
+        changed[place] ^= flipped
+        kept.path.write_bytes(changed)
+        assert kept.problems()
+
+
 def test_what_was_added_is_found(kept):
     kept.path.write_bytes(kept.content + b"more\r\n")
     assert "something was added" in kept.problems()[0]

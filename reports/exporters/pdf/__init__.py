@@ -1,7 +1,1 @@
-"""Reports as PDF documents."""
-
-from __future__ import annotations
-
-from reports.exporters.pdf.exporter import PdfExporter
-
-__all__ = ["PdfExporter"]
+"""A report as a document: pages, text that fonts can print, charts, and a table."""

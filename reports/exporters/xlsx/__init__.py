@@ -1,7 +1,1 @@
-"""Reports as an Excel workbook."""
-
-from __future__ import annotations
-
-from reports.exporters.xlsx.exporter import XlsxExporter
-
-__all__ = ["XlsxExporter"]
+"""A report as a workbook: cells by their kind, sheets of rows, and one that says what they are about."""

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reports.exporters.as_csv import CsvExporter
 from reports.exporters.cells import fused
-from tests.reports.exporters.subjects import ROWS, of_texts, written
+from reports.table import Summary
+from tests.reports.exporters.subjects import ROWS, head_of, of_texts, written
 
 
 def read(content: bytes) -> list[list[str]]:
@@ -59,6 +61,18 @@ def test_a_row_with_a_cell_too_few_is_not_written_as_a_whole_one():
     _, columns = of_texts()
     with pytest.raises(ValueError, match="shorter"):
         written("csv", [("alone",)], columns)
+
+
+def test_the_stream_stays_open_whether_all_is_written_or_not():
+    def broken_off():
+        yield ROWS[0]
+        raise ConnectionError("the database is gone")
+
+    stream = io.BytesIO()
+    CsvExporter().write(stream, head_of(), iter(ROWS), Summary())
+    with pytest.raises(ConnectionError):
+        CsvExporter().write(stream, head_of(), broken_off(), Summary())
+    assert not stream.closed
 
 
 def test_half_of_a_pair_of_characters_is_written_as_its_number():

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reports.exporters.as_pdf import PdfExporter
 from reports.exporters.pdf.charts import Scale
-from reports.exporters.pdf.exporter import PdfExporter
 from reports.exporters.pdf.fonts import BODY, printable, width_of
 from reports.exporters.pdf.table import lay_out, shown
 from reports.exporters.pdf.wrapping import wrap

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl.workbook import Workbook
 
-from reports.exporters.xlsx.exporter import XlsxExporter
+from reports.exporters.as_xlsx import XlsxExporter
 from reports.exporters.xlsx.texts import LONGEST, clean
 from reports.table import Chart, ChartKind, Column, Figure, Kind, Summary
 from tests.reports.exporters.subjects import ROWS, head_of, of_texts, written

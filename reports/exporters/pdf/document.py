@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import BinaryIO
 
-from reports.exporters.form import Exporter, Head
+from reports.exporters.form import Head
 from reports.exporters.pdf.charts import draw_charts
 from reports.exporters.pdf.fonts import BOLD, printable, runs_to_the_left
 from reports.exporters.pdf.paper import FAINT, LEADING, MARGIN, Paper
@@ -15,8 +15,6 @@ from reports.exporters.pdf.wrapping import wrap
 from reports.exporters.said import facts
 from reports.table import Column, Figure, Kind, Row, Summary
 
-MOST_ROWS = 2_000
-
 _TEXT = 8.5  # points, as all sizes here
 _VALUE = 13.0
 _LABELS = 130.0
@@ -24,38 +22,27 @@ _BESIDE = 4  # figures
 _FIGURE_LINES = 2
 
 
-class PdfExporter(Exporter):
-    """For people to read and to sign: at most so many rows, and then it says how many there are."""
-
-    suffix = "pdf"
-    title = "PDF"
-    content_type = "application/pdf"
-
-    def __init__(self, most_rows: int = MOST_ROWS) -> None:
-        self._most_rows = most_rows
-
-    def write(self, stream: BinaryIO, head: Head, rows: Iterator[Row], summary: Summary) -> int:
-        kinds = [column.kind for column in head.columns]
-        cells = [
-            [shown(kind, cell) for kind, cell in zip(kinds, row, strict=True)] for row in islice(rows, self._most_rows)
-        ]
-        layout = lay_out(head.columns, cells)
-        paper = Paper(stream, head, layout.paper)
-        _say_what_it_is(paper, head)
-        _write_figures(paper, summary.figures)
-        _write_notes(paper, "Notes", summary.notes)
-        if summary.charts:
-            paper.heading("Charts", with_=180)
-            draw_charts(paper, summary.charts)
-        paper.heading(_count(len(cells), head.rows), with_=60)
-        table = Table(paper, head.columns, layout)
-        table.write(cells)
-        if len(cells) < head.rows:
-            paper.y -= _TEXT
-            paper.text(f"… of {head.rows:,} rows; the rest is in CSV, XLSX or JSON lines.", size=_TEXT, font=BOLD)
-        _write_notes(paper, "In this document", _remarks(head.columns, cells, table.cut))
-        paper.close()
-        return len(cells)
+def write_document(stream: BinaryIO, head: Head, rows: Iterator[Row], summary: Summary, most_rows: int) -> int:
+    """Write a document with at most so many of the rows, and return how many are in it."""
+    kinds = [column.kind for column in head.columns]
+    cells = [[shown(kind, cell) for kind, cell in zip(kinds, row, strict=True)] for row in islice(rows, most_rows)]
+    layout = lay_out(head.columns, cells)
+    paper = Paper(stream, head, layout.paper)
+    _say_what_it_is(paper, head)
+    _write_figures(paper, summary.figures)
+    _write_notes(paper, "Notes", summary.notes)
+    if summary.charts:
+        paper.heading("Charts", with_=180)
+        draw_charts(paper, summary.charts)
+    paper.heading(_count(len(cells), head.rows), with_=60)
+    table = Table(paper, head.columns, layout)
+    table.write(cells)
+    if len(cells) < head.rows:
+        paper.y -= _TEXT
+        paper.text(f"… of {head.rows:,} rows; the rest is in CSV, XLSX or JSON lines.", size=_TEXT, font=BOLD)
+    _write_notes(paper, "In this document", _remarks(head.columns, cells, table.cut))
+    paper.close()
+    return len(cells)
 
 
 def _say_what_it_is(paper: Paper, head: Head) -> None:

@@ -10,13 +10,11 @@ from typing import BinaryIO
 from xlsxwriter import Workbook
 from xlsxwriter.worksheet import Worksheet
 
-from reports.exporters.form import Exporter, Head
+from reports.exporters.form import Head
 from reports.exporters.xlsx.about import NAME, About
 from reports.exporters.xlsx.cells import Cells
 from reports.exporters.xlsx.texts import LONGEST, clean, plain
 from reports.table import Column, Row, Summary
-
-ROWS_OF_A_SHEET = 1_048_575  # beside the header
 
 _WIDEST = 80  # characters
 _A4 = 9  # Excel's number of the paper
@@ -29,54 +27,43 @@ _OPTIONS = {
 }
 
 
-class XlsxExporter(Exporter):
-    """For people with a spreadsheet: numbers that add up, moments that sort, a filter on every column.
+def write_workbook(stream: BinaryIO, head: Head, rows: Iterator[Row], summary: Summary, rows_of_a_sheet: int) -> int:
+    """Write a workbook with at most so many rows on a sheet, and return how many there are."""
+    # Its own directory, so that nothing is left where a report is broken off.
+    with tempfile.TemporaryDirectory(prefix="riskportal-xlsx-") as directory:
+        book = Workbook(stream, {**_OPTIONS, "tmpdir": directory})
+        book.set_properties(
+            {
+                "title": clean(head.title),
+                "author": clean(head.asked_by),
+                "comments": f"Report {clean(head.report_id)} of riskportal.",
+                "created": head.made_at.replace(tzinfo=None),
+            }
+        )
+        first, cells = book.add_worksheet(NAME), Cells(book)
+        written, sheets = _write_rows(book, cells, head.columns, rows, rows_of_a_sheet)
+        # Last, since only now it is known what is to be said of the rows.
+        About(book, first).write(head, summary, _remarks(cells, sheets))
+        book.close()
+    return written
 
-    While it is written the rows are on disk twice, once unpacked where the system keeps temporary files.
-    """
 
-    suffix = "xlsx"
-    title = "Excel"
-    content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-
-    def __init__(self, rows_of_a_sheet: int = ROWS_OF_A_SHEET) -> None:
-        self._rows_of_a_sheet = rows_of_a_sheet
-
-    def write(self, stream: BinaryIO, head: Head, rows: Iterator[Row], summary: Summary) -> int:
-        # Its own directory, so that nothing is left where a report is broken off.
-        with tempfile.TemporaryDirectory(prefix="riskportal-xlsx-") as directory:
-            book = Workbook(stream, {**_OPTIONS, "tmpdir": directory})
-            book.set_properties(
-                {
-                    "title": clean(head.title),
-                    "author": clean(head.asked_by),
-                    "comments": f"Report {clean(head.report_id)} of riskportal.",
-                    "created": head.made_at.replace(tzinfo=None),
-                }
-            )
-            first, cells = book.add_worksheet(NAME), Cells(book)
-            written, sheets = self._write_rows(book, cells, head.columns, rows)
-            # Last, since only now it is known what is to be said of the rows.
-            About(book, first).write(head, summary, _remarks(cells, sheets))
-            book.close()
-        return written
-
-    def _write_rows(
-        self, book: Workbook, cells: Cells, columns: tuple[Column, ...], rows: Iterator[Row]
-    ) -> tuple[int, int]:
-        """Write all rows, and return how many on how many sheets there are."""
-        header = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top", "bg_color": "#E8EDF3"})
-        written = sheets = 0
-        for part in _parts(rows, self._rows_of_a_sheet):
-            sheets += 1
-            sheet = book.add_worksheet("Rows" if sheets == 1 else f"Rows {sheets}")
-            _lay_out(sheet, columns)
-            for place, column in enumerate(columns):
-                sheet.write_string(0, place, plain(clean(column.label)), header)
-            last = _fill(sheet, cells, columns, part)
-            sheet.autofilter(0, 0, last, len(columns) - 1)
-            written += last
-        return written, sheets
+def _write_rows(
+    book: Workbook, cells: Cells, columns: tuple[Column, ...], rows: Iterator[Row], most: int
+) -> tuple[int, int]:
+    """Write all rows, and return how many on how many sheets there are."""
+    header = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top", "bg_color": "#E8EDF3"})
+    written = sheets = 0
+    for part in _parts(rows, most):
+        sheets += 1
+        sheet = book.add_worksheet("Rows" if sheets == 1 else f"Rows {sheets}")
+        _lay_out(sheet, columns)
+        for place, column in enumerate(columns):
+            sheet.write_string(0, place, plain(clean(column.label)), header)
+        last = _fill(sheet, cells, columns, part)
+        sheet.autofilter(0, 0, last, len(columns) - 1)
+        written += last
+    return written, sheets
 
 
 def _parts(rows: Iterator[Row], most: int) -> Iterator[Iterator[Row]]:
