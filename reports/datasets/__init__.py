@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reports.datasets.access import Access
 from reports.datasets.alerts import Alerts
+from reports.datasets.control_effectiveness import ControlEffectiveness
 from reports.datasets.decisions import Decisions
 from reports.datasets.emergency_stops import EmergencyStops
 from reports.datasets.limit_question import LimitQuestion
@@ -21,6 +22,7 @@ _ALL: tuple[Dataset, ...] = (
     Access(),
     LimitsAsOf(),
     LimitQuestion(),
+    ControlEffectiveness(),
 )
 
 DATASETS: dict[str, Dataset] = {each.name: each for each in _ALL}

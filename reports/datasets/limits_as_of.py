@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from policies.hours import format_window
 from policies.wording_numbers import moment_text
+from reports.datasets.selecting import policy_meant
 from reports.lineage import Change, Lineage, approval_in_words, approved_by, lineages
 from reports.standing import BOUNDS, Held, Standing, standing_at, unit_of
 from reports.table import Asked, Cell, Chart, ChartKind, Column, Dataset, Figure, Kind, Row, Summary
@@ -114,8 +115,16 @@ def _found(asked: Asked, accounts: frozenset[str]) -> tuple[Standing | None, lis
     standing = standing_at(asked.at, accounts)
     if standing is None:
         return None, []
-    limits = standing.limits(asked.account_id, asked.symbol)
-    return standing, [each for each in limits if asked.policy in ("", each.policy.id, each.policy.name)]
+    limits = standing.limits(asked.account_id, asked.symbol.upper())
+    if not asked.policy:
+        return standing, list(limits)
+    meant = policy_meant(asked.policy)
+    return standing, [each for each in limits if each.policy.id in meant.ids or _is_called(each, asked.policy)]
+
+
+def _is_called(held: Held, name: str) -> bool:
+    """Return whether a limit had a name at that moment; the bound of a profile has an id that is none of a policy."""
+    return name.casefold() in (held.policy.name.casefold(), held.policy.id.casefold())
 
 
 def _notes(standing: Standing, asked: Asked) -> Iterator[str]:

@@ -71,6 +71,7 @@ def test_a_renamed_limit_has_the_name_of_then(live):
     do_change_policy(**WHO, policy_id=one.pk, expected_version=1, name="Leverage")
     assert row(at=before, policy=str(one.pk))["policy"] == "Max Account Leverage"
     assert row(policy=str(one.pk))["policy"] == "Leverage"
+    assert row(at=before, policy="leverage")["policy"] == "Max Account Leverage"
 
 
 def test_each_row_names_its_book_and_the_report_names_it_too(defaults):
@@ -168,7 +169,7 @@ def test_of_an_account_there_are_its_own_limits_and_its_profile_s_bounds(default
 
 
 def test_of_a_symbol_there_is_no_limit_on_another_one(defaults):
-    found = named(symbol="BTCUSDT")
+    found = named(symbol="btcusdt")
     assert "Max BTCUSDT Position" in found
     assert "Max ETHUSDT Position" not in found
 
