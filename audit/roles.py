@@ -20,10 +20,7 @@ READING = (
     *("violations.view_violation", "violations.view_alert", "violations.view_breakertrip"),
     *("audit.view_orderdecision", "audit.view_reservationend"),
 )
-_EVIDENCE = (
-    *("audit.view_auditevent", "audit.view_journalreject", "audit.view_evidencebatch", "audit.view_evidencearchive"),
-    "feeds.view_deadletter",
-)
+_EVIDENCE = ("audit.view_auditevent", "audit.view_journalreject", "feeds.view_deadletter")
 
 ROLES = (
     Role("viewer", "watches exposure, limits, violations, alerts and stops, and changes nothing", READING),

@@ -13,6 +13,7 @@ from reports.datasets import DATASETS
 from reports.errors import NoSuchReport
 from reports.exporters import EXPORTERS
 from reports.table import Asked, Dataset
+from riskcore.metrics import METRICS
 
 LONGEST_TEXT = 200
 
@@ -24,7 +25,7 @@ LABELS: Mapping[str, str] = {
     "account_id": "Account",
     "symbol": "Symbol",
     "policy": "Policy",
-    "metric": "Metric",
+    "metric": "Limit on",
     "actor": "By whom",
 }
 MOMENTS = frozenset({"since", "until", "at"})
@@ -69,6 +70,8 @@ def _wrong_values(given: Mapping[str, Any], now: datetime) -> dict[str, str]:
                 errors[name] = "This has no zone."
         elif len(value) > LONGEST_TEXT or not value.isprintable():
             errors[name] = f"This must be printable and have at most {LONGEST_TEXT} characters."
+    if "metric" in given and given["metric"] not in METRICS:
+        errors["metric"] = "There is no metric of this name."
     if not errors and "since" in given and "until" in given and given["since"] >= given["until"]:
         errors["until"] = "This is not after the beginning."
     if not errors and "at" in given and given["at"] > now:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calendar import monthrange
+from calendar import day_name, monthrange
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -38,6 +38,12 @@ class Rhythm(Struct, frozen=True, kw_only=True):
         """Return the day, the week (from Monday) or the month before the day on which it is due, in UTC."""
         first, end = self._days_before(self._day_of(due))
         return self._at(first, 0), self._at(end, 0)
+
+    def in_words(self) -> str:
+        """Return how often it is due, for people."""
+        days = {Cadence.DAILY: "Every day", Cadence.WEEKLY: f"Every {day_name[(self.day - 1) % 7]}"}
+        often = days.get(self.cadence, f"On day {self.day} of every month")
+        return f"{often} at {self.minute // 60:02}:{self.minute % 60:02} ({self.zone})"
 
     def _days_before(self, today: date) -> tuple[date, date]:
         """Return the first day of the period, and the first after it."""

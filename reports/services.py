@@ -46,8 +46,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
 def do_ask_report(*, acting: Acting, wanted: Wanted) -> Report:
     """Ask for a report, and return it: done where it is a small one, or waiting.
 
-    Raises NotAllowed (NotTheirAccount), NoSuchReport, ReportError where somebody has too many that are still to come,
-    and ValidationError by field.
+    Raises NotAllowed (NotTheirAccount), NoSuchReport, ReportError where somebody has too many that are still to come or
+    what it is about cannot be read, and ValidationError by field.
     """
     total = count(acting, wanted)
     if Report.objects.filter(asked_by=acting.name, state__in=UNFINISHED).count() >= MOST_UNFINISHED:
@@ -64,11 +64,14 @@ def do_ask_report(*, acting: Acting, wanted: Wanted) -> Report:
 
 
 def count(acting: Acting, wanted: Wanted) -> int:
-    """Return how many rows a report would have now. Raises as `do_ask_report` does."""
+    """Return how many rows a report would have now. Raises as `do_ask_report` does, but never for too many."""
     dataset = asking.find_dataset(wanted.name)
     rights.demand(acting, dataset, wanted.asked)
     asking.check(dataset, wanted.format, wanted.asked, timezone.now())
-    return dataset.count(wanted.asked, acting.accounts)
+    try:
+        return dataset.count(wanted.asked, acting.accounts)
+    except ValueError as error:  # what is on record cannot be read
+        raise ReportError(str(error)) from error
 
 
 @transaction.atomic

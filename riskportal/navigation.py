@@ -46,6 +46,22 @@ _LIVE: dict[str, Any] = {
     "permission": _may_look,
 }
 
+
+def _may_have_reports(request: HttpRequest) -> bool:
+    """Return whether somebody may see the page of reports."""
+    from audit.rights import acting_of  # these need the settings
+    from reports.views import ReportsPage
+
+    return any(map(acting_of(request.user).may, ReportsPage.needs))
+
+
+_REPORTS: dict[str, Any] = {
+    "title": "Reports",
+    "icon": "download",
+    "link": reverse_lazy("reports:list"),
+    "permission": _may_have_reports,
+}
+
 SIDEBAR: dict[str, Any] = {
     "navigation": [
         {
@@ -76,12 +92,13 @@ SIDEBAR: dict[str, Any] = {
             "title": "Evidence",
             "separator": True,
             "items": [
+                _REPORTS,
+                _link("Reports made", "description", "reports", "report"),
+                _link("Report schedules", "schedule", "reports", "schedule"),
                 _link("Decisions", "gavel", "audit", "orderdecision"),
                 _link("Audit log", "history", "audit", "auditevent"),
                 _link("Ended reservations", "event_busy", "audit", "reservationend"),
                 _link("Journal rejects", "report", "audit", "journalreject"),
-                _link("Sealed batches", "link", "audit", "evidencebatch"),
-                _link("Archives", "inventory_2", "audit", "evidencearchive"),
                 _link("Dead letters", "unsubscribe", "feeds", "deadletter"),
             ],
         },
