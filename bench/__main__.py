@@ -63,6 +63,7 @@ PARTS = {
     "hostile": Bench.hostile,
     "live": Bench.live,
     "reports": Bench.reports,
+    "evidence": Bench.evidence,
 }
 
 _BUSY = 0.3

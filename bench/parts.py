@@ -16,6 +16,7 @@ from msgspec import Struct
 from bench import batch, hostile, stop, world
 from bench.doors import ASGI, FLOOR, NATS, WSGI, door
 from bench.drain import Drained
+from bench.evidence import Evidence
 from bench.exports import Exports
 from bench.hostile import Others, Refusals
 from bench.installation import Founded, Installation, Rows
@@ -53,7 +54,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """How much is measured. Every figure of closed-loop load is the median of `rounds` runs of `run_s` seconds.
 
     `accounts` are looked at by the monitor and by previews, which replay `previewed` decisions. Officers manage as
-    many, and `limits`. Of `exported` decisions reports are made, some of them of a tenth.
+    many, and `limits`. Of `exported` decisions reports are made, some of them of a tenth; as many are sealed and
+    checked.
     """
 
     rounds: int
@@ -249,6 +251,14 @@ class Bench:
             World(installation, founded, redis).reset()
             found = self._run_apart(installation, "bench.exports", *counts)
         self._results.exports = msgspec.json.decode(found, type=Exports)
+
+    def evidence(self) -> None:
+        """How long it takes to seal and to check evidence, with the database on the same core."""
+        self._say(f"evidence: {self._plan.exported:,} decisions sealed and checked")
+        with self._apart(self._cores.server, world.rows(), world.SETTINGS) as (installation, founded, redis):
+            World(installation, founded, redis).reset()
+            found = self._run_apart(installation, "bench.evidence", str(self._plan.exported))
+        self._results.evidence = msgspec.json.decode(found, type=Evidence)
 
     def hostile(self) -> None:
         """What one hostile client is answered, and what it does to the checks of the others."""

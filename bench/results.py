@@ -11,6 +11,7 @@ from bench import live
 from bench.batch import Batches
 from bench.doors import FLOOR, TITLES
 from bench.drain import Drained
+from bench.evidence import Evidence
 from bench.exports import Exports
 from bench.hostile import Others, Refusals
 from bench.live import CHECKS_PER_S, LiveRow
@@ -78,6 +79,7 @@ class Results(Struct, kw_only=True):
     hostile: list[HostileRow] = []
     live: list[LiveRow] = []
     exports: Exports | None = None
+    evidence: Evidence | None = None
 
 
 # In a page, what stands between these is the figures of the last run that was written into it.
@@ -122,7 +124,26 @@ def text(results: Results, *, markdown: bool) -> str:
         parts += [f"### Live pages beside {CHECKS_PER_S} checks a second", draw(live.table(results.live))]
     if results.exports is not None:
         parts += [_of_exports(results.exports), draw(_exported(results.exports)), _checked_file(results.exports)]
+    if results.evidence is not None:
+        parts += [_of_evidence(results.evidence), draw(_sealed(results.evidence))]
     return "\n\n".join(parts)
+
+
+def _of_evidence(found: Evidence) -> str:
+    return f"### Evidence: decisions of {found.row_bytes:,} bytes, on one core with PostgreSQL"
+
+
+def _sealed(found: Evidence) -> list[Sequence[str]]:
+    table: list[Sequence[str]] = [("what", "rows", "seconds", "CPU seconds", "rows/s", "peak MB")]
+    for step in found.steps:
+        figures = (
+            f"{step.seconds:.1f}",
+            f"{step.cpu_s:.1f}",
+            f"{step.rows / step.seconds:,.0f}",
+            f"{step.peak_mb:.0f}",
+        )
+        table.append((step.what, f"{step.rows:,}", *figures))
+    return table
 
 
 def _of_drain(found: Drained | None) -> Iterator[str]:
