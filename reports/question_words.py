@@ -83,9 +83,10 @@ def _figures(found: Answer) -> Iterator[str]:
     if reading is not None and told is not None:
         before = "" if told.before is None else f"{figure(found.metric, told.before)} before it and "
         after = "undefined" if told.after is None else figure(found.metric, told.after)
+        answered = "was approved" if reading.approved else "was refused"
         yield (
-            f"The last order decided by then, {reading.order_id} at {moment_text(reading.at)}, found {before}"
-            f"{after} with it: {share(told.utilisation)} of the limit."
+            f"The last order decided by then, {reading.order_id} at {moment_text(reading.at)}, {answered}: "
+            f"{before}{after} with it, {share(told.utilisation)} of the limit."
         )
     if found.watched is not None:
         value = figure(found.metric, found.watched.value)
