@@ -10,6 +10,7 @@ from reports.datasets.emergency_stops import EmergencyStops
 from reports.datasets.limit_question import LimitQuestion
 from reports.datasets.limits_as_of import LimitsAsOf
 from reports.datasets.policy_changes import PolicyChanges
+from reports.datasets.self_assessment import SelfAssessment
 from reports.datasets.violations import Violations
 from reports.table import Dataset
 
@@ -23,6 +24,7 @@ _ALL: tuple[Dataset, ...] = (
     LimitsAsOf(),
     LimitQuestion(),
     ControlEffectiveness(),
+    SelfAssessment(),
 )
 
 DATASETS: dict[str, Dataset] = {each.name: each for each in _ALL}
