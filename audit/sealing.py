@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import msgspec
@@ -87,6 +87,17 @@ def seal(*rows: Sealed) -> None:
     for model in dict.fromkeys(map(type, rows)):
         sealing.add([row for row in rows if type(row) is model])
     sealing.close()
+
+
+def wait_for_locks(most: timedelta) -> None:
+    """Have the rest of this transaction wait no longer for a lock; then it fails with OperationalError.
+
+    SQLite, which has one writer at a time, waits as its settings say.
+    """
+    connection = transaction.get_connection()
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{most / timedelta(milliseconds=1):.0f}ms"])
 
 
 def batch_hash(batch: EvidenceBatch) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
@@ -13,7 +13,7 @@ import msgspec
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from audit.sealing import seal
+from audit.sealing import seal, wait_for_locks
 from audit.services import record, snapshot
 from bus.events import StopEngaged
 from bus.publish import publish
@@ -27,6 +27,9 @@ from riskcore.ports import StopScope
 from riskcore.types import TradingState
 from state.ids import new_id
 from state.wiring import store
+
+# Whoever called a stop waits no longer than this for others that write evidence: the record may be written later.
+_PATIENCE = timedelta(seconds=2)
 
 
 def record_stop(note: StopNote, accounts: Sequence[AccountThen] = (), *, is_new: bool = False) -> bool:
@@ -46,7 +49,8 @@ def record_stop(note: StopNote, accounts: Sequence[AccountThen] = (), *, is_new:
 
 @transaction.atomic
 def _write(note: StopNote, accounts: Sequence[AccountThen]) -> None:
-    """Write a stop that is not there. Raises IntegrityError where it is."""
+    """Write a stop that is not there. Raises IntegrityError where it is, OperationalError where others do not end."""
+    wait_for_locks(_PATIENCE)
     row = EmergencyStop(pk=UUID(note.id), **_columns(note))
     row.save(by_service=True, force_insert=True)
     where = f"{note.scope} {note.scope_id}".strip()

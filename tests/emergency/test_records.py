@@ -68,7 +68,7 @@ def test_it_takes_few_statements(note):
     with CaptureQueriesContext(connection) as statements:
         record_stop(again, ACCOUNTS, is_new=True)
     found = [each["sql"].split()[0] for each in statements]
-    stop, event = ["BEGIN", "INSERT"], ["SELECT", "INSERT", "UPDATE"]
+    stop, event = ["BEGIN", "SELECT", "INSERT"], ["SELECT", "INSERT", "UPDATE"]
     sealed = ["SELECT", "SELECT", "COPY", "INSERT", "INSERT", "UPDATE", "COMMIT"]
     assert found == [*stop, *event, *sealed]
 

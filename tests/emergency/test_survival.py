@@ -6,10 +6,10 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError, connections
+from django.db import OperationalError, connection, connections, transaction
 from django.utils import timezone
 
-from audit.models import AuditEvent
+from audit.models import AuditEvent, AuditHead, EvidenceHead
 from emergency import keeping, services
 from emergency.keeping import beat, keep
 from emergency.models import EmergencyStop, RecordKeeping, StopStep
@@ -134,6 +134,34 @@ class TestWithoutADatabase:
     def test_a_database_that_is_away_is_no_error_of_the_task(self, world):
         with database_away():
             keep_stops()
+
+    @pytest.mark.parametrize("head", [AuditHead, EvidenceHead])
+    def test_a_process_that_froze_while_it_wrote_evidence_does_not_hold_up_a_stop(self, world, monkeypatch, head):
+        if connection.vendor == "sqlite":
+            pytest.skip("SQLite has one writer at a time")
+        engage(scope="symbol", scope_id="ETHUSDT")
+        monkeypatch.setattr("emergency.records._PATIENCE", timedelta(milliseconds=100))
+        is_held, may_end = threading.Event(), threading.Event()
+
+        def freeze() -> None:
+            with transaction.atomic():
+                head.objects.select_for_update().get(pk=1)
+                is_held.set()
+                may_end.wait(PATIENCE_S)
+            connection.close()
+
+        frozen = threading.Thread(target=freeze)
+        frozen.start()
+        assert is_held.wait(PATIENCE_S)
+        try:
+            engaged = engage()
+            assert not engaged.recorded
+            assert not world.approves()
+        finally:
+            may_end.set()
+            frozen.join(PATIENCE_S)
+        keep(world.store)
+        assert steps(engaged) == ["asked", "in_force"]
 
     def test_what_fails_for_another_reason_leaves_the_stop_in_force(self, world, monkeypatch):
         def fail(*_args, **_named):
