@@ -52,7 +52,8 @@ def do_ask_report(*, acting: Acting, wanted: Wanted) -> Report:
     total = count(acting, wanted)
     if Report.objects.filter(asked_by=acting.name, state__in=UNFINISHED).count() >= MOST_UNFINISHED:
         raise ReportError(f"{MOST_UNFINISHED} reports of yours are still to come: cancel one, or wait.")
-    if total > SMALL_ROWS or not _INLINE.acquire(blocking=False):
+    takes_long = asking.find_dataset(wanted.name).takes_long
+    if takes_long or total > SMALL_ROWS or not _INLINE.acquire(blocking=False):
         return write(acting, wanted, total, State.WAITING)
     try:
         report = write(acting, wanted, total, State.RUNNING)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, QueryDict
+from django.urls import reverse
 from django.utils import timezone
 
 from api.rest.queries import Parser, read_parameters
@@ -110,7 +111,7 @@ def _told(found: Answer) -> dict[str, Any]:
         "limits": [(limit, behind(limit), _reading(found, limit.held.policy.id)) for limit in found.limits],
         "is_cut": is_cut(found),
         "most": MOST,
-        "export": f"/reports/new?{urlencode(asked)}",
+        "export": f"{reverse('reports:new')}?{urlencode(asked)}",
     }
 
 

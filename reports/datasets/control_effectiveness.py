@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import ClassVar
@@ -15,7 +15,7 @@ from policies.books.finding import book_at
 from policies.models import Book
 from policies.wording_numbers import moment_text
 from reports.datasets.selecting import policy_meant
-from reports.effectiveness.controls import NEAR, Control, Verdict, controls, count_controls
+from reports.effectiveness.controls import NEAR, Control, Verdict, controls, named_controls
 from reports.effectiveness.counting import Span, decisions
 from reports.table import Asked, Chart, ChartKind, Column, Dataset, Figure, Kind, Row, Summary
 
@@ -51,6 +51,7 @@ class ControlEffectiveness(Dataset):
         *("audit.view_orderdecision", "violations.view_violation", "violations.view_alert"),
         *("violations.view_breakertrip", "emergency.view_emergencystop"),
     )
+    takes_long = True
     filters = frozenset({"since", "until", "account_id", "policy"})
     needed = frozenset({"since", "until"})
     columns: ClassVar = (
@@ -81,10 +82,8 @@ class ControlEffectiveness(Dataset):
 
     def count(self, asked: Asked, accounts: frozenset[str]) -> int:
         """Return how many controls there are."""
-        if asked.policy:
-            return len(_found(asked, accounts))
-        span = _span(asked, accounts)
-        return 0 if span is None else count_controls(span)
+        span, is_meant = _span(asked, accounts), _meant(asked)
+        return 0 if span is None else sum(is_meant(*each) for each in named_controls(span))
 
     def rows(self, asked: Asked, accounts: frozenset[str]) -> Iterator[Row]:
         """Yield the limits as they were first made, the bounds of capital profiles, and the gates."""
@@ -126,17 +125,16 @@ def _span(asked: Asked, accounts: frozenset[str]) -> Span | None:
 
 
 def _found(asked: Asked, accounts: frozenset[str]) -> list[Control]:
-    span = _span(asked, accounts)
-    if span is None:
-        return []
+    span, is_meant = _span(asked, accounts), _meant(asked)
+    return [] if span is None else [each for each in controls(span) if is_meant(each.policy_id, each.name)]
+
+
+def _meant(asked: Asked) -> Callable[[str, str], bool]:
+    """Return what says of a control, by its id and its name, whether it was asked for."""
     if not asked.policy:
-        return list(controls(span))
-    meant = policy_meant(asked.policy)
-    return [each for each in controls(span) if each.policy_id in meant.ids or _is_called(each, asked.policy)]
-
-
-def _is_called(control: Control, name: str) -> bool:
-    return name.casefold() in (control.name.casefold(), control.policy_id.casefold())
+        return lambda _policy_id, _name: True
+    text, ids = asked.policy.casefold(), policy_meant(asked.policy).ids
+    return lambda policy_id, name: policy_id in ids or text in (policy_id.casefold(), name.casefold())
 
 
 def _row(control: Control) -> Row:

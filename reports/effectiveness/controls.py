@@ -115,11 +115,13 @@ def controls(span: Span) -> Iterator[Control]:
     yield from map(_gate, gates(span, standing, refused))
 
 
-def count_controls(span: Span) -> int:
-    """Return how many controls there are, without what they did."""
+def named_controls(span: Span) -> Iterator[tuple[str, str]]:
+    """Yield the id and the name of every control, in their order, without what it did: a gate has no id."""
     standing = standing_at(span.until, span.accounts)
-    bounds = 0 if standing is None else sum(len(profile_limits(each)) for each in standing.book.profiles)
-    return sum(1 for _ in _armed(span)) + bounds + sum(1 for _ in gates(span, standing, {}))
+    yield from ((each.policy_id, str(each.last.get("name", ""))) for each in _armed(span))
+    for profile in () if standing is None else standing.book.profiles:
+        yield from ((limit.policy.id, limit.policy.name) for limit in profile_limits(profile))
+    yield from (("", each.name) for each in gates(span, standing, {}))
 
 
 # ----------------------------------------------------------------------------------------------- limits
@@ -263,4 +265,4 @@ def _gate(gate: Gate) -> Control:
     )
 
 
-__all__ = ["NEAR", "Control", "Verdict", "controls", "count_controls"]
+__all__ = ["NEAR", "Control", "Verdict", "controls", "named_controls"]
