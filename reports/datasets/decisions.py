@@ -50,7 +50,7 @@ _answers = msgspec.json.Decoder(_Answer)
 _FIELDS = (
     *("decided_at", "decision_id", "account_id", "order_id", "symbol", "side", "quantity", "price", "order_type"),
     *("strategy_id", "exchange", "verdict", "approved", "reason", "what_if", "book_version", "account_version"),
-    "answer",
+    *("answer", "batch"),
 )
 
 
@@ -89,6 +89,7 @@ class Decisions(Dataset):
         Column(name="policy_book_version", label="Policy book", kind=Kind.NUMBER, width=10),
         Column(name="account_version", label="Account state version", kind=Kind.NUMBER, width=10),
         Column(name="what_if", label="What-if", kind=Kind.FLAG, width=8),
+        Column(name="evidence_batch", label="Batch in the chain of evidence", kind=Kind.NUMBER, width=9),
     )
 
     def count(self, asked: Asked, accounts: frozenset[str]) -> int:
@@ -133,13 +134,13 @@ def _rows(asked: Asked, accounts: frozenset[str]) -> QuerySet[OrderDecision]:
 
 
 def _cells(found: tuple[Any, ...]) -> Row:
-    *order, kind, strategy_id, exchange, verdict, approved, reason, what_if, book, version, text = found
+    *order, kind, strategy_id, exchange, verdict, approved, reason, what_if, book, version, text, batch = found
     at, decision_id, account_id, order_id, symbol, side, quantity, price = order
     return (
         *(at, str(decision_id), account_id, order_id, symbol, side, tidy(quantity), tidy(price) if price else None),
         *(kind, strategy_id or None, exchange or None, verdict, approved, reason or None),
         *_of_answer(text),
-        *(book, version, what_if),
+        *(book, version, what_if, batch),
     )
 
 

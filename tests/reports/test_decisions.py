@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db.models import QuerySet
+from msgspec.structs import replace
 
 from audit.entries import read_row
 from audit.models import OrderDecision
@@ -16,6 +16,7 @@ from reports.table import Asked
 from riskcore.calendar import moment
 from tests.audit.subjects import BOOK, NOW_US, decided, inputs
 from tests.reports.asking import ALL, cells, chart, column, figure
+from tests.support.evidence import keep
 
 pytestmark = pytest.mark.django_db
 
@@ -27,23 +28,23 @@ NOW = moment(NOW_US)
 TOO_MUCH = Decimal(30)
 
 
-def keep(*, later_us: int = 0, **order: Any) -> OrderDecision:
-    """Keep the decision on an order of desk-1 that was asked about so much later."""
-    given = inputs(**order)
-    entry = decided(given).replace(f'"now_us":{NOW_US}'.encode(), f'"now_us":{NOW_US + later_us}'.encode())
+def told(*, later_us: int = 0, columns: dict[str, Any] | None = None, **order: Any) -> OrderDecision:
+    """Keep the decision on an order of desk-1 that was asked about so much later, with these columns set otherwise."""
+    entry = decided(inputs(**order)).replace(f'"now_us":{NOW_US}'.encode(), f'"now_us":{NOW_US + later_us}'.encode())
     row = read_row(entry)
     assert isinstance(row, OrderDecision)
-    row.save()
+    for name, value in (columns or {}).items():
+        setattr(row, name, value)
+    keep(row)
     return row
 
 
 def of_another_account() -> None:
-    row = keep(order_id="theirs")
-    QuerySet(OrderDecision).filter(pk=row.pk).update(account_id="desk-2")
+    told(order_id="theirs", columns={"account_id": "desk-2"})
 
 
 def test_somebody_for_some_accounts_is_given_no_decision_of_another():
-    keep(order_id="ours")
+    told(order_id="ours")
     of_another_account()
     mine = frozenset({"desk-1"})
     assert column(REPORT, "order_id", Asked(), mine) == ["ours"]
@@ -57,50 +58,51 @@ def test_asking_for_an_account_of_others_gives_nothing():
 
 
 def test_a_row_says_what_was_asked_and_what_was_told():
-    row = keep(order_id="o-1", quantity=TOO_MUCH, strategy_id="s")
+    row = told(order_id="o-1", quantity=TOO_MUCH, strategy_id="s")
     (found,) = cells(REPORT)
     assert found["decided_at"] == NOW
     assert found["decision_id"] == str(row.pk)
     assert (found["order_id"], found["quantity"], found["price"], found["strategy_id"]) == ("o-1", 30, 50000, "s")
     assert (found["decision"], found["approved"], found["reason"]) == ("block", False, "insufficient_margin")
     assert found["violations"] == f"Margin available; {LIMIT.name}"
-    assert "15" in found["message"]
+    assert "need" in found["message"]
+    assert found["evidence_batch"] == row.batch
     assert (found["policy_book_version"], found["what_if"]) == (1, False)
 
 
 def test_an_order_without_a_price_has_none():
-    keep(price=Decimal(0), order_type="MARKET")
+    told(price=Decimal(0), order_type="MARKET")
     assert column(REPORT, "price") == [None]
 
 
 def test_an_answer_that_cannot_be_read_is_said_to_be_so():
-    QuerySet(OrderDecision).filter(pk=keep().pk).update(answer='{"message":')
+    told(columns={"answer": '{"message":'})
     assert column(REPORT, "message") == ["what was answered cannot be read"]
 
 
 def test_the_oldest_decision_comes_first():
-    keep(order_id="second", later_us=1)
-    keep(order_id="first")
+    told(order_id="second", later_us=1)
+    told(order_id="first")
     assert column(REPORT, "order_id") == ["first", "second"]
 
 
 def test_a_period_begins_with_its_first_moment_and_ends_before_its_last():
     for order_id, later_us in (("before", -1), ("first", 0), ("last", 9), ("after", 10)):
-        keep(order_id=order_id, later_us=later_us)
+        told(order_id=order_id, later_us=later_us)
     asked = Asked(since=NOW, until=NOW + timedelta(microseconds=10))
     assert column(REPORT, "order_id", asked) == ["first", "last"]
 
 
 def test_a_symbol_may_be_asked_for_in_small_letters():
-    keep()
+    told()
     assert len(cells(REPORT, Asked(symbol="btcusdt"))) == 1
     assert cells(REPORT, Asked(symbol="ETHUSDT")) == []
 
 
 @pytest.mark.parametrize("policy", [LIMIT.id, LIMIT.name])
 def test_asked_for_a_policy_come_the_orders_that_broke_it_and_no_other_that_it_bound(policy):
-    keep(order_id="within")
-    keep(order_id="too much", quantity=TOO_MUCH)
+    told(order_id="within")
+    told(order_id="too much", quantity=TOO_MUCH)
     assert LIMIT.name in OrderDecision.objects.get(order_id="within").answer, "it is the binding limit"
     asked = Asked(policy=policy)
     assert column(REPORT, "order_id", asked) == ["too much"]
@@ -108,25 +110,24 @@ def test_asked_for_a_policy_come_the_orders_that_broke_it_and_no_other_that_it_b
 
 
 def test_a_name_with_quotes_and_signs_of_searches_finds_its_own_decisions_only():
-    QuerySet(OrderDecision).filter(pk=keep(order_id="its own", quantity=TOO_MUCH).pk).update(
-        answer=OrderDecision.objects.get().answer.replace(LIMIT.name, 'Cap \\"50%_\\" é')
-    )
-    keep(order_id="another", quantity=TOO_MUCH)
+    book = replace(BOOK, policies=(replace(LIMIT, name='Cap "50%_" é'),))
+    keep(read_row(decided(inputs(book, order_id="its own", quantity=TOO_MUCH), book)))
+    told(order_id="another", quantity=TOO_MUCH)
     assert column(REPORT, "order_id", Asked(policy='Cap "50%_" é')) == ["its own"]
     assert len(cells(REPORT, Asked(policy=LIMIT.id))) == 2
 
 
 def test_the_summary_counts_what_ifs_apart():
-    keep()
-    keep(quantity=TOO_MUCH)
-    keep(what_if=True)
+    told()
+    told(quantity=TOO_MUCH)
+    told(what_if=True)
     said = {each: figure(REPORT, each) for each in ("Orders asked about", "Approved", "Blocked", "What-ifs")}
     assert said == {"Orders asked about": "2", "Approved": "1", "Blocked": "1", "What-ifs": "1"}
 
 
 def test_the_charts_count_orders_over_time_by_reason_and_by_account():
     for later_us in (0, 60_000_000):
-        keep(quantity=TOO_MUCH, later_us=later_us)
+        told(quantity=TOO_MUCH, later_us=later_us)
     assert chart(REPORT, "Orders not approved per minute").values == (1.0, 1.0)
     assert chart(REPORT, "Orders approved per minute").values == (0.0, 0.0)
     assert chart(REPORT, "Orders not approved, by reason").labels == ("insufficient_margin",)
@@ -135,7 +136,7 @@ def test_the_charts_count_orders_over_time_by_reason_and_by_account():
 
 def test_the_books_are_those_that_decisions_went_by():
     for version in (3, 5):
-        QuerySet(OrderDecision).filter(pk=keep().pk).update(book_version=version)
+        told(columns={"book_version": version})
     assert REPORT.books(Asked(), ALL) == (3, 5)
 
 

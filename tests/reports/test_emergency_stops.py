@@ -21,6 +21,7 @@ from riskcore.calendar import microseconds
 from riskcore.ports import StopScope
 from riskcore.types import TradingState
 from tests.reports.asking import ALL, cells, chart, column, figure
+from tests.support.evidence import keep
 
 pytestmark = pytest.mark.django_db
 
@@ -59,7 +60,7 @@ def of_account(account_id: str, second: float = 0) -> EmergencyStop:
 
 
 def went_on(stop: EmergencyStop, what: str, second: float, detail: str = "") -> None:
-    StopStep.objects.create(id=uuid.uuid4(), stop=stop, at=at(second), what=what, detail=detail)
+    keep(StopStep(id=uuid.uuid4(), stop=stop, at=at(second), what=what, detail=detail))
 
 
 def changed(stop: EmergencyStop, **fields: Any) -> None:

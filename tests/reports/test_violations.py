@@ -10,6 +10,7 @@ from policies.models import Book
 from reports.datasets.violations import Violations
 from reports.table import Asked
 from tests.reports.asking import ALL, cells, chart, column, figure
+from tests.support.evidence import keep
 from tests.violations.subjects import at, broken, look, only_violation
 
 pytestmark = pytest.mark.django_db
@@ -105,7 +106,7 @@ def test_what_is_not_kept_is_said(settings):
 
 def test_the_books_are_those_in_force_meanwhile():
     for version, moment in ((1, at(-9)), (2, at(-1)), (3, at(5)), (4, at(99))):
-        Book.objects.create(version=version, content="{}", sha256="", created_at=moment, actor="a", reason="r")
+        keep(Book(version=version, content="{}", sha256="", created_at=moment, actor="a", reason="r"))
     look(0, broken())
     look(6, broken())
     assert REPORT.books(Asked(), ALL) == (2, 3)
