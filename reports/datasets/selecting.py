@@ -65,7 +65,7 @@ def policy_meant(text: str) -> PolicyMeant:
     try:
         return PolicyMeant(frozenset([str(UUID(text))]), frozenset())
     except ValueError:
-        known = Policy.history.filter(name__iexact=text).values_list("id", "name")
+        known = Policy.history.filter(name__iexact=text).values_list("id", "name").order_by().distinct()
         return PolicyMeant(frozenset(str(key) for key, _ in known), frozenset([text, *(name for _, name in known)]))
 
 

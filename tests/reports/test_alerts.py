@@ -10,21 +10,16 @@ from django.utils import timezone
 from reports.datasets.alerts import Alerts
 from reports.table import Asked
 from tests.reports.asking import ALL, cells, chart, column, figure
+from tests.violations.conftest import quiet
 from tests.violations.subjects import ALICE, BOB, at, broken, look, only_alert, raised
 from violations.models import Alert, ChannelName
 from violations.services import do_acknowledge_alert, do_silence_alert
 
+__all__ = ["quiet"]
+
 pytestmark = pytest.mark.django_db
 
 REPORT = Alerts()
-
-
-@pytest.fixture(autouse=True)
-def quiet(settings) -> None:
-    """No breaker, and nobody is told."""
-    settings.RISK_BREAKER_COUNT = 0
-    settings.NATS_URL = settings.RISK_ALERT_WEBHOOK_URL = ""
-    settings.RISK_ALERT_EMAIL_TO = []
 
 
 def acknowledged(seconds: float = 90) -> Alert:

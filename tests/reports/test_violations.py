@@ -11,19 +11,14 @@ from reports.datasets.violations import Violations
 from reports.table import Asked
 from tests.reports.asking import ALL, cells, chart, column, figure
 from tests.support.evidence import keep
+from tests.violations.conftest import quiet
 from tests.violations.subjects import at, broken, look, only_violation
+
+__all__ = ["quiet"]
 
 pytestmark = pytest.mark.django_db
 
 REPORT = Violations()
-
-
-@pytest.fixture(autouse=True)
-def quiet(settings) -> None:
-    """No breaker, and nobody is told."""
-    settings.RISK_BREAKER_COUNT = 0
-    settings.NATS_URL = settings.RISK_ALERT_WEBHOOK_URL = ""
-    settings.RISK_ALERT_EMAIL_TO = []
 
 
 def two_accounts() -> None:
