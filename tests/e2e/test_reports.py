@@ -118,11 +118,11 @@ def test_a_large_one_is_made_while_one_watches_and_is_there_without_loading_the_
 
 def test_a_period_is_pressed_and_what_it_would_be_is_looked_at_again(page):
     page.goto("/reports/new?kind=decisions")
-    expect(page.locator("[data-part=rows] h2")).to_contain_text(f"of {LARGE} rows")
+    expect(page.locator("[data-part=rows] h2")).to_contain_text(f"of {LARGE:,} rows")
     page.get_by_role("button", name="Last month").click()
     expect(page.locator("[data-part=rows]")).to_contain_text("it would have no rows")
     page.get_by_role("button", name="Always").click()
-    expect(page.locator("[data-part=rows] h2")).to_contain_text(f"of {LARGE} rows")
+    expect(page.locator("[data-part=rows] h2")).to_contain_text(f"of {LARGE:,} rows")
 
 
 def test_what_is_missing_is_said_at_its_field(page):

@@ -83,6 +83,14 @@ def test_a_report_of_all_accounts_is_not_shown_to_who_is_for_some(rita):
     assert str(only().pk) not in limited.read("/reports/")
 
 
+def test_the_page_takes_as_many_queries_for_many_as_for_one(rita, large):
+    send(rita)
+    few = rita.queries("/reports/")
+    for _ in range(10):
+        send(rita)
+    assert rita.queries("/reports/") == few
+
+
 # --------------------------------------------------------------------------------------------- asking for it
 def test_a_small_one_is_there_when_the_page_comes_back(rita):
     place = send(rita, since="2026-01-01T00:00", symbol="btcusdt")
