@@ -22,7 +22,7 @@ from reports.exporters import EXPORTERS
 from reports.exporters.form import Head
 from reports.manifest import Measured, manifest_of
 from reports.models import UNFINISHED, Mail, Report, Schedule, State
-from reports.progress import Teller, Unwanted
+from reports.progress import Late, Teller, Unwanted
 from reports.snapshot import one_moment
 
 logger = logging.getLogger(__name__)
@@ -39,19 +39,22 @@ class Incomplete(Exception):
     """What was written is not all that there is."""
 
 
-def make(report_id: UUID, attempt: int) -> None:
+def make(report_id: UUID, attempt: int, *, longest_s: float = 0.0) -> None:
     """Make a report whose row says that this attempt is running; where it fails, its row says why.
 
-    Where the process is told to stop, the report waits again.
+    Where the process is told to stop, or it takes longer than `longest_s` seconds (0: as long as it does), the report
+    waits again.
     """
     report = Report.objects.filter(pk=report_id, attempt=attempt, state=State.RUNNING).first()
     if report is None:
         return
     try:
         with files.unfinished(report) as path:
-            _finish(report, path, _write(report, path))
+            _finish(report, path, _write(report, path, longest_s))
     except Unwanted:
         logger.info("report %s is not wanted any more", report_id)
+    except Late:
+        _mine(report).update(state=State.WAITING)
     except (KeyboardInterrupt, SystemExit):
         _mine(report).update(state=State.WAITING, problem=_STOPPED)
         raise
@@ -71,11 +74,11 @@ def _mine(report: Report) -> Any:
     return Report.objects.filter(pk=report.pk, attempt=report.attempt, state=State.RUNNING)
 
 
-def _write(report: Report, path: Path) -> Manifest:
-    """Write the file of a report, and return its manifest. Raises Incomplete, Unwanted, and whatever goes wrong."""
+def _write(report: Report, path: Path, longest_s: float) -> Manifest:
+    """Write the file of a report, and return its manifest. Raises Incomplete, Unwanted, Late and what goes wrong."""
     dataset, exporter = DATASETS[report.name], EXPORTERS[report.format]
     asked, accounts = asking.read(report.filters), frozenset(report.accounts)
-    with Teller(report) as teller, one_moment():
+    with Teller(report, longest_s) as teller, one_moment():
         head = _head(report)
         teller.total = head.rows
         summary = dataset.summary(asked, accounts)

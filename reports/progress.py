@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
@@ -23,15 +24,22 @@ class Unwanted(Exception):
     """The report was cancelled, or another process makes it."""
 
 
+class Late(Exception):
+    """The report takes longer than whoever asks can wait."""
+
+
 class Teller:
     """Says every now and then, from a thread of its own, how far an attempt is, and hears whether it is still wanted.
 
     The transaction that a report is made in sees one moment and changes nothing: what is said in between needs another
-    connection. Where the attempt is wanted no more, the query that runs is broken off.
+    connection. Where the attempt is wanted no more, or takes longer than `longest_s` seconds (0: as long as it does),
+    the query that runs is broken off.
     """
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, longest_s: float) -> None:
         self.done, self.total = 0, report.total
+        self._until_s = time.monotonic() + longest_s if longest_s else None
+        self._late = False
         self._row = Report.objects.filter(pk=report.pk, attempt=report.attempt, state=State.RUNNING)
         self._unwanted, self._over = threading.Event(), threading.Event()
         self._making: Any = connections["default"]
@@ -46,6 +54,8 @@ class Teller:
     ) -> None:
         self._over.set()
         self._thread.join()
+        if self._late:
+            raise Late
         if self._unwanted.is_set():
             raise Unwanted
 
@@ -61,7 +71,8 @@ class Teller:
     def _tell(self) -> None:
         try:
             while not self._over.wait(_TOLD_EVERY_S):
-                if not self._say():
+                self._late = self._until_s is not None and time.monotonic() > self._until_s
+                if self._late or not self._say():
                     self._unwanted.set()
                     self._interrupt()
                     return

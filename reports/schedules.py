@@ -23,7 +23,7 @@ from reports.errors import NoSuchReport, NotTheirReport, ReportError
 from reports.making import ACTOR
 from reports.models import Cadence, Schedule, State
 from reports.rhythm import Rhythm
-from reports.services import Wanted, count, text_of, write
+from reports.services import Wanted, admit, text_of, write
 from reports.table import Asked, Dataset
 
 logger = logging.getLogger(__name__)
@@ -146,7 +146,8 @@ def _ask(schedule: Schedule, due: datetime) -> str:
     try:
         dataset = asking.find_dataset(schedule.name)
         wanted = Wanted(name=schedule.name, format=schedule.format, asked=_asked(schedule, dataset, due))
-        write(acting, wanted, count(acting, wanted), State.WAITING, schedule, due)
+        admit(acting, wanted)
+        write(acting, wanted, 0, State.WAITING, schedule, due)
     except (NotAllowed, ReportError, ValidationError) as error:
         return text_of(error)
     return ""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 from msgspec import Struct
 
@@ -18,10 +18,13 @@ from reports import asking, rights
 from reports.errors import NotTheirReport, NotThere, ReportError
 from reports.making import make
 from reports.models import UNFINISHED, Report, Schedule, State
-from reports.table import Asked
+from reports.snapshot import one_moment
+from reports.table import Asked, Dataset
 
-# What is not more than this is made while whoever asks waits, and so many at once in this process.
+# What is not more than this is made while whoever asks waits, who does so no longer than that: and so many at once in
+# this process.
 SMALL_ROWS = 2_000
+_LONGEST_S = 5
 _INLINE = threading.BoundedSemaphore(2)
 
 # So many may somebody have that are still to come.
@@ -49,28 +52,39 @@ def do_ask_report(*, acting: Acting, wanted: Wanted) -> Report:
     Raises NotAllowed (NotTheirAccount), NoSuchReport, ReportError where somebody has too many that are still to come or
     what it is about cannot be read, and ValidationError by field.
     """
-    total = count(acting, wanted)
+    dataset = admit(acting, wanted)
     if Report.objects.filter(asked_by=acting.name, state__in=UNFINISHED).count() >= MOST_UNFINISHED:
         raise ReportError(f"{MOST_UNFINISHED} reports of yours are still to come: cancel one, or wait.")
-    takes_long = asking.find_dataset(wanted.name).takes_long
-    if takes_long or total > SMALL_ROWS or not _INLINE.acquire(blocking=False):
-        return write(acting, wanted, total, State.WAITING)
+    total = _count(dataset, acting, wanted.asked)
+    if total is None or total > SMALL_ROWS or not _INLINE.acquire(blocking=False):
+        return write(acting, wanted, total or 0, State.WAITING)
     try:
         report = write(acting, wanted, total, State.RUNNING)
-        make(report.pk, report.attempt)
+        make(report.pk, report.attempt, longest_s=_LONGEST_S)
     finally:
         _INLINE.release()
     report.refresh_from_db()
     return report
 
 
-def count(acting: Acting, wanted: Wanted) -> int:
-    """Return how many rows a report would have now. Raises as `do_ask_report` does, but never for too many."""
+def admit(acting: Acting, wanted: Wanted) -> Dataset:
+    """Return the report that somebody wants, where they may have it as they want it.
+
+    Raises NotAllowed (NotTheirAccount), NoSuchReport, and ValidationError by field.
+    """
     dataset = asking.find_dataset(wanted.name)
     rights.demand(acting, dataset, wanted.asked)
     asking.check(dataset, wanted.format, wanted.asked, timezone.now())
+    return dataset
+
+
+def _count(dataset: Dataset, acting: Acting, asked: Asked) -> int | None:
+    """Return how many rows a report would have now; None where counting them takes long. Raises ReportError."""
     try:
-        return dataset.count(wanted.asked, acting.accounts)
+        with one_moment(longest_s=_LONGEST_S):
+            return dataset.count(asked, acting.accounts)
+    except OperationalError:
+        return None
     except ValueError as error:  # what is on record cannot be read
         raise ReportError(str(error)) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from audit.acting import Acting, NotAllowed, NotTheirAccount, acting
@@ -179,6 +180,38 @@ def test_a_person_behind_a_key_is_known():
 def test_where_others_are_being_made_at_once_a_small_one_waits():
     with services._INLINE, services._INLINE:
         assert ask().state == State.WAITING
+
+
+def test_one_that_takes_longer_than_somebody_can_wait_is_made_in_the_background(numbers, monkeypatch, stored):
+    monkeypatch.setattr(services, "_LONGEST_S", 0.1)
+    numbers.on_row = lambda: time.sleep(0.5)
+    report = ask()
+    assert (report.state, report.attempt) == (State.WAITING, 1)
+    assert left(stored) == []
+    numbers.on_row = lambda: None
+    assert run_next(timezone.now(), make)
+    assert again(report).state == State.DONE
+
+
+def test_one_whose_rows_take_long_to_count_is_made_in_the_background(numbers, monkeypatch):
+    def late(*_: object) -> int:
+        raise OperationalError("canceling statement due to statement timeout")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(numbers, "count", late)
+        report = ask()
+    assert (report.state, report.total) == (State.WAITING, 0)
+    run_next(timezone.now(), make)
+    assert (again(report).state, again(report).total) == (State.DONE, 3)
+
+
+def test_one_of_what_cannot_be_read_is_refused(numbers, monkeypatch):
+    def fail(*_: object) -> int:
+        raise ValueError("book 3 is damaged")
+
+    monkeypatch.setattr(numbers, "count", fail)
+    with pytest.raises(ReportError, match="book 3 is damaged"):
+        ask()
 
 
 def test_fewer_rows_than_were_counted_are_a_failure_and_no_file(numbers, stored):

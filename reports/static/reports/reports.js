@@ -12,8 +12,9 @@ const unfinished = () => [...document.querySelectorAll("[data-state=waiting], [d
 function draw(row, { state, done, total }) {
   put(row, "data-state", state);
   say(find("[data-word]", row), WORDS[state]);
+  if (!total) return; // they are not counted yet
   const progress = find("progress", row);
-  progress.max = Math.max(total, 1);
+  progress.max = total;
   progress.value = done;
   say(find("[data-rows]", row), `${done.toLocaleString("en")} of ${total.toLocaleString("en")} rows`);
 }
