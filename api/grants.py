@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from audit.acting import Acting
-from audit.roles import READING
+from audit.roles import EVIDENCE, PEOPLE, READING
 
 CHECK_ORDERS = "api.check_orders"
 REPORT_STATE = "api.report_state"
@@ -57,7 +57,8 @@ STANDS_FOR = {
     Word.FEED: frozenset({REPORT_STATE}),
     Word.READ: frozenset(READING),
     Word.OPERATE: _OPERATE,
-    Word.ADMIN: frozenset({CHECK_ORDERS, REPORT_STATE, *READING, *_OPERATE, *FOR_PEOPLE}),
+    # Evidence and people: what reports tell of, for who may take away all of them.
+    Word.ADMIN: frozenset({CHECK_ORDERS, REPORT_STATE, *READING, *EVIDENCE, *PEOPLE, *_OPERATE, *FOR_PEOPLE}),
 }
 
 

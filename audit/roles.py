@@ -20,7 +20,9 @@ READING = (
     *("violations.view_violation", "violations.view_alert", "violations.view_breakertrip"),
     *("audit.view_orderdecision", "audit.view_reservationend"),
 )
-_EVIDENCE = ("audit.view_auditevent", "audit.view_journalreject", "feeds.view_deadletter")
+EVIDENCE = ("audit.view_auditevent", "audit.view_journalreject", "feeds.view_deadletter")
+
+PEOPLE = ("auth.view_user", "auth.view_group", "api.view_apikey")
 
 ROLES = (
     Role("viewer", "watches exposure, limits, violations, alerts and stops, and changes nothing", READING),
@@ -30,7 +32,7 @@ ROLES = (
         (
             *READING,
             *("policies.change_limits", "violations.handle_alert", "emergency.engage_stop"),
-            *(*_EVIDENCE, "feeds.replay_deadletter"),
+            *(*EVIDENCE, "feeds.replay_deadletter"),
         ),
     ),
     Role(
@@ -50,13 +52,13 @@ ROLES = (
     Role(
         "auditor",
         "reads everything, people and keys included, and changes nothing",
-        (*READING, *_EVIDENCE, "auth.view_user", "auth.view_group", "api.view_apikey"),
+        (*READING, *EVIDENCE, *PEOPLE),
     ),
     Role(
         "administrator",
         "says who may what: people, groups and API keys; neither changes nor approves limits",
         (
-            *(*READING, *_EVIDENCE, "feeds.replay_deadletter", "api.view_apikey", "api.manage_keys"),
+            *(*READING, *EVIDENCE, "feeds.replay_deadletter", "api.view_apikey", "api.manage_keys"),
             *("auth.view_user", "auth.add_user", "auth.change_user", "auth.delete_user"),
             *("auth.view_group", "auth.add_group", "auth.change_group", "auth.delete_group"),
         ),

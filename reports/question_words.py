@@ -90,7 +90,7 @@ def _figures(found: Answer) -> Iterator[str]:
         )
     if found.watched is not None:
         value = figure(found.metric, found.watched.value)
-        yield f"At {moment_text(found.watched.at)} it was {value}, as it was kept for charts."
+        yield f"At {moment_text(found.watched.at)} it was {value}: the last reading before then that is kept."
     if reading is None and found.watched is None:
         yield "What the figure was at that moment is not on record."
 

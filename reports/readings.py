@@ -14,7 +14,7 @@ from audit.models import OrderDecision
 from dashboard.deciding import work_out_again
 from feeds.models import EquityPoint
 from policies.models import Book
-from riskcore.decimals import EXACT
+from riskcore.decimals import EXACT, shown_ratio
 from riskcore.explain import LimitReport
 
 # The latest decisions that are looked at: those that were stopped before their limits were have no figures.
@@ -79,6 +79,6 @@ def _value(point: EquityPoint, metric: str) -> Decimal | None:
             return point.var_95
         case "leverage" if point.gross_exposure is not None and point.equity > 0:
             with localcontext(EXACT):
-                return point.gross_exposure / point.equity
+                return shown_ratio(point.gross_exposure / point.equity)
         case _:
             return None

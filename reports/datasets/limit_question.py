@@ -198,7 +198,7 @@ def _readings(found: Answer) -> Iterator[_Part]:
         yield {
             "section": "figure",
             "at": found.watched.at,
-            "said": "kept for charts last by that moment",
+            "said": "the last reading before that moment, as it is kept for the charts",
             "account_id": found.account_id,
             "value": found.watched.value,
         }

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import Permission
 
 from api.grants import FOR_PEOPLE, MEANINGS, STANDS_FOR, Word
-from audit.roles import ROLES
+from audit.roles import EVIDENCE, ROLES
 
 pytestmark = pytest.mark.django_db
 
@@ -36,8 +36,9 @@ def of_keys() -> list[str]:
     found = [row("word", "lets a key", "stands for"), row("---", "---", "---")]
     for word in Word:
         names = sorted(name for name in STANDS_FOR[word] if ".view_" not in name)
-        reading = any(".view_" in name for name in STANDS_FOR[word])
-        stands = [*(f"`{name}`" for name in names), *(["all that a viewer may"] if reading else [])]
+        reading = ["all that a viewer may"] if any(".view_" in name for name in STANDS_FOR[word]) else []
+        evidence = ["all that an auditor reads"] if set(EVIDENCE) <= STANDS_FOR[word] else []
+        stands = [*(f"`{name}`" for name in names), *reading, *evidence]
         found.append(row(f"`{word}`", MEANINGS[word], ", ".join(stands)))
     return found
 
