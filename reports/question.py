@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
 from django.db.models import Q, QuerySet
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from audit.acting import Acting
 from emergency.models import EmergencyStop
@@ -46,8 +47,8 @@ class Applied(Struct, frozen=True, kw_only=True):
     change: Change | None
     set_by: Change | None
     placed: Change | None
-    blocked: int
-    let_through: int
+    blocked: int = 0
+    let_through: int = 0
 
     @property
     def counted(self) -> bool:
@@ -118,28 +119,18 @@ def answer(acting: Acting, account_id: str, metric: str, at: datetime) -> Answer
 
 def find_answer(account_id: str, metric: str, at: datetime, accounts: frozenset[str]) -> Answer:
     """Return the answer as whoever is for these accounts (none: all) may have it. Raises ValueError likewise."""
-    standing = standing_at(at, accounts)
-    account = None if standing is None else standing.account(account_id)
-    if standing is None or account is None:
-        return Answer(account_id=account_id, metric=metric, at=at, standing=standing, account=account)
-    held = limits_on(standing, account_id, metric)
-    day = trading_day(at, standing.book.parameters)
+    found = find_limits(account_id, metric, at, accounts)
+    if found.day is None:
+        return found
+    held, day = [each.held for each in found.limits], found.day
     ids = {each.policy.id for each in held}
     stopped = _tally(blocked_by(account_id, ids, day.since, day.until))
     exceptions = _tally(let_through(account_id, ids, day.since, day.until))
     violations, alerts = violations_of(account_id, ids, day), alerts_of(account_id, ids, day)
     stops = stops_of(account_id, held, day)
-    return Answer(
-        account_id=account_id,
-        metric=metric,
-        at=at,
-        standing=standing,
-        account=account,
-        day=day,
-        books=Book.objects.filter(created_at__gte=day.since, created_at__lt=day.until).count(),
-        limits=_applied(standing, account, held, stopped.by_policy, exceptions.by_policy),
-        on_order=on_order(account_id, ids, day.since, at),
-        watched=watched(account_id, metric, at),
+    return replace(
+        found,
+        limits=tuple(_with_counts(each, stopped, exceptions) for each in found.limits),
         blocked=stopped.orders,
         what_ifs=stopped.what_ifs,
         orders=tuple(stopped.first),
@@ -151,6 +142,28 @@ def find_answer(account_id: str, metric: str, at: datetime, accounts: frozenset[
         alerts_in_all=alerts.count(),
         stops=tuple(stops[:MOST]),
         stops_in_all=stops.count(),
+    )
+
+
+def find_limits(account_id: str, metric: str, at: datetime, accounts: frozenset[str]) -> Answer:
+    """Return the part of an answer that is of the moment: nothing of what the limits did that day is looked up yet."""
+    standing = standing_at(at, accounts)
+    account = None if standing is None else standing.account(account_id)
+    if standing is None or account is None:
+        return Answer(account_id=account_id, metric=metric, at=at, standing=standing, account=account)
+    held = limits_on(standing, account_id, metric)
+    day = trading_day(at, standing.book.parameters)
+    return Answer(
+        account_id=account_id,
+        metric=metric,
+        at=at,
+        standing=standing,
+        account=account,
+        day=day,
+        books=Book.objects.filter(created_at__gte=day.since, created_at__lt=day.until).count(),
+        limits=_applied(standing, account, held),
+        on_order=on_order(account_id, {each.policy.id for each in held}, day.since, at),
+        watched=watched(account_id, metric, at),
     )
 
 
@@ -168,14 +181,8 @@ def _rank(held: Held) -> tuple[bool, bool, bool, int, Decimal]:
     return not held.in_force, held.shadow, soft, {Bound.CAP: 0, Bound.FLOOR: 1}.get(bound, 2), looseness
 
 
-def _applied(
-    standing: Standing,
-    account: Account,
-    held: Iterable[Held],
-    blocked: Mapping[str, int],
-    let: Mapping[str, int],
-) -> tuple[Applied, ...]:
-    limits, version = tuple(held), standing.row.version
+def _applied(standing: Standing, account: Account, limits: Sequence[Held]) -> tuple[Applied, ...]:
+    version = standing.row.version
     policies = lineages("policy", [each.policy.id for each in limits if not each.profile], version)
     profiles = lineages("capitalprofile", {each.profile for each in limits} - {""}, version)
     of_account = lineages("account", [account.id], version).get(account.id)
@@ -190,8 +197,6 @@ def _applied(
                 change=None if lineage is None else lineage.last,
                 set_by=None if lineage is None else lineage.last_of(column),
                 placed=placed if each.policy.scope is Scope.PROFILE else None,
-                blocked=blocked.get(each.policy.id, 0),
-                let_through=let.get(each.policy.id, 0),
             )
         )
     return tuple(found)
@@ -219,6 +224,11 @@ def _tally(found: Iterable[Blocked]) -> _Tally:
             tally.by_policy[each.breach.policy_id or ""] += 1
         last = each.decision_id  # one order's breaches come together
     return tally
+
+
+def _with_counts(limit: Applied, stopped: _Tally, exceptions: _Tally) -> Applied:
+    key = limit.held.policy.id
+    return replace(limit, blocked=stopped.by_policy[key], let_through=exceptions.by_policy[key])
 
 
 def violations_of(account_id: str, policies: Collection[str], day: Day) -> QuerySet[Violation]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import reverse
 from django.utils import timezone
@@ -17,6 +18,7 @@ from dashboard.views.page import Page
 from feeds.malformed import FieldError, Malformed, Wrong
 from reports.question import MOST, PERMISSIONS, Answer, answer
 from reports.question_words import behind, headline, is_cut, sayings
+from reports.snapshot import one_moment
 from riskcore.metrics import METRICS
 
 
@@ -28,6 +30,9 @@ def _metric(text: str) -> str:
 
 _TITLES = tuple(sorted(((each.name, each.title) for each in METRICS.values()), key=lambda pair: pair[1].casefold()))
 _USUAL = "leverage"
+
+# A page is not waited for longer.
+_LONGEST_S = 15
 
 
 class QuestionPage(Page):
@@ -44,24 +49,26 @@ class QuestionPage(Page):
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         context = self.get_context_data(**kwargs)
-        return self.render_to_response(
-            context, status=500 if context["damage"] else 400 if context["problems"] else 200
-        )
+        return self.render_to_response(context, status=context["status"])
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         given = filled_in(self.request.GET)
         found: Answer | None = None
-        damage, problems = "", dict[str, str]()
+        status, damage, problems = 200, "", dict[str, str]()
         try:
             found = _answer(self.acting, given) if given else None
         except Malformed as error:
-            problems = {each.field: each.message for each in error.errors}
+            status, problems = 400, {each.field: each.message for each in error.errors}
         except ValueError as error:
-            damage = str(error)
+            status, damage = 500, str(error)
+        except OperationalError:
+            status, damage = 503, f"It takes longer than {_LONGEST_S} s to look at. It can be taken away all the same."
         return super().get_context_data(**kwargs) | {
             "fields": [Field(each, _shown(each, given), problems.get(each.name, "")) for each in self.fields],
+            "status": status,
             "problems": problems,
             "damage": damage,
+            "export": f"{reverse('reports:new')}?{urlencode({'kind': 'limit_question', **given.dict()})}",
             **({} if found is None else _told(found)),
         }
 
@@ -75,7 +82,8 @@ def _answer(acting: Acting, given: QueryDict) -> Answer:
     if asked["at"] > timezone.now():
         raise Malformed.of("at", "has not come yet", "out_of_range")
     try:
-        return answer(acting, **asked)
+        with one_moment(longest_s=_LONGEST_S):
+            return answer(acting, **asked)
     except NotTheirAccount:
         raise Malformed.of("account_id", "is not among those that you are for", "not_theirs") from None
 
@@ -102,8 +110,6 @@ def _for_form(text: str) -> str:
 
 
 def _told(found: Answer) -> dict[str, Any]:
-    at = f"{found.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
-    asked = {"kind": "limit_question", "account_id": found.account_id, "metric": found.metric, "at": at}
     return {
         "answer": found,
         "headline": headline(found),
@@ -111,7 +117,6 @@ def _told(found: Answer) -> dict[str, Any]:
         "limits": [(limit, behind(limit), _reading(found, limit.held.policy.id)) for limit in found.limits],
         "is_cut": is_cut(found),
         "most": MOST,
-        "export": f"{reverse('reports:new')}?{urlencode(asked)}",
     }
 
 

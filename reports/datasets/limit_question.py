@@ -11,7 +11,7 @@ from emergency.models import EmergencyStop
 from policies.wording_numbers import moment_text
 from reports.blocked import Blocked, blocked_by, let_through
 from reports.lineage import Change, approval_in_words, approved_by
-from reports.question import PERMISSIONS, Answer, Applied, alerts_of, find_answer, stops_of, violations_of
+from reports.question import PERMISSIONS, Answer, Applied, alerts_of, find_answer, find_limits, stops_of, violations_of
 from reports.question_words import headline, sayings
 from reports.table import Asked, Chart, ChartKind, Column, Dataset, Figure, Kind, Row, Summary
 from riskcore.decimals import tidy
@@ -62,8 +62,7 @@ class LimitQuestion(Dataset):
 
     def rows(self, asked: Asked, accounts: frozenset[str]) -> Iterator[Row]:
         """Yield the limits with who stands behind each, what was known of the figure, and what they did that day."""
-        found = _answer(asked, accounts)
-        for each in _parts(found):
+        for each in _parts(_limits(asked, accounts)):
             yield tuple(each.get(column.name) for column in self.columns)
 
     def summary(self, asked: Asked, accounts: frozenset[str]) -> Summary:
@@ -77,13 +76,18 @@ class LimitQuestion(Dataset):
 
     def books(self, asked: Asked, accounts: frozenset[str]) -> tuple[int, int] | None:
         """Return the version of the book of that moment."""
-        standing = _answer(asked, accounts).standing
+        standing = _limits(asked, accounts).standing
         return None if standing is None else (standing.row.version, standing.row.version)
 
 
 def _answer(asked: Asked, accounts: frozenset[str]) -> Answer:
     assert asked.at is not None  # it is needed
     return find_answer(asked.account_id, asked.metric, asked.at, accounts)
+
+
+def _limits(asked: Asked, accounts: frozenset[str]) -> Answer:
+    assert asked.at is not None  # it is needed
+    return find_limits(asked.account_id, asked.metric, asked.at, accounts)
 
 
 def _figures(found: Answer) -> tuple[Figure, ...]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -81,12 +81,23 @@ def test_an_account_that_is_not_theirs_is_refused_like_one_that_there_is_not(wor
 def test_a_book_that_is_not_what_was_published_is_told_and_not_answered_by(world, monkeypatch):
     monkeypatch.setattr("reports.standing.loaded", _damaged)
     said = auditor().read(page(), 500)
-    assert "This cannot be answered." in said
+    assert "This cannot be answered here." in said
     assert "its content does not have its hash" in said
 
 
 def _damaged(version: int) -> None:
     raise ValueError(f"book {version} is not what was published: its content does not have its hash")
+
+
+def test_what_takes_too_long_is_left_to_a_file(world, monkeypatch):
+    monkeypatch.setattr("reports.views_question.answer", _too_slow)
+    said = auditor().read(page(), 503)
+    assert "It takes longer than 15 s to look at." in said
+    assert "Take it away as a file" in said
+
+
+def _too_slow(*_asked: Any, **_named: Any) -> None:
+    raise OperationalError("canceling statement due to statement timeout")
 
 
 def test_names_full_of_markup_are_inert(world):
