@@ -111,8 +111,6 @@ class Dataset(ABC):
         What it takes to have it, by Django's names: all of them.
     of_all
         It concerns all accounts at once: nobody who is for some accounts may have it.
-    takes_long
-        However few its rows are, much has to be read for them: nobody waits for it, it is made in the background.
     filters
         The names of `Asked` that it heeds.
     needed
@@ -124,7 +122,6 @@ class Dataset(ABC):
     meaning: ClassVar[str]
     permissions: ClassVar[tuple[str, ...]]
     of_all: ClassVar[bool] = False
-    takes_long: ClassVar[bool] = False
     columns: ClassVar[tuple[Column, ...]]
     filters: ClassVar[frozenset[str]]
     needed: ClassVar[frozenset[str]] = frozenset()

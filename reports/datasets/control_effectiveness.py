@@ -51,7 +51,6 @@ class ControlEffectiveness(Dataset):
         *("audit.view_orderdecision", "violations.view_violation", "violations.view_alert"),
         *("violations.view_breakertrip", "emergency.view_emergencystop"),
     )
-    takes_long = True
     filters = frozenset({"since", "until", "account_id", "policy"})
     needed = frozenset({"since", "until"})
     columns: ClassVar = (

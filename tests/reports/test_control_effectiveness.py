@@ -10,15 +10,12 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from audit.acting import system
 from audit.models import OrderDecision
 from emergency.words import Trigger
 from policies.models import Policy
 from policies.services import do_change_account, do_change_policy
 from reports.datasets import DATASETS
 from reports.effectiveness.arming import armed_limits
-from reports.models import State
-from reports.services import Wanted, do_ask_report
 from reports.table import Asked
 from tests.dashboard.world import decided, order
 from tests.emergency.world import engage, lift, long
@@ -237,8 +234,3 @@ def _refused(asked: OrderDecision, reason: str) -> None:
     answer = '{"limit_utilization":{},"violations":[],"warnings":[],"max_quantity":null}'
     refused = {"decision_id": uuid4(), "what_if": False, "approved": False, "verdict": "block", "reason": reason}
     OrderDecision.objects.create(**{**said, **refused, "answer": answer})
-
-
-def test_nobody_waits_for_it_however_few_its_rows_are(world):
-    wanted = Wanted(name="control_effectiveness", format="csv", asked=asked())
-    assert do_ask_report(acting=system("ada"), wanted=wanted).state == State.WAITING
