@@ -35,7 +35,7 @@ def _number(number: int | Decimal) -> str:
         return text
     sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text)
     whole, point, places = digits.partition(".")
-    return f"{sign}{int(whole):,}{point}{places}"
+    return f"{sign}{Decimal(whole):,f}{point}{places}"
 
 
 def _moment(at: datetime) -> str:
@@ -61,7 +61,8 @@ class Layout(Struct, frozen=True):
 def lay_out(columns: tuple[Column, ...], cells: list[list[str]]) -> Layout:
     """Return the largest letters on the smallest paper on which every column is as wide as it asks for.
 
-    Where none is, columns on the largest paper with the smallest letters give way, the widest most.
+    Where none is, columns on the largest paper with the smallest letters give way: the widest most, and while that
+    is possible without tearing a word, a number or a moment in two.
     """
     widths = {size: _wanted(columns, cells, size) for size in _SIZES}
     for paper in _PAPERS:
@@ -69,7 +70,8 @@ def lay_out(columns: tuple[Column, ...], cells: list[list[str]]) -> Layout:
             if sum(wanted) <= paper[0] - 2 * MARGIN:
                 return Layout(paper, size, tuple(wanted))
     paper, size = _PAPERS[-1], _SIZES[-1]
-    return Layout(paper, size, tuple(_narrowed(widths[size], paper[0] - 2 * MARGIN, size)))
+    words = [min(wide, word) for wide, word in zip(widths[size], _of_words(columns, cells, size), strict=True)]
+    return Layout(paper, size, tuple(_narrowed(widths[size], words, paper[0] - 2 * MARGIN, size)))
 
 
 def _wanted(columns: tuple[Column, ...], cells: list[list[str]], size: float) -> list[float]:
@@ -82,14 +84,31 @@ def _wanted(columns: tuple[Column, ...], cells: list[list[str]], size: float) ->
     return wanted
 
 
-def _narrowed(wanted: list[float], room: float, size: float) -> list[float]:
-    """Return widths that fit: what is wider than a common bound becomes as wide as that."""
-    least = min(_NARROWEST * width_of("n", BODY, size), room / len(wanted))
-    low, high = least, max(wanted)
+def _of_words(columns: tuple[Column, ...], cells: list[list[str]], size: float) -> list[float]:
+    """Return how wide the longest word of each column is; what is no text is one word."""
+    found = []
+    for place, column in enumerate(columns):
+        texts = (row[place] for row in cells)
+        words = (max(text.split(), key=len, default="") for text in texts) if column.kind is Kind.TEXT else texts
+        longest = max((width_of(word, BODY, size) for word in words), default=0.0)
+        header = max(width_of(word, BOLD, size) for word in printable(column.label).split(" "))
+        found.append(max(longest, header) + 2 * _PADDING)
+    return found
+
+
+def _narrowed(wanted: list[float], words: list[float], room: float, size: float) -> list[float]:
+    """Return widths that fit: what is wider than a common bound becomes as wide as that, or as its longest word.
+
+    Words are torn where there is no other way.
+    """
+    if sum(words) > room:
+        words = [0.0] * len(wanted)
+    low, high = min(_NARROWEST * width_of("n", BODY, size), room / len(wanted)), max(wanted)
     for _ in range(40):
         bound = (low + high) / 2
-        low, high = (low, bound) if sum(min(each, bound) for each in wanted) > room else (bound, high)
-    return [min(each, low) for each in wanted]
+        used = sum(max(word, min(each, bound)) for each, word in zip(wanted, words, strict=True))
+        low, high = (low, bound) if used > room else (bound, high)
+    return [max(word, min(each, low)) for each, word in zip(wanted, words, strict=True)]
 
 
 class Table:

@@ -179,6 +179,10 @@ def test_a_cell_is_shown_for_people(kind, cell, text):
     assert shown(kind, cell) == text
 
 
+def test_a_number_of_thousands_of_digits_is_shown():
+    assert shown(Kind.NUMBER, Decimal("1" * 5000)) == ",".join(["11", *["111"] * 1666])
+
+
 def columns_of(count: int) -> tuple[Column, ...]:
     return tuple(Column(name=f"c{number}", label=f"C{number}") for number in range(count))
 
@@ -196,6 +200,14 @@ def test_many_columns_have_a_large_page():
 def test_columns_are_never_wider_than_the_page(count):
     layout = lay_out(columns_of(count), [["w" * 300] * count])
     assert sum(layout.widths) <= layout.paper[0] - 72 + 0.01
+
+
+def test_narrow_columns_are_broken_between_words_while_that_is_possible():
+    row = ["short words " * 20] * 12 + ["0198c0de-aaaa-7bbb-8ccc-ddddeeeeffff"]
+    columns = (*columns_of(12), Column(name="id", label="Id", width=36))
+    wide = tuple(Column(name=column.name, label=column.label, width=60) for column in columns)
+    layout = lay_out(wide, [row])
+    assert layout.widths[-1] >= width_of(row[-1], BODY, layout.size)
 
 
 def test_two_hundred_columns_are_printed():
