@@ -13,7 +13,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from audit import people_admin  # noqa: F401 - users and groups are registered with the rest
-from audit.models import AuditEvent, JournalReject, OrderDecision, ReservationEnd
+from audit.models import (
+    AuditEvent,
+    EvidenceArchive,
+    EvidenceBatch,
+    JournalReject,
+    OrderDecision,
+    ReservationEnd,
+)
 from audit.seeing import OfAccounts, OfAll
 from audit.unfold import InfinitePaginator, ModelAdmin, display
 from riskcore.decimals import tidy
@@ -129,3 +136,31 @@ class JournalRejectAdmin(OfAll, ReadOnlyAdmin):
     @display(description="Content")
     def shown_content(self, reject: JournalReject) -> str:
         return bytes(reject.content).decode(errors="backslashreplace")
+
+
+@admin.register(EvidenceBatch)
+class EvidenceBatchAdmin(OfAll, ReadOnlyAdmin):
+    list_display = ("sequence", "at", "rows", "hash")
+    list_filter = ("at",)
+    search_fields = ("sequence__exact", "hash__exact")
+    search_help_text = "A number or a hash"
+    paginator = InfinitePaginator
+    fields = ("sequence", "at", "rows", "previous_hash", "hash", "shown_content")
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[EvidenceBatch]:
+        rows = super().get_queryset(request)
+        # Of a list nobody reads what is in each.
+        is_list = (
+            request.resolver_match is not None and request.resolver_match.url_name == "audit_evidencebatch_changelist"
+        )
+        return rows.defer("content") if is_list else rows
+
+    @display(description="Digests of its rows")
+    def shown_content(self, batch: EvidenceBatch) -> SafeString:
+        return pretty(json.loads(batch.content))
+
+
+@admin.register(EvidenceArchive)
+class EvidenceArchiveAdmin(OfAll, ReadOnlyAdmin):
+    list_display = ("name", "at", "first", "through", "rows", "bytes", "actor")
+    fields = ("name", "at", "first", "through", "rows", "bytes", "sha256", "actor", "reason", "batch")

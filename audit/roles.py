@@ -20,7 +20,10 @@ READING = (
     *("violations.view_violation", "violations.view_alert", "violations.view_breakertrip"),
     *("audit.view_orderdecision", "audit.view_reservationend"),
 )
-EVIDENCE = ("audit.view_auditevent", "audit.view_journalreject", "feeds.view_deadletter")
+EVIDENCE = (
+    *("audit.view_auditevent", "audit.view_journalreject", "audit.view_evidencebatch", "audit.view_evidencearchive"),
+    "feeds.view_deadletter",
+)
 
 PEOPLE = ("auth.view_user", "auth.view_group", "api.view_apikey")
 

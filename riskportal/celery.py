@@ -33,6 +33,7 @@ def schedule() -> dict[str, dict[str, Any]]:
         "restore-if-empty": _every(1.0, "riskportal.restore_if_empty"),
         "drain-journal": _every(1.0, "audit.drain_journal"),
         "tell-heads": _every(60.0, "audit.tell_heads"),
+        "archive": _every(3600.0, "audit.archive"),
         "keep-stops": _every(1.0, "emergency.keep_stops"),
         "unwind": _every(1.0, "emergency.unwind"),
         "record-blocks": _every(1.0, "violations.record_blocks"),

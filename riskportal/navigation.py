@@ -99,6 +99,8 @@ SIDEBAR: dict[str, Any] = {
                 _link("Audit log", "history", "audit", "auditevent"),
                 _link("Ended reservations", "event_busy", "audit", "reservationend"),
                 _link("Journal rejects", "report", "audit", "journalreject"),
+                _link("Sealed batches", "link", "audit", "evidencebatch"),
+                _link("Archives", "inventory_2", "audit", "evidencearchive"),
                 _link("Dead letters", "unsubscribe", "feeds", "deadletter"),
             ],
         },

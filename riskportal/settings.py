@@ -14,6 +14,7 @@ from typing import Any
 import environ
 
 from riskportal import logging, secret_key
+from riskportal.applications import INSTALLED_APPS, MIDDLEWARE  # noqa: F401 - Django reads them here
 from riskportal.env import Environment, redis_database, refuse
 from riskportal.look import LOOK
 from riskportal.mail import check_addresses, mail_server
@@ -187,6 +188,14 @@ RISK_INTRADAY_HISTORY_DAYS = env.whole("RISK_INTRADAY_HISTORY_DAYS", 30, least=0
 RISK_EQUITY_HISTORY_DAYS = env.whole("RISK_EQUITY_HISTORY_DAYS", 30, least=0, most=36_500)
 RISK_VIOLATION_HISTORY_DAYS = env.whole("RISK_VIOLATION_HISTORY_DAYS", 0, least=0, most=36_500)
 
+# After how many days decisions and other evidence go from the database into files, and where to; 0: never.
+RISK_EVIDENCE_DAYS = env.whole("RISK_EVIDENCE_DAYS", 0, least=0, most=36_500)
+if 0 < RISK_EVIDENCE_DAYS < 7:
+    refuse(
+        "RISK_EVIDENCE_DAYS", str(RISK_EVIDENCE_DAYS), "must be 0 or at least 7: previews and recovery read decisions"
+    )
+RISK_ARCHIVE_DIR = Path(env.text("RISK_ARCHIVE_DIR") or RISK_DATA_DIR / "archive")
+
 # How long the files of reports are kept, in days; up to how many MB they go by e-mail; which addresses they may be sent
 # to beside those of people who may see them; and where these pages are, for the links in such mails.
 RISK_REPORT_DAYS = env.whole("RISK_REPORT_DAYS", 30, least=1, most=36_500)
@@ -224,54 +233,6 @@ if RISK_PRICE_PROVIDER == "redis":
         refuse("RISK_CACHE_TTL", None, "must be below a fifth of RISK_PRICE_MAX_AGE, or RISK_PRICE_KEY_TTL be set")
 
 # ------------------------------------------------------------------------------------------------- Django
-INSTALLED_APPS = [
-    "unfold",
-    "unfold.contrib.filters",
-    "unfold.contrib.simple_history",
-    "django.contrib.admin",
-    "audit",  # before auth, whose createsuperuser and changepassword would leave no event
-    "access",
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
-    "django.contrib.sessions",
-    "django.contrib.messages",
-    "whitenoise.runserver_nostatic",
-    "django.contrib.staticfiles",
-    "axes",
-    "simple_history",
-    "django_prometheus",
-    "rest_framework",
-    "drf_spectacular",
-    "drf_spectacular_sidecar",
-    "channels",
-    "riskportal",
-    "simulator",
-    "policies",
-    "emergency",
-    "violations",
-    "feeds",
-    "monitoring",
-    "api",
-    "dashboard",
-    "reports",
-]
-
-MIDDLEWARE = [
-    "django_prometheus.middleware.PrometheusBeforeMiddleware",
-    "django.middleware.security.SecurityMiddleware",
-    "access.headers.SecurityHeaders",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "access.middleware.Gate",
-    "axes.middleware.AxesMiddleware",
-    "django_prometheus.middleware.PrometheusAfterMiddleware",
-]
-
 ROOT_URLCONF = "riskportal.urls"
 
 TEMPLATES = [

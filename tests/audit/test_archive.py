@@ -18,7 +18,10 @@ from audit.drain import drain
 from audit.heads import heads
 from audit.models import AuditEvent, EvidenceArchive, EvidenceBatch, OrderDecision
 from audit.retention import delete_archived, do_archive
+from audit.sealing import batch_hash
 from audit.services import record
+from audit.tasks import archive as archive_task
+from audit.tasks import tell_heads
 from audit.verify_batches import verify_batches
 from tests.audit.subjects import Journal, decided, inputs, released
 from tests.support.tampering import tamper
@@ -302,3 +305,61 @@ def test_a_table_whose_triggers_are_off_is_named(capsys):
             cursor.execute("DROP TRIGGER audit_orderdecision_update_1")
     assert verify() == 1
     assert "Table audit_orderdecision is not protected" in capsys.readouterr().out
+
+
+# ------------------------------------------------------------------------------------------------- by the clock
+def test_by_the_clock_nothing_is_archived_unless_the_settings_say_so(settings, tmp_path):
+    settings.RISK_ARCHIVE_DIR = tmp_path
+    archive_task()
+    assert OrderDecision.objects.count() == 6
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_by_the_clock_what_is_old_is_archived(settings, tmp_path):
+    settings.RISK_ARCHIVE_DIR, settings.RISK_EVIDENCE_DAYS = tmp_path, 7
+    archive_task()
+    assert OrderDecision.objects.count() == 6
+    _age(8)
+    archive_task()
+    assert [path.suffix for path in tmp_path.iterdir()] == [".gz"]
+    assert not OrderDecision.objects.exists()
+
+
+def _age(days: int) -> None:
+    """Have all batches sealed so many days ago: as a clock would have had it, with their hashes."""
+    previous = "0" * 64
+    for batch in EvidenceBatch.objects.order_by("sequence"):
+        batch.at -= timedelta(days=days)
+        batch.previous_hash = previous
+        batch.hash = previous = batch_hash(batch)
+        tamper(
+            "UPDATE audit_evidencebatch SET at = %s, previous_hash = %s, hash = %s WHERE sequence = %s",
+            with_=[str(batch.at), batch.previous_hash, batch.hash, batch.sequence],
+        )
+    tamper("UPDATE audit_evidencehead SET hash = %s", with_=[previous])
+
+
+def test_the_command_takes_no_less_than_a_week():
+    with pytest.raises(CommandError, match="at least 7"):
+        call_command("archive_evidence", "6", reason="x")
+
+
+def test_the_command_archives_all_that_is_old(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("audit.retention.MOST_BATCHES", 2)
+    _age(8)
+    call_command("archive_evidence", "7", reason="year's end", directory=tmp_path)
+    assert "2 file(s)" in capsys.readouterr().out
+    call_command("archive_evidence", "7", reason="year's end", directory=tmp_path)
+    assert "Nothing is that old." in capsys.readouterr().out
+    assert verify() == 0
+
+
+def test_the_ends_of_the_chains_are_told(monkeypatch, caplog):
+    told = []
+    monkeypatch.setattr("audit.tasks.bus.publish", told.append)
+    tell_heads()
+    (event,) = told
+    assert event.subject == "risk.audit.head"
+    now = heads()
+    assert (event.events, event.events_hash, event.batches, event.batches_hash) == msgspec.structs.astuple(now)
+    assert (now.events, now.batches) == (3, 3)
