@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +21,13 @@ from django.core.files import File
 from django.core.files.storage import Storage, storages
 
 from reports.errors import NotThere
+from reports.exporters.xlsx.workbook import TEMPORARY
 from reports.models import Report, State
 
 logger = logging.getLogger(__name__)
 
 _UNFINISHED = "unfinished"
+_A_DAY_S = 86_400
 
 
 class _Moved(File):  # type: ignore[type-arg]
@@ -80,7 +85,19 @@ def sweep() -> int:
     over = [path for path in left if path.name not in running]
     for path in over:
         path.unlink(missing_ok=True)
-    return len(gone) + len(over)
+    return len(gone) + len(over) + _sweep_workbooks(time.time())
+
+
+def _sweep_workbooks(now_s: float) -> int:
+    """Remove what workbooks have left that were broken off with their process; no report is made for a day."""
+    old = [
+        path
+        for path in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*")
+        if path.is_dir() and path.stat().st_uid == os.geteuid() and now_s - path.stat().st_mtime > _A_DAY_S
+    ]
+    for path in old:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(old)
 
 
 def _name(report: Report) -> str:

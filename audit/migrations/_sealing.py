@@ -31,8 +31,12 @@ def _seal_all(app: str, names: tuple[str, ...]) -> Callable[[Apps, BaseDatabaseS
     def seal(apps: Apps, _schema_editor: BaseDatabaseSchemaEditor) -> None:
         for name in names:
             model = apps.get_model(app, name)
-            while rows := list(model._default_manager.filter(batch=None).order_by("pk")[:_TOGETHER]):
+            unsealed = model._default_manager.filter(batch=None).order_by("pk")
+            rows = list(unsealed[:_TOGETHER])
+            while rows:
                 _seal(apps, rows)
+                # Not from the beginning again: the index would be walked over all that is sealed by now.
+                rows = list(unsealed.filter(pk__gt=rows[-1].pk)[:_TOGETHER])
 
     return seal
 

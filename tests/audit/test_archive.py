@@ -23,6 +23,7 @@ from audit.services import record
 from audit.tasks import archive as archive_task
 from audit.tasks import tell_heads
 from audit.verify_batches import verify_batches
+from bus.events import AuditHeads
 from tests.audit.subjects import Journal, decided, inputs, released
 from tests.support.tampering import tamper
 
@@ -355,7 +356,7 @@ def test_the_command_archives_all_that_is_old(tmp_path, monkeypatch, capsys):
 
 
 def test_the_ends_of_the_chains_are_told(monkeypatch, caplog):
-    told = []
+    told: list[AuditHeads] = []
     monkeypatch.setattr("audit.tasks.bus.publish", told.append)
     tell_heads()
     (event,) = told

@@ -16,6 +16,9 @@ from reports.exporters.xlsx.cells import Cells
 from reports.exporters.xlsx.texts import LONGEST, clean, plain
 from reports.table import Column, Row, Summary
 
+# How directories begin in which rows are until their workbook is whole; one of a process that was killed stays.
+TEMPORARY = "riskportal-xlsx-"
+
 _WIDEST = 80  # characters
 _A4 = 9  # Excel's number of the paper
 _OPTIONS = {
@@ -30,7 +33,7 @@ _OPTIONS = {
 def write_workbook(stream: BinaryIO, head: Head, rows: Iterator[Row], summary: Summary, rows_of_a_sheet: int) -> int:
     """Write a workbook with at most so many rows on a sheet, and return how many there are."""
     # Its own directory, so that nothing is left where a report is broken off.
-    with tempfile.TemporaryDirectory(prefix="riskportal-xlsx-") as directory:
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as directory:
         book = Workbook(stream, {**_OPTIONS, "tmpdir": directory})
         book.set_properties(
             {
