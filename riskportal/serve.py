@@ -19,6 +19,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 
 _TASKS = 4
+# A quarter of a core where checks take all of it: more than live pages need.
+_LIVE_GIVES_WAY = 5
 _GRACE_S = 3
 
 
@@ -61,6 +63,8 @@ def asgi() -> None:
 
 def live() -> None:
     """Serve browsers' websockets: the same application, in a process of its own, so that no order waits for them."""
+    # Nor for the processor: once a second a picture of everything is worked out, beside checks on the same cores.
+    os.nice(_LIVE_GIVES_WAY)
     _serve_asgi(settings.RISK_LIVE_PORT)
 
 
