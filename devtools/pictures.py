@@ -70,6 +70,7 @@ def main() -> None:
         _books(camera)
         _lists(camera)
         _live(camera)
+        _reports(camera)
         _sign_in_page(camera, browser, address.url)
         browser.close()
 
@@ -185,6 +186,24 @@ def _live(camera: Camera) -> None:
     officer.keyboard.press("s")
     expect(officer.get_by_role("dialog")).to_be_visible()
     camera.take("stop-dialog", most=HEIGHT)
+
+
+def _reports(camera: Camera) -> None:
+    """Take some evidence away, and ask which limit it was that has just stopped everybody."""
+    officer = camera.officer
+    for kind, suffix in (("decisions", "pdf"), ("policy_changes", "xlsx")):
+        officer.goto(f"/reports/new?kind={kind}")
+        officer.locator(f"[name=format][value={suffix}]").check()
+        if kind == "decisions":
+            camera.take("report", most=HEIGHT)
+        officer.get_by_role("button", name="Take it away").click()
+        expect(officer.get_by_text("done", exact=True).first).to_be_visible()
+    officer.goto("/reports/")
+    camera.take("reports", most=HEIGHT)
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    officer.goto(f"/reports/limit/?account_id=desk-1&metric=open_positions&at={now}")
+    expect(officer.locator("#headline")).to_be_visible()
+    camera.take("question", most=1100)
 
 
 def _sign_in_page(camera: Camera, browser: Browser, url: str) -> None:
