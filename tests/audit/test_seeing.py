@@ -27,7 +27,14 @@ pytestmark = pytest.mark.django_db
 # What says nothing of any account.
 _OF_NOBODY = {"auth.User", "auth.Group", "policies.Policy", "policies.CapitalProfile", "policies.Instrument"}
 # Pages that leave out by themselves what is not for who looks.
-_BY_ITSELF = {"api.ApiKey", "policies.Book", "policies.ChangeRequest", "policies.Preview"}
+_BY_ITSELF = {
+    "api.ApiKey",
+    "policies.Book",
+    "policies.ChangeRequest",
+    "policies.Preview",
+    "reports.Report",
+    "reports.Schedule",
+}
 
 
 @pytest.fixture
