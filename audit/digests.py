@@ -29,7 +29,11 @@ class Digester:
 
     def content(self, values: Sequence[Any]) -> dict[str, Json]:
         """Return the content of a row of which these are the columns, in the order of `names`."""
-        return {name: _exact(value) for name, value in zip(self.names, values, strict=True)}
+        # Most are what they stay: of a million rows each call counts.
+        return {
+            name: value if type(value) in _PLAIN else _exact(value)
+            for name, value in zip(self.names, values, strict=True)
+        }
 
     def digest(self, values: Sequence[Any]) -> str:
         """Return the digest (SHA-256, hex) of that content."""
@@ -57,10 +61,6 @@ def digest_of(content: dict[str, Json]) -> str:
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
 
 
-def _text(value: str) -> str:
-    return value
-
-
 def _number(value: Decimal) -> str:
     return f"{tidy(value):f}"
 
@@ -73,10 +73,9 @@ def _bytes(value: bytes | memoryview) -> str:
     return bytes(value).hex()
 
 
+_PLAIN = frozenset((str, int, bool, type(None)))
+
 _EXACT: dict[type, Callable[[Any], Json]] = {
-    str: _text,
-    int: int,
-    bool: bool,
     Decimal: _number,
     datetime: _moment,
     date: str,
@@ -88,7 +87,5 @@ _EXACT: dict[type, Callable[[Any], Json]] = {
 
 def _exact(value: Any) -> Json:
     """Return a value in its canonical form; the same as `audit.canonical.plain`, faster for what columns hold."""
-    if value is None:
-        return None
     known = _EXACT.get(type(value))
     return plain(value) if known is None else known(value)

@@ -8,7 +8,7 @@ from decimal import Decimal, localcontext
 
 from msgspec import Raw, Struct
 
-from monitoring.garbage import held_back
+from audit.garbage import held_back
 from monitoring.metrics import LEFT_OUT, STAGES
 from monitoring.shards import EVERYTHING, Shard
 from monitoring.telling import figures_of

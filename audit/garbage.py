@@ -1,4 +1,4 @@
-"""Holding back Python's search for garbage while much is made that is not: a look at all accounts makes no cycles."""
+"""Holding back Python's search for garbage while much is made that is not, and none of it in cycles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Search for no garbage meanwhile: a fifth of a look at ten thousand accounts would be that."""
+    """Search for no garbage meanwhile: a fifth of a look at ten thousand accounts would be that, a tenth of a check."""
     if not gc.isenabled():
         yield
         return
