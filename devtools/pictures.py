@@ -197,7 +197,7 @@ def _reports(camera: Camera) -> None:
         if kind == "decisions":
             camera.take("report", most=HEIGHT)
         officer.get_by_role("button", name="Take it away").click()
-        expect(officer.get_by_text("done", exact=True).first).to_be_visible()
+        expect(officer.locator("[data-state=done]").first).to_be_visible()
     officer.goto("/reports/")
     camera.take("reports", most=HEIGHT)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -83,10 +83,13 @@ def _figures(found: Answer) -> Iterator[str]:
     if reading is not None and told is not None:
         before = "" if told.before is None else f"{figure(found.metric, told.before)} before it and "
         after = "undefined" if told.after is None else figure(found.metric, told.after)
+        # The order may have been held against another threshold than the one that applied a second later.
+        changed = limit is not None and told.threshold != limit.held.threshold
+        then = f" at that order, {figure(found.metric, told.threshold)}" if changed else ""
         answered = "was approved" if reading.approved else "was refused"
         yield (
             f"The last order decided by then, {reading.order_id} at {moment_text(reading.at)}, {answered}: "
-            f"{before}{after} with it, {share(told.utilisation)} of the limit."
+            f"{before}{after} with it, {share(told.utilisation)} of the limit{then}."
         )
     if found.watched is not None:
         value = figure(found.metric, found.watched.value)
