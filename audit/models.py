@@ -58,15 +58,22 @@ class AuditEvent(AppendOnly):
         return f"{self.sequence}: {self.action} {self.object_label} by {self.actor}"
 
 
-class AuditHead(models.Model):
-    """The end of the chain, one row: its lock is what makes writers queue up, so that the chain never forks."""
+class ChainEnd(models.Model):
+    """The end of a chain, one row: its lock is what makes writers queue up, so that the chain never forks."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     sequence = models.BigIntegerField(default=0)
     hash = models.CharField(max_length=HASH_LENGTH, default=GENESIS)
 
     class Meta:
+        abstract = True
         default_permissions = ()
+
+
+class AuditHead(ChainEnd):
+    """The end of the chain of audit events."""
+
+    class Meta(ChainEnd.Meta):
         constraints = [models.CheckConstraint(condition=Q(id=1), name="audit_head_single")]
 
 
@@ -93,15 +100,10 @@ class EvidenceBatch(AppendOnly):
         return f"batch {self.sequence}"
 
 
-class EvidenceHead(models.Model):
-    """The end of the chain of batches, one row, whose lock makes those who seal queue up."""
+class EvidenceHead(ChainEnd):
+    """The end of the chain of batches."""
 
-    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
-    sequence = models.BigIntegerField(default=0)
-    hash = models.CharField(max_length=HASH_LENGTH, default=GENESIS)
-
-    class Meta:
-        default_permissions = ()
+    class Meta(ChainEnd.Meta):
         constraints = [models.CheckConstraint(condition=Q(id=1), name="evidence_head_single")]
 
 

@@ -15,6 +15,7 @@ from audit.canonical import plain
 from audit.copying import add_rows
 from audit.digests import digest_of, digester
 from audit.models import AuditHead, EvidenceBatch, EvidenceHead, Sealed
+from audit.services import locked_end
 
 
 class SealedRows(Struct, frozen=True):
@@ -38,7 +39,7 @@ class Sealing:
     """
 
     def __init__(self) -> None:
-        self._head = _locked_head()
+        self._head = locked_end(EvidenceHead)
         self.number = self._head.sequence + 1
         self._content: Content = {}
 
@@ -82,7 +83,7 @@ def seal(*rows: Sealed) -> None:
     if not rows:
         return
     # Who records a change holds the end of that chain: always first, or two would wait for each other.
-    AuditHead.objects.select_for_update().filter(pk=1).first()
+    locked_end(AuditHead)
     sealing = Sealing()
     for model in dict.fromkeys(map(type, rows)):
         sealing.add([row for row in rows if type(row) is model])
@@ -116,14 +117,3 @@ def batch_hash(batch: EvidenceBatch) -> str:
 def key_of(row: models.Model) -> str:
     """Return the key of a row as batches name it."""
     return str(row.pk)
-
-
-def _locked_head() -> EvidenceHead:
-    if not transaction.get_connection().in_atomic_block:
-        raise transaction.TransactionManagementError("evidence is sealed in the transaction of what it tells of")
-    head = EvidenceHead.objects.select_for_update().filter(pk=1).first()
-    if head is None:
-        # The first batch ever. Where only the head is gone, number 1 is taken, and nothing is written.
-        EvidenceHead.objects.get_or_create(pk=1)
-        head = EvidenceHead.objects.select_for_update().get(pk=1)
-    return head

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from django.db import models, transaction
 from django.utils import timezone
 
 from audit.canonical import digest, plain
-from audit.models import AuditEvent, AuditHead
+from audit.models import AuditEvent, AuditHead, ChainEnd
+
+End = TypeVar("End", bound=ChainEnd)
 
 # Events that are written with one statement.
 _TOGETHER = 500
@@ -89,7 +92,7 @@ def record_all(changes: Iterable[Happened]) -> list[AuditEvent]:
     ValueError, TypeError
         An actor or a reason is blank, or a value has no exact form.
     """
-    head = _locked_head()
+    head = locked_end(AuditHead)
     events = [_next(head, change) for change in changes]
     AuditEvent.objects.bulk_create(events, batch_size=_TOGETHER)
     head.save()
@@ -135,12 +138,13 @@ def snapshot(row: models.Model) -> dict[str, object]:
     return {field.attname: plain(getattr(row, field.attname)) for field in row._meta.concrete_fields}
 
 
-def _locked_head() -> AuditHead:
+def locked_end(chain: type[End]) -> End:
+    """Return the end of a chain, locked until the transaction ends. Raises TransactionManagementError without one."""
     if not transaction.get_connection().in_atomic_block:
-        raise transaction.TransactionManagementError("an audit event is written in the transaction of its change")
-    head = AuditHead.objects.select_for_update().filter(pk=1).first()
-    if head is None:
-        # The first event ever. Where only the head is gone, number 1 is taken, and nothing is written.
-        AuditHead.objects.get_or_create(pk=1)
-        head = AuditHead.objects.select_for_update().get(pk=1)
-    return head
+        raise transaction.TransactionManagementError("evidence is written in the transaction of what it tells of")
+    end = chain._default_manager.select_for_update().filter(pk=1).first()
+    if end is None:
+        # The first of all. Where only the end is gone, number 1 is taken, and nothing is written.
+        chain._default_manager.get_or_create(pk=1)
+        end = chain._default_manager.select_for_update().get(pk=1)
+    return end

@@ -25,7 +25,6 @@ class Request(Struct, frozen=True, kw_only=True):
     """The request by which a change was made. `direction` is how it was judged, `approvals` are of what it said."""
 
     number: int
-    title: str
     author: str
     direction: str
     approvals: tuple[Approval, ...]
@@ -116,7 +115,6 @@ def _requests(numbers: Collection[int]) -> dict[int, Request]:
 def _request(row: ChangeRequest) -> Request:
     return Request(
         number=row.pk,
-        title=row.title,
         author=row.author,
         direction=row.direction,
         # An approval is of one version of the edits; of those before, nothing was published.
