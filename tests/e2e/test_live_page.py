@@ -225,6 +225,15 @@ class TestWhatIsWrong:
         expect(page.locator("#headline")).to_contain_text("Halted everywhere")
         expect(page.locator("#headline button")).to_be_hidden()
 
+    def test_what_is_stopped_in_part_is_not_shown_as_all_well(self, page):
+        server = opened(page, trading={"now": {"state": "ACTIVE", "stops": 2}})
+        shown = page.locator("#trading-state")
+        expect(shown).to_contain_text("active, 2 stops in part")
+        marked = shown.evaluate("state => getComputedStyle(state).backgroundColor")
+        server.update({"trading": {"set": {"now": {"state": "ACTIVE", "stops": 0}}}})
+        expect(shown).not_to_contain_text("in part")
+        assert shown.evaluate("state => getComputedStyle(state).backgroundColor") != marked
+
     @pytest.mark.parametrize(("score", "words"), [(95, "Look at what is critical"), (80, "Nothing has to be done yet")])
     def test_who_sees_no_firm_is_told_of_their_riskiest_account(self, page, score, words):
         opened(page, firm={}, accounts={"desk-1": frames.account(score), "desk-2": frames.account(3)})

@@ -31,7 +31,9 @@ function draw() {
   put(place, "data-old", !isLive && asked === null && trading !== null);
   setIcon(find("svg", place), state in STATES ? state.toLowerCase() : "unknown");
   const stops = trading?.stops ?? 0;
-  const partly = state === "ACTIVE" && stops > 0 ? `, ${stops} ${stops === 1 ? "stop" : "stops"} in part` : "";
+  const isInPart = state === "ACTIVE" && stops > 0;
+  put(place, "data-in-part", isInPart);
+  const partly = isInPart ? `, ${stops} ${stops === 1 ? "stop" : "stops"} in part` : "";
   say(find("[data-word]", place), (STATES[state] ?? "not known yet") + partly);
 }
 
