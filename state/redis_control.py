@@ -72,9 +72,16 @@ class RedisControl:
         return None
 
     def stops(self) -> tuple[int, tuple[Stop, ...]]:
-        """Return the epoch and the stops of the leading lane, 0 and none where it has none to be read."""
-        _, epoch, _, stops, _ = self._fields(0)
-        return (int(epoch) if epoch is not None and epoch.isdigit() else 0), decode_stops(stops) or ()
+        """Return the epoch and the stops of the leading lane, 0 and none where it has no control at all.
+
+        Raises StateUnavailable where it has lost its stops alone: whoever takes none for all of them, and writes
+        those, re-enables trading.
+        """
+        generation, epoch, _, text, _ = self._fields(0)
+        stops = decode_stops(text)
+        if stops is None and (generation or text is not None):
+            raise StateUnavailable("the live state holds stops that cannot be read: they come back with its restore")
+        return _number(epoch), stops or ()
 
     def set_stops(self, stops: Sequence[Stop], expected_epoch: int | None, notes: Mapping[str, bytes]) -> int:
         """Replace the stops in every lane, keep the notes, and return their epoch. Raises StopsMoved."""
@@ -90,8 +97,8 @@ class RedisControl:
         """Put a stop in force in every lane, unless one will do that is: a trip, two where there are lanes."""
         lanes = len(self._lanes)
         arguments = (encode_stop(stop), stop.id, note, encode_stops(unless), encode_ids(ignoring))
-        (epoch, text, at_us), more = self._run_all([(RAISE_STOP, 0, arguments), (IS_USED, lanes, ())])
-        _, everywhere_us = self._spread(text, int(epoch), self._in_use() if more else lanes)
+        (epoch, text, at_us, lost), more = self._run_all([(RAISE_STOP, 0, arguments), (IS_USED, lanes, ())])
+        _, everywhere_us = self._spread(text, int(epoch), self._in_use() if more else lanes, lost=bool(lost))
         stops = decode_stops(text)
         if stops is None:
             raise StateUnavailable("the live state holds stops that cannot be read")
@@ -104,24 +111,25 @@ class RedisControl:
         written, epoch = self._run(SET_STOPS, 0, (text, expected, least, *pairs))
         return bool(written), int(epoch)
 
-    def _spread(self, text: bytes, epoch: int, lanes: int) -> tuple[int, int]:
+    def _spread(self, text: bytes, epoch: int, lanes: int, *, lost: bool = False) -> tuple[int, int]:
         """Set the stops of the first lane in all others; return their epoch, and when the last had them, in us.
 
         A stop must reach lanes of another number too. A lane that is added from now on takes it from the first.
+        `lost`: the first lane had lost others, without which no lane may approve anything until it is restored.
         """
-        at_us = 0
+        at_us, what = 0, (text, epoch, "lost" if lost else "")
         while True:
-            replies = self._run_all([(FOLLOW_STOPS, lane, (text, epoch)) for lane in range(1, lanes)])
+            replies = self._run_all([(FOLLOW_STOPS, lane, what) for lane in range(1, lanes)])
             highest = max([epoch, *(int(number) for number, _ in replies)])
             at_us = max([at_us, *(int(moment) for _, moment in replies)])
             # A lane may be ahead because somebody else has set newer stops, which then lead already. Otherwise
             # the first lane lost its memory and its clock is behind: no lane may keep what it had before.
-            if highest == epoch or self.stops()[0] != epoch:
+            if highest == epoch or _number(self._fields(0)[1]) != epoch:
                 return epoch, at_us
             written, number = self._lead_stops(text, str(epoch), highest + 1)
             if not written:
                 return epoch, at_us
-            epoch = number
+            epoch, what = number, (text, number, what[2])
 
     def publish(self, version: int) -> int:
         """Make a book current in every lane, if it is newer, and return the version that now is."""
@@ -167,6 +175,10 @@ class RedisControl:
     def _now_us(self) -> int:
         seconds, microseconds = self._execute("TIME", harmless=True)
         return int(seconds) * 1_000_000 + int(microseconds)
+
+
+def _number(text: bytes | None) -> int:
+    return int(text) if text is not None and text.isdigit() else 0
 
 
 def _restored(

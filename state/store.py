@@ -87,7 +87,10 @@ class Store(Protocol):
         ...
 
     def stops(self) -> tuple[int, tuple[Stop, ...]]:
-        """Return the newest epoch and its stops, also of a store that has lost its memory and found none."""
+        """Return the newest epoch and its stops, also of a store that has lost its memory and found none.
+
+        Raises StateUnavailable where it has lost its stops alone, or cannot read them.
+        """
         ...
 
     def set_stops(

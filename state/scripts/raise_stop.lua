@@ -1,6 +1,6 @@
 -- For the first lane, which numbers the epochs. ARGV: a stop (JSON), its id and its note; the stops (JSON) of which one
 -- that is the same but for its id is enough; the ids (JSON) of those that are not. Replies the epoch and the stops
--- after it, and when they were.
+-- after it, when they were, and 1 where those before it were lost.
 local enough, ignored = cjson.decode(ARGV[4]), {}
 for _, id in ipairs(cjson.decode(ARGV[5])) do
   ignored[id] = true
@@ -33,6 +33,7 @@ end
 local fields = redis.call('HMGET', lane .. CONTROL, 'epoch', 'stops')
 local before, stops = fields[1] or '0', fields[2]
 local found = read_stops(stops)
+local lost = found and 0 or 1
 if not found then
   -- Any stop may have been in it: without a generation nothing is approved until it is restored.
   redis.call('HDEL', lane .. CONTROL, 'generation')
@@ -40,7 +41,7 @@ if not found then
 end
 for _, stop in ipairs(found) do
   if stop.id == ARGV[2] or is_enough(stop) then
-    return { before, stops, now_text() }
+    return { before, stops, now_text(), lost }
   end
 end
 stops = (#found == 0 and '[' or string.sub(stops, 1, -2) .. ',') .. ARGV[1] .. ']'
@@ -48,4 +49,4 @@ stops = (#found == 0 and '[' or string.sub(stops, 1, -2) .. ',') .. ARGV[1] .. '
 local epoch = string.format('%.0f', math.max((tonumber(before) or 0) + 1, tonumber(now_text())))
 redis.call('HSET', lane .. CONTROL, 'stops', stops, 'epoch', epoch)
 redis.call('HSET', lane .. STOP_NOTES, ARGV[2], ARGV[3])
-return { epoch, stops, now_text() }
+return { epoch, stops, now_text(), lost }

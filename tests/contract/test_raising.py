@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
 from riskcore.ports import Load, Stop, StopScope
@@ -9,6 +10,8 @@ from riskcore.types import TradingState
 from state.redis_codec import encode_stops
 from state.redis_scripts import FOLLOW_STOPS, SET_STOPS
 from state.redis_store import RedisStore
+from state.store import StateUnavailable
+from state.trading_state import change_stops
 from tests.contract.subjects import restored
 from tests.contract.test_control import controls, in_threads
 from tests.support.patience import REDIS_S
@@ -132,12 +135,24 @@ class TestStopsThatCannotBeRead:
             redis_store._checks.execute("HSET", "risk:{L0}:control", "stops", spoilt)
             redis_store.raise_stop(OTHER, NOTE)
             assert redis_store.control() is None
+            assert controls(redis_store) == [None] * redis_store.lanes
             assert OTHER in restored(redis_store).stops
 
     def test_nor_where_they_are_gone(self, redis_store):
         restored(redis_store)
         redis_store._checks.execute("HDEL", "risk:{L0}:control", "stops")
         redis_store.raise_stop(OTHER, NOTE)
+        assert redis_store.control() is None
+
+    @pytest.mark.parametrize("spoil", [("HSET", "stops", "[{"), ("HSET", "stops", ""), ("HDEL", "stops")], ids=str)
+    def test_are_not_taken_for_none_by_whoever_takes_one_down(self, redis_store, spoil):
+        restored(redis_store, stops=(OTHER, REDUCING))
+        what, *field = spoil
+        redis_store._checks.execute(what, "risk:{L0}:control", *field)
+        seen = redis_store._control._fields(0)
+        with pytest.raises(StateUnavailable, match="stops that cannot be read"):
+            change_stops(redis_store, lambda now: tuple(stop for stop in now if stop != OTHER))
+        assert redis_store._control._fields(0) == seen
         assert redis_store.control() is None
 
 
