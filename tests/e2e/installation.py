@@ -30,14 +30,18 @@ T = TypeVar("T")
 
 
 def wait_for(look: Callable[[], T], *, seconds: float = PATIENCE_S, what: str = "it") -> T:
-    """Look until there is something that is true, and return it; what `look` cannot reach is not there yet."""
-    until = time.monotonic() + seconds
+    """Look until there is something that is true, and return it; what `look` cannot reach is not there yet.
+
+    The longer it takes, the more rarely it looks: what is waited for needs the machine too.
+    """
+    until, pause_s = time.monotonic() + seconds, 0.02
     while True:
         with contextlib.suppress(httpx.TransportError):
             if found := look():
                 return found
         assert time.monotonic() < until, f"{what} was not there within {seconds:.0f} s"
-        time.sleep(0.02)
+        time.sleep(pause_s)
+        pause_s = min(1.3 * pause_s, 0.25)
 
 
 def until_approved(ask: Callable[[], httpx.Response], *, what: str) -> None:

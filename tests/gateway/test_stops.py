@@ -1,4 +1,7 @@
-"""Promise 1 at its worst: many stops by the call of the API, against clients of every door at full speed."""
+"""Promise 1 at its worst: many stops by the call of the API, against clients of every door at full speed.
+
+`make bench ARGS="--only stop"` does the same with 200 stops, and times them.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from tests.gateway.requester import requesters
 from tests.races.client import Asks, Client, Storm, connected
 from tests.races.houses import SYMBOL, House, order
 
-STOPS = 200
+STOPS = 60
 EACH = 8  # clients of each door
 BETWEEN = 24  # answers, of 24 clients
 
@@ -60,7 +63,7 @@ async def re_enable(client: Client, stop_id: str) -> int:
 
 
 @pytest.mark.slow
-async def test_of_two_hundred_stops_none_lets_an_approval_through(site):
+async def test_of_sixty_stops_none_lets_an_approval_through(site):
     house: House = site.house
     accounts = [house.fresh_account("stop") for _ in range(12)]
     house.prepare(*accounts)
