@@ -21,7 +21,7 @@ test: ## Run all tests on private PostgreSQL, Redis and NATS servers, installing
 	@scripts/test.sh $(ARGS)
 
 bench: ## Measure order checks over every door beside a floor, the drain of the journal, the stop and a hostile client
-	@scripts/need.sh python3-venv postgresql redis-server nats-server chromium wrk
+	@scripts/need.sh python3-venv postgresql redis-server nats-server wrk
 	@scripts/setup_venv.sh dev
 	@exec $(PYTHON) -m bench $(ARGS)
 
@@ -40,7 +40,7 @@ lock: ## Lock the newest allowed versions, with hashes, into requirements*.txt
 	@scripts/lock.sh
 
 pictures: ## Make the pictures of the documentation anew, from a riskportal that is worked with in Chromium
-	@scripts/need.sh python3-venv chromium pngquant
+	@scripts/need.sh python3-venv chromium-headless-shell pngquant
 	@scripts/setup_venv.sh dev
 	@exec $(PYTHON) -m devtools.pictures
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,8 +18,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FilePayload, Page, expect
 
+from devtools.browser import chromium
 from devtools.ports import PortReservation
 
 ROOT = Path(__file__).parents[1]
@@ -58,9 +58,7 @@ class Camera:
 
 def main() -> None:
     """Make every picture."""
-    with _installation() as address, sync_playwright() as playwright:
-        program = shutil.which("chromium") or shutil.which("chromium-browser")
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+    with _installation() as address, chromium() as browser:
         time.sleep(_TRADING_S)
         camera = Camera(*(_person(browser, address, *lines) for lines in address.people))
         _tighten(camera)
@@ -72,7 +70,6 @@ def main() -> None:
         _live(camera)
         _reports(camera)
         _sign_in_page(camera, browser, address.url)
-        browser.close()
 
 
 # -------------------------------------------------------------------------------------------------- the story

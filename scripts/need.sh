@@ -1,18 +1,23 @@
 #!/usr/bin/env bash
 # Make sure that the named tools are on this machine, installing their Debian packages when they are missing.
 #
-#   need.sh postgresql redis-server nats-server chromium wrk make python3-venv
+#   need.sh postgresql redis-server nats-server chromium-headless-shell wrk make python3-venv
 #
 # A tool counts as present wherever it came from. Installing needs root, or sudo; without either this stops and
 # names the packages.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
+# A whole Chromium does where there is no package of its headless shell, which needs a third of the machine.
+whole_chromium_will_do() {
+    { command -v chromium || command -v chromium-browser; } >/dev/null && ! apt-cache show chromium-headless-shell >/dev/null 2>&1
+}
+
 # The tool that package $1 is wanted for is here.
 present() {
     case "$1" in
         postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null ;;
-        chromium) command -v chromium >/dev/null || command -v chromium-browser >/dev/null ;;
+        chromium-headless-shell) command -v "$1" >/dev/null || whole_chromium_will_do ;;
         nats-server) command -v nats-server >/dev/null || [ -x /usr/sbin/nats-server ] ;; # not on everybody's PATH
         poppler-utils) command -v pdftotext >/dev/null ;;
         python3-venv) python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ;;

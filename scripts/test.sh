@@ -8,7 +8,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-scripts/need.sh python3-venv postgresql redis-server nats-server chromium poppler-utils
+scripts/need.sh python3-venv postgresql redis-server nats-server chromium-headless-shell poppler-utils
 scripts/setup_venv.sh dev
 if [ "$#" -eq 0 ]; then
     # Only riskcore is traced: measuring it costs a few per cent, measuring everything would cost a third.

@@ -12,7 +12,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.browsing import Office, office
 from tests.e2e.installation import Client, Embedded, embedded, until_approved, wait_for
-from tests.e2e.test_admin_page import browser  # noqa: F401 - a fixture
 from tests.e2e.test_embedded import feed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -30,7 +29,7 @@ def installation(tmp_path_factory) -> Iterator[Embedded]:
 
 
 @pytest.fixture
-def people(browser: Browser, installation: Embedded) -> Iterator[Office]:  # noqa: F811
+def people(browser: Browser, installation: Embedded) -> Iterator[Office]:
     with office(browser, installation) as made:
         yield made
 

@@ -13,7 +13,6 @@ import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from tests.e2e.installation import Client, Embedded, embedded, wait_for
-from tests.e2e.test_admin_page import browser  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -27,7 +26,7 @@ def installation(tmp_path_factory) -> Iterator[Embedded]:
 
 
 @pytest.fixture
-def page(browser: Browser, installation: Embedded) -> Iterator[Page]:  # noqa: F811
+def page(browser: Browser, installation: Embedded) -> Iterator[Page]:
     """The overview of an officer who has signed in, live; nothing goes wrong on it but what a test wants."""
     context = browser.new_context(base_url=f"http://127.0.0.1:{installation.port}")
     context.set_default_timeout(20_000)

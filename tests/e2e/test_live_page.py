@@ -14,7 +14,6 @@ from devtools.vendoring import FOLDERS
 from tests.e2e import frames
 from tests.e2e.frames import FakeServer, picture
 from tests.e2e.installation import Embedded, embedded
-from tests.e2e.test_admin_page import browser  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -30,7 +29,7 @@ def installation(tmp_path_factory) -> Iterator[Embedded]:
 
 
 @pytest.fixture(scope="module")
-def signed_in(browser: Browser, installation: Embedded) -> Any:  # noqa: F811
+def signed_in(browser: Browser, installation: Embedded) -> Any:
     """The cookies of the officer who has signed in."""
     context = browser.new_context(base_url=f"http://127.0.0.1:{installation.port}")
     page, lines = context.new_page(), installation.sign_in()
@@ -45,7 +44,7 @@ def signed_in(browser: Browser, installation: Embedded) -> Any:  # noqa: F811
 
 
 @pytest.fixture
-def page(browser: Browser, installation: Embedded, signed_in: Any) -> Iterator[Page]:  # noqa: F811
+def page(browser: Browser, installation: Embedded, signed_in: Any) -> Iterator[Page]:
     """A page of the officer, with nothing wrong on its console in the end."""
     context = browser.new_context(
         base_url=f"http://127.0.0.1:{installation.port}",

@@ -10,7 +10,6 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.installation import Client, Embedded, embedded, wait_for
-from tests.e2e.test_admin_page import browser  # noqa: F401 - a fixture
 from tests.e2e.test_live_page import AXE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -35,7 +34,7 @@ def installation(tmp_path_factory) -> Iterator[Embedded]:
 
 
 @pytest.fixture
-def signed_in(browser: Browser, installation: Embedded) -> Iterator[Callable[[str], Page]]:  # noqa: F811
+def signed_in(browser: Browser, installation: Embedded) -> Iterator[Callable[[str], Page]]:
     """Call it with a name, and get a page of that person, on which nothing went wrong in the end."""
     passwords = {SECOND: PASSWORD, "officer": installation.sign_in()["password"]}
     address, contexts, errors = f"http://127.0.0.1:{installation.port}", [], list[str]()

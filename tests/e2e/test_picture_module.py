@@ -17,7 +17,6 @@ from dashboard import frames
 from dashboard.pictures import Picture, Row, Rows, View
 from riskcore.metrics import METRICS, Unit
 from tests.e2e.installation import ROOT
-from tests.e2e.test_admin_page import browser  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.e2e]
 
@@ -52,7 +51,7 @@ REFUSE = """async ([first, second]) => {
 
 
 @pytest.fixture(scope="module")
-def page(browser: Browser) -> Page:  # noqa: F811
+def page(browser: Browser) -> Page:
     """An empty page that has the modules beside it."""
     found = browser.new_page()
 

@@ -10,7 +10,6 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.e2e.installation import Client, Embedded, embedded, wait_for
-from tests.e2e.test_admin_page import browser  # noqa: F401 - a fixture
 from tests.e2e.test_embedded import feed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -43,7 +42,7 @@ def decided(client: Client) -> bool:
     return bool(found.json()["results"])
 
 
-def test_many_decisions_are_replayed_by_the_worker_while_the_page_waits(browser, installation):  # noqa: F811
+def test_many_decisions_are_replayed_by_the_worker_while_the_page_waits(browser, installation):
     client = installation.client()
     wait_for(lambda: feed(client), what="the first report")
     for first in range(0, DECISIONS, 1_000):
@@ -63,7 +62,7 @@ def test_many_decisions_are_replayed_by_the_worker_while_the_page_waits(browser,
     expect(section.locator("progress")).to_have_count(0)
 
 
-def _signed_in(browser: Browser, installation: Embedded) -> Any:  # noqa: F811
+def _signed_in(browser: Browser, installation: Embedded) -> Any:
     address, lines = f"http://127.0.0.1:{installation.port}", installation.sign_in()
     page = browser.new_context(base_url=address).new_page()
     page.goto("/admin/")

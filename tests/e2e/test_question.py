@@ -14,7 +14,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.browsing import AXE, Office, office
 from tests.e2e.installation import Embedded, embedded, until_approved, wait_for
-from tests.e2e.test_admin_page import browser  # noqa: F401 - a fixture
 from tests.e2e.test_embedded import feed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -37,7 +36,7 @@ def installation(tmp_path_factory) -> Iterator[Embedded]:
 
 
 @pytest.fixture
-def people(browser: Browser, installation: Embedded) -> Iterator[Office]:  # noqa: F811
+def people(browser: Browser, installation: Embedded) -> Iterator[Office]:
     expect.set_options(timeout=20_000)  # a busy machine may take long for what comes about by itself
     with office(browser, installation) as made:
         yield made

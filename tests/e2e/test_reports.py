@@ -15,7 +15,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.browsing import AXE
 from tests.e2e.installation import Embedded, embedded, wait_for
-from tests.e2e.test_admin_page import browser  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -50,7 +49,7 @@ def _newest(made: Embedded) -> list[object]:
 
 
 @pytest.fixture
-def page(browser: Browser, installation: Embedded) -> Iterator[Page]:  # noqa: F811
+def page(browser: Browser, installation: Embedded) -> Iterator[Page]:
     """A page of the officer, on which nothing went wrong in the end."""
     errors: list[str] = []
     context = browser.new_context(base_url=f"http://127.0.0.1:{installation.port}", accept_downloads=True)

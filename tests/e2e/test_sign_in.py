@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 
 import pyotp
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 from access.totp import STEP_S
 from tests.e2e.installation import Embedded, embedded
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 PHONE = ViewportSize(width=360, height=640)
 
 
@@ -27,18 +25,9 @@ def installation(tmp_path_factory) -> Iterator[Embedded]:
         yield made
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
-        yield found
-        found.close()
-
-
 @pytest.fixture
-def context(chromium: Browser, installation: Embedded) -> Iterator[BrowserContext]:
-    made = chromium.new_context(base_url=f"http://127.0.0.1:{installation.port}", viewport=PHONE)
+def context(browser: Browser, installation: Embedded) -> Iterator[BrowserContext]:
+    made = browser.new_context(base_url=f"http://127.0.0.1:{installation.port}", viewport=PHONE)
     made.set_default_timeout(20_000)
     yield made
     made.close()
@@ -93,10 +82,10 @@ def test_the_page_fits_a_phone_and_is_dark_where_the_phone_is(page, complaints):
     assert dark < 100
 
 
-def test_without_scripts_one_signs_in_and_out(chromium, installation):
+def test_without_scripts_one_signs_in_and_out(browser, installation):
     known = installation.sign_in()
     address = f"http://127.0.0.1:{installation.port}"
-    context = chromium.new_context(base_url=address, java_script_enabled=False)
+    context = browser.new_context(base_url=address, java_script_enabled=False)
     page = context.new_page()
     page.goto("/me/")
     sign_in(page, known["user"], known["password"])

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
 from django.conf import settings as present
 from django.test import Client
 from django.urls import reverse
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from devtools.browser import chromium
 from policies.models import CHANGE_LIMITS
 from policies.preview import services as previews
 from policies.tasks import run_previews
-from tests.e2e.test_admin_page import ARGUMENTS
 from tests.emergency.world import World
 from tests.policies.preview_world import orders, send, trading
 from tests.policies.requesting import draft, new_limit
@@ -36,17 +35,14 @@ def world(request, settings, tmp_path, transactional_db, monkeypatch) -> Iterato
 
 
 @pytest.fixture
-def chromium() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
         yield found
-        found.close()
 
 
-def opened(chromium: Browser, url: str, client: Client, path: str) -> tuple[Page, list[str]]:
+def opened(browser: Browser, url: str, client: Client, path: str) -> tuple[Page, list[str]]:
     """Return a page of somebody who is signed in, and what went wrong on it until now."""
-    context = chromium.new_context(base_url=url)
+    context = browser.new_context(base_url=url)
     context.set_default_timeout(15_000)
     name = present.SESSION_COOKIE_NAME
     context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": url}])
@@ -57,11 +53,11 @@ def opened(chromium: Browser, url: str, client: Client, path: str) -> tuple[Page
     return page, errors
 
 
-def test_a_preview_that_waits_shows_its_result_by_itself(world, chromium, live_server, monkeypatch):
+def test_a_preview_that_waits_shows_its_result_by_itself(world, browser, live_server, monkeypatch):
     monkeypatch.setattr(previews, "SMALL_DECISIONS", -1)
     request, client = draft(new_limit("No Orders", threshold="1")), signed_in("alice", CHANGE_LIMITS)
     path = reverse("admin:policies_changerequest_change", args=(request.pk,))
-    page, errors = opened(chromium, live_server.url, client, path)
+    page, errors = opened(browser, live_server.url, client, path)
     page.get_by_role("button", name="Preview").click()
     section = page.get_by_label("What it would change")
     expect(section).to_contain_text("Waits for its turn.")
