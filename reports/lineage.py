@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Prefetch
 from msgspec import Struct
 
 from audit.models import AuditEvent
-from policies.models import ChangeRequest, RequestStep, Step
-
-
-class Approval(Struct, frozen=True):
-    """Somebody approved a request as it was published."""
-
-    actor: str
-    at: datetime
+from reports.asked_by import Approval, Asking, askings
 
 
 class Request(Struct, frozen=True, kw_only=True):
@@ -73,7 +65,8 @@ def lineages(kind: str, keys: Collection[str], book: int) -> dict[str, Lineage]:
     """
     events = AuditEvent.objects.filter(object_type=kind, object_id__in=keys).order_by("sequence")
     found = [event for event in events if 0 < _book_of(event) <= book]
-    requests = _requests({_request_of(event) for event in found} - {0})
+    asked = askings({_request_of(event) for event in found} - {0})
+    requests = {number: _request(number, asking) for number, asking in asked.items()}
     changes: defaultdict[str, list[Change]] = defaultdict(list)
     for event in found:
         changes[event.object_id].append(_change(event, requests.get(_request_of(event))))
@@ -104,21 +97,13 @@ def _request_of(event: AuditEvent) -> int:
     return number if isinstance(number, int) else 0
 
 
-def _requests(numbers: Collection[int]) -> dict[int, Request]:
-    approved = Prefetch("steps", RequestStep.objects.filter(what=Step.APPROVED).order_by("id"))
-    rows: Iterable[ChangeRequest] = (
-        ChangeRequest.objects.defer("edits").filter(pk__in=numbers).prefetch_related(approved)
-    )
-    return {row.pk: _request(row) for row in rows}
-
-
-def _request(row: ChangeRequest) -> Request:
+def _request(number: int, asking: Asking) -> Request:
     return Request(
-        number=row.pk,
-        author=row.author,
-        direction=row.direction,
+        number=number,
+        author=asking.author,
+        direction=asking.direction,
         # An approval is of one version of the edits; of those before, nothing was published.
-        approvals=tuple(Approval(each.actor, each.at) for each in row.steps.all() if each.version == row.version),
+        approvals=tuple(each for each in asking.given if each.version == asking.version),
     )
 
 

@@ -13,7 +13,7 @@ from django.db.models.functions import Cast
 
 from api.grants import VIEW_REQUEST
 from audit.models import AuditEvent
-from reports.datasets.asked_by import Asking, askings
+from reports.asked_by import Asking, askings
 from reports.datasets.differences import Evidence, difference
 from reports.datasets.drawing import bars, most_frequent, over_time
 from reports.datasets.naming import KINDS, REQUEST, changes_naming, changes_of_policy
