@@ -16,7 +16,7 @@ from riskcore.compiled import CompiledBook
 from riskcore.decide import decide
 from riskcore.journal import Inputs
 from tests.policies.changed_books import Desk
-from tests.riskcore.properties import examples
+from tests.support.properties import examples
 
 ORDERS, CHANGES = 10, 6
 

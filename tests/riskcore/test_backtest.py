@@ -22,7 +22,7 @@ from riskcore.backtest import (
 )
 from riskcore.types import VarMethod
 from riskcore.var import Floats, tail_risk
-from tests.riskcore.properties import examples
+from tests.support.properties import examples
 
 METHODS = list(VarMethod)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riskcore.calendar import day_end_us, microseconds, moment, week_end_us
-from tests.riskcore.properties import examples
+from tests.support.properties import examples
 
 BERLIN, NEW_YORK, KATHMANDU = "Europe/Berlin", "America/New_York", "Asia/Kathmandu"
 ZONES = ("UTC", BERLIN, NEW_YORK, KATHMANDU, "Australia/Lord_Howe", "America/Sao_Paulo")

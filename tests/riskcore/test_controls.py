@@ -33,8 +33,8 @@ from tests.riskcore.builders import (
     state,
     stop,
 )
-from tests.riskcore.properties import examples
 from tests.riskcore.store import DictStore
+from tests.support.properties import examples
 
 
 def desk(*policies: Policy, **what) -> DictStore:

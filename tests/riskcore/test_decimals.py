@@ -19,7 +19,7 @@ from riskcore.decimals import (
     shown_ratio,
     tidy,
 )
-from tests.riskcore.properties import examples
+from tests.support.properties import examples
 
 D = Decimal
 STEPS = st.sampled_from([D("0.001"), D("0.25"), D(1), D(7), D("0.3"), D(1000), FINEST])

@@ -22,8 +22,8 @@ from riskcore.reasons import Reason
 from riskcore.report import AccountReport, PnlReport, PositionsReport, pnl_steps, positions_steps
 from riskcore.types import Order, OrderTail, Position, Side
 from tests.riskcore.builders import BUY, MARKS, NOW, SECOND, SELL, Number, book, number, order, position, state
-from tests.riskcore.properties import examples
 from tests.riskcore.store import DictStore
+from tests.support.properties import examples
 
 D = Decimal
 PARAMETERS = Parameters()

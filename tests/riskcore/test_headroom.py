@@ -30,9 +30,9 @@ from tests.riskcore.builders import (
     soft,
     state,
 )
-from tests.riskcore.properties import examples
 from tests.riskcore.test_oracle import number_of_orders
 from tests.riskcore.worlds import LOTS, Scene, Step, with_quantity
+from tests.support.properties import examples
 
 D = Decimal
 LOT = D("0.001")

@@ -15,10 +15,10 @@ from riskcore.decide import encode_decision, reevaluate
 from riskcore.journal import DecisionEntry, Inputs, decode_entry
 from riskcore.types import TradingState
 from tests.riskcore.builders import BUY, SELL, book, order, policy, position, rate, state, stop
-from tests.riskcore.properties import examples
 from tests.riskcore.store import DictStore
 from tests.riskcore.test_oracle import number_of_orders
 from tests.riskcore.worlds import Scene
+from tests.support.properties import examples
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"null", b'{"kind":"rumour"}', b'{"kind":"decision"}', b"\xff"])

@@ -14,8 +14,8 @@ from riskcore.decimals import EXACT
 from riskcore.ledger import EMPTY_LEDGER, decode_ledger, encode_ledger, release, reserve
 from riskcore.types import Ledger, OpenOrders, Reservation
 from tests.riskcore.builders import BUY, SELL, holding, rate, reservation, without_history
-from tests.riskcore.properties import examples
 from tests.riskcore.test_controls import desk, send
+from tests.support.properties import examples
 
 D = Decimal
 AMOUNTS = st.decimals(min_value=D("0.000000000001"), max_value=10**12, places=12)

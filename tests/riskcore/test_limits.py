@@ -13,7 +13,7 @@ from riskcore.decimals import INFINITY
 from riskcore.limits import as_breach, describe, eases, evaluate, make_limit, profile_limits
 from riskcore.metrics import METRICS, Kind
 from tests.riskcore.builders import SELL, check, order, policy, position, profile, rate, soft, state
-from tests.riskcore.properties import examples
+from tests.support.properties import examples
 
 D = Decimal
 VALUES = st.decimals(min_value=-(10**6), max_value=10**6, places=2)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from riskcore.metrics import METRICS, Unit
 from tests.riskcore import oracle
-from tests.riskcore.properties import examples
 from tests.riskcore.worlds import Scene, Step
+from tests.support.properties import examples
 
 # Coverage is what the tests of one fact each reach; here it would only cost a minute.
 pytestmark = pytest.mark.no_cover

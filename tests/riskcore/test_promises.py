@@ -64,10 +64,10 @@ from tests.riskcore.builders import (
     stop,
     without_history,
 )
-from tests.riskcore.properties import examples
 from tests.riskcore.store import DictStore
 from tests.riskcore.test_oracle import number_of_orders
 from tests.riskcore.worlds import Scene, with_quantity
+from tests.support.properties import examples
 
 # Coverage is what the tests of one fact each reach; see test_oracle.
 pytestmark = pytest.mark.no_cover

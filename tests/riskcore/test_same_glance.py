@@ -26,7 +26,7 @@ from riskcore.ports import AccountView
 from riskcore.signal import glance_of, global_signal, read_account, read_firm
 from tests.riskcore.builders import NOW
 from tests.riskcore.firms import World
-from tests.riskcore.properties import examples
+from tests.support.properties import examples
 
 pytestmark = pytest.mark.no_cover  # coverage is what the tests of one fact each reach
 

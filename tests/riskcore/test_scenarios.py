@@ -16,7 +16,7 @@ from riskcore.scenarios import PreparedReturns, Scenarios, prepare, prepare_publ
 from riskcore.types import VarMethod
 from riskcore.var import Floats, tail_risk
 from tests.riskcore.builders import compiled
-from tests.riskcore.properties import examples
+from tests.support.properties import examples
 
 DAYS = 120
 RETURNS = np.random.default_rng(7).standard_t(4, (DAYS, 3)) * 0.01

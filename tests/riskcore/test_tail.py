@@ -44,7 +44,7 @@ from tests.riskcore.builders import (
     soft,
     state,
 )
-from tests.riskcore.properties import examples
+from tests.support.properties import examples
 
 D = Decimal
 DAYS = 250

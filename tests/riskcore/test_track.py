@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from riskcore.track import SLICES, EquityTrack, with_equity, worst_fall
 from tests.riskcore.builders import NOW, SECOND, check, order, policy, state
-from tests.riskcore.properties import examples
+from tests.support.properties import examples
 
 D = Decimal
 MINUTE = 60 * SECOND

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from riskcore.decide import encode_decision
 from riskcore.types import AccountState, Decision, Order, position_key
 from tests.riskcore.builders import NOW, as_raw, check, order, position, state
-from tests.riskcore.properties import examples
+from tests.support.properties import examples
 
 _FIELDS = json.loads(bytes(as_raw(order(1, order_id="x"))))
 WRONG: list[tuple[str, Any]] = [

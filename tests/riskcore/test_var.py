@@ -14,7 +14,7 @@ from scipy import integrate, stats
 
 from riskcore.types import VarMethod
 from riskcore.var import DECAY, Floats, TailRisk, ewma_variance, is_monotone, tail_count, tail_risk
-from tests.riskcore.properties import examples
+from tests.support.properties import examples
 
 METHODS = list(VarMethod)
 # Every definition of a sample quantile that NumPy has, the nine of Hyndman and Fan among them.

@@ -30,6 +30,7 @@ from devtools.nats_server import NatsServer
 from devtools.servers import PostgresServer, RedisServer, ServerError
 from tests.support import workers
 from tests.support.patience import PATIENT
+from tests.support.properties import make_it_the_rule
 
 # Folders whose tests use no server of the run: they need none, or start their own.
 SERVERLESS = ("tests/riskcore", "tests/devtools")
@@ -88,10 +89,11 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure() -> None:
-    """Settle what needs Django, which pytest-django has set up by now."""
+    """Settle what holds for all tests, and what needs Django, which pytest-django has set up by now."""
     from tests.support.emptying import empty_quickly
 
     empty_quickly()
+    make_it_the_rule()
 
 
 @pytest.hookimpl(trylast=True)
