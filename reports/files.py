@@ -21,7 +21,7 @@ from django.core.files import File
 from django.core.files.storage import Storage, storages
 
 from reports.errors import NotThere
-from reports.exporters.xlsx.workbook import TEMPORARY
+from reports.exporters.as_xlsx import TEMPORARY
 from reports.models import Report, State
 
 logger = logging.getLogger(__name__)

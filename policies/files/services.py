@@ -16,7 +16,6 @@ from policies.errors import NothingToChange
 from policies.files.csv_file import check_count, read_csv, write_csv
 from policies.files.matching import Plan, is_of_edits, plan_of, problems_of
 from policies.files.rows import MOST_BYTES, SHEETS, FileRow, columns, field_of, refused
-from policies.files.xlsx_file import read_xlsx, write_xlsx
 from policies.files.yaml_file import read_yaml, write_yaml
 from policies.models import ChangeRequest, RestrictedSymbol
 from policies.requests.services import do_draft_request
@@ -31,6 +30,9 @@ def export_limits(form: str, kind: str = "") -> bytes:
     if form == "csv":
         return write_csv(kind, sheets[kind])
     if form == "xlsx":
+        # Its library takes 15 MB, in no process that reads and writes no workbook.
+        from policies.files.xlsx_file import write_xlsx
+
         return write_xlsx(sheets)
     newest = latest()
     version = 0 if newest is None else newest.version
@@ -45,6 +47,8 @@ def read_limits(content: bytes, name: str, kind: str = "") -> tuple[FileRow, ...
         case ".yaml" | ".yml":
             rows = read_yaml(content)
         case ".xlsx":
+            from policies.files.xlsx_file import read_xlsx
+
             rows = read_xlsx(content)
         case ".csv":
             rows = read_csv(content, kind)

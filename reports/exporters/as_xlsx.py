@@ -10,6 +10,9 @@ from reports.table import Row, Summary
 
 ROWS_OF_A_SHEET = 1_048_575  # beside the header
 
+# How directories begin in which rows are until their workbook is whole; one of a process that was killed stays.
+TEMPORARY = "riskportal-xlsx-"
+
 
 class XlsxExporter(Exporter):
     """For people with a spreadsheet: numbers that add up, moments that sort, a filter on every column.

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from reports.exporters.xlsx.workbook import TEMPORARY
+from reports.exporters.as_xlsx import TEMPORARY
 from reports.files import sweep
 
 pytestmark = pytest.mark.django_db

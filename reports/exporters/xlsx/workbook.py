@@ -10,14 +10,12 @@ from typing import BinaryIO
 from xlsxwriter import Workbook
 from xlsxwriter.worksheet import Worksheet
 
+from reports.exporters.as_xlsx import TEMPORARY
 from reports.exporters.form import Head
 from reports.exporters.xlsx.about import NAME, About
 from reports.exporters.xlsx.cells import Cells
 from reports.exporters.xlsx.texts import LONGEST, clean, plain
 from reports.table import Column, Row, Summary
-
-# How directories begin in which rows are until their workbook is whole; one of a process that was killed stays.
-TEMPORARY = "riskportal-xlsx-"
 
 _WIDEST = 80  # characters
 _A4 = 9  # Excel's number of the paper
