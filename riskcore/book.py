@@ -165,7 +165,9 @@ class Override(Struct, frozen=True, kw_only=True):
 class Instrument(Struct, frozen=True, kw_only=True):
     """The trading rules of a symbol; zero means that the rule is not known and not checked.
 
-    `margin_rate` is the initial margin as a fraction of notional (0: the book's default).
+    `margin_rate` is the initial margin as a fraction of notional (0: the book's default). `average_daily_volume` is the
+    quantity that trades on a usual day, above 0, and left out where it is not known: so a book that says nothing of it
+    is written as it always was.
     """
 
     symbol: str
@@ -175,6 +177,7 @@ class Instrument(Struct, frozen=True, kw_only=True):
     max_quantity: Decimal = ZERO
     margin_rate: Decimal = ZERO
     order_types: tuple[OrderType, ...] = ()
+    average_daily_volume: Decimal | UnsetType = UNSET
 
 
 class Parameters(Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""What a decision leaves in the account's ledger: messages counted, rejects, the day's turnover, exposure held."""
+"""What a decision leaves in the account's ledger: messages counted, rejects, the day's sums, exposure held."""
 
 from __future__ import annotations
 
@@ -73,20 +73,35 @@ def keep_decision(
     that the order was blocked and counts as a reject; a block for too many rejects does not, or no account would ever
     get out of it.
     """
+    ledger = _roll_day(ledger, now_us, parameters)
+    turnover, rejects, last_reject_us = ledger.daily_notional, ledger.consecutive_rejects, ledger.last_reject_us
     if reservation is not None:
-        ledger = _roll_day(reserve(ledger, reservation), now_us, parameters)
-        turnover = ledger.daily_notional + reservation.notional
-        ledger = replace(ledger, daily_notional=turnover, consecutive_rejects=0)
+        ledger = reserve(ledger, reservation)
+        turnover, rejects = turnover + reservation.notional, 0
     elif rejected:
-        ledger = replace(ledger, consecutive_rejects=ledger.consecutive_rejects + 1, last_reject_us=now_us)
-    return replace(ledger, rates=_count_all(ledger, order, exchange, messages, now_us), last_order=identity_of(order))
+        rejects, last_reject_us = rejects + 1, now_us
+    return replace(
+        ledger,
+        rates=_count_all(ledger, order, exchange, messages, now_us),
+        last_order=identity_of(order),
+        consecutive_rejects=rejects,
+        last_reject_us=last_reject_us,
+        daily_notional=turnover,
+        daily_orders=ledger.daily_orders + 1,
+    )
+
+
+def count_fill(ledger: Ledger, now_us: int, parameters: Parameters) -> Ledger:
+    """Return the ledger with one more fill in the trading day in which it was told of, by the store's clock."""
+    ledger = _roll_day(ledger, now_us, parameters)
+    return replace(ledger, daily_fills=ledger.daily_fills + 1)
 
 
 def _roll_day(ledger: Ledger, now_us: int, parameters: Parameters) -> Ledger:
     if now_us < ledger.day_end_us:
         return ledger
     end = day_end_us(now_us, parameters.day_zone, parameters.day_roll_minute)
-    return replace(ledger, day_end_us=end, daily_notional=ZERO)
+    return replace(ledger, day_end_us=end, daily_notional=ZERO, daily_orders=0, daily_fills=0)
 
 
 def _count_all(

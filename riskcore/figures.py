@@ -13,7 +13,7 @@ from riskcore.case import Case, age_of, current_mark, margin_rate, reference_pri
 from riskcore.decimals import MINUS_ONE, ZERO
 from riskcore.gates import Refusal
 from riskcore.in_scope import InScope, in_scope
-from riskcore.ledger import turnover_today
+from riskcore.ledger import orders_to_trades, turnover_today
 from riskcore.limits import Finding, Limit, eases, evaluate
 from riskcore.metrics import METRICS, Kind, OrderFacts, Subject, Value, net_high, net_low
 from riskcore.reasons import Reason
@@ -291,6 +291,8 @@ def _facts(case: Case, mark: Decimal) -> OrderFacts:
         notional=notional,
         deviation=abs(price - mark) / mark,
         daily_notional=turnover_today(case.ledger, now_us) + notional,
+        order_to_trade=orders_to_trades(case.ledger, now_us, 1),
+        average_daily_volume=(case.instrument.average_daily_volume if case.instrument is not None else ZERO) or ZERO,
     )
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from riskcore.book import Parameters
+from riskcore.bookkeeping import count_fill
 from riskcore.case import find_leg
 from riskcore.decimals import EXACT
 from riskcore.flow import (
@@ -39,7 +40,8 @@ def fill_steps(fill: Fill, parameters: Parameters, *, home_exchange: str = "") -
 
     Where it names no exchange, it is on its order's, or else on its account's own (`home_exchange`).
     A fill that is told twice changes nothing. One that is told before its order was asked about moves the
-    position, and what is left of the order is reserved when it is. Raises NotApplied.
+    position, and what is left of the order is reserved when it is. Each counts as a trade of the account's day, whether
+    its order still holds anything or not, as soon as the account has been asked about any order. Raises NotApplied.
     """
     query = AccountQuery(
         account_id=fill.account_id,
@@ -73,7 +75,7 @@ def _take_fill(
         raise NotApplied(f"fill {fill.fill_id} says {fill.side} {fill.symbol}, but order {held.order_id} does not")
     with localcontext(EXACT):
         left = _what_is_left(held, fill)
-        ledger = _with_left(records.ledger, held, left)
+        ledger = count_fill(_with_left(records.ledger, held, left), now_us, parameters)
         rate = held.margin_rate if held is not None else parameters.default_margin_rate
         exchange = fill.exchange or (held.exchange if held is not None else home_exchange)
         state, flow = _fill_state(records, fill, exchange, rate)
@@ -84,7 +86,8 @@ def _take_fill(
         expected_version=view.version,
         state=encode_state(state),
         symbols=symbols_of(state, ledger),
-        ledger=encode_ledger(ledger) if held is not None else None,
+        # A live state that lost its memory has no ledger: one is put back whole, and not begun by a fill.
+        ledger=None if view.ledger is None else encode_ledger(ledger),
         flow=encode_flow(flow),
         remove=() if held is None else (held,),
         add=() if left is None else (left,),

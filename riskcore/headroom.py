@@ -212,6 +212,11 @@ def _all_of_it(_room: Room, cap: Decimal) -> Decimal:
     return cap
 
 
+def _adv_share(room: Room, cap: Decimal) -> Decimal:
+    volume = room.order.average_daily_volume
+    return cap * volume if volume > ZERO else NOTHING
+
+
 def _trade_risk(room: Room, cap: Decimal) -> Decimal:
     equity = room.state.equity
     return cap * equity if equity > ZERO else NOTHING
@@ -263,6 +268,7 @@ _CAPS = {
     "position_value": Budget(_position_value, _worst_value),
     "net_exposure": Budget(_net_cap, _at_mark),
     "order_quantity": Budget(_all_of_it, _as_it_is),
+    "order_adv_share": Budget(_adv_share, _as_it_is),
     "order_notional": Budget(_all_of_it, _at_price),
     "single_trade_risk": Budget(_trade_risk, _at_price),
     "pending_notional": Budget(_pending, _at_price),

@@ -84,7 +84,7 @@ def _is_sum(amount: Decimal | int) -> bool:
 
 def _amounts(ledger: Ledger) -> Iterator[Decimal | int]:
     yield ledger.daily_notional
-    yield ledger.consecutive_rejects
+    yield from (ledger.daily_orders, ledger.daily_fills, ledger.consecutive_rejects)
     for used in ledger.overrides.values():
         yield from (used.orders, used.quantity, used.notional)
     for window in ledger.rates.values():
@@ -224,3 +224,10 @@ def _last_slice(window: RateWindow) -> int:
 def turnover_today(ledger: Ledger, now_us: int) -> Decimal:
     """Return the notional approved since the day's roll-over, in currency."""
     return ledger.daily_notional if now_us < ledger.day_end_us else ZERO
+
+
+def orders_to_trades(ledger: Ledger, now_us: int, more: int = 0) -> Decimal:
+    """Return the orders asked for since the day's roll-over, and `more`, over the fills since then, at least 1."""
+    if now_us >= ledger.day_end_us:
+        return Decimal(more)
+    return Decimal(ledger.daily_orders + more) / max(1, ledger.daily_fills)

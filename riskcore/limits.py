@@ -81,7 +81,7 @@ Placed = tuple[int, Limit]
 
 
 class Finding(Struct, frozen=True):
-    """One limit evaluated. `value` None: not defined, perhaps for a reason that `unknown` says.
+    """One limit evaluated. `value` None: not defined, perhaps for a reason that `unknown` says; else the metric does.
 
     `utilisation` None: breached beyond measure.
     """
@@ -253,7 +253,7 @@ def describe(finding: Finding) -> str:
     """Return the finding as a sentence for people."""
     policy = finding.limit.policy
     shown = (
-        f"undefined ({finding.unknown or 'equity is not above zero'})"
+        f"undefined ({finding.unknown or finding.limit.metric.unknown})"
         if finding.value is None
         else f"{finding.limit.metric.show(finding.value):f}"
     )

@@ -23,7 +23,8 @@ class OrderFacts(Struct, frozen=True, kw_only=True):
 
     `price` is its reference price, `deviation` the distance of that from the mark as a fraction. `valued_at`
     is what a unit of it counts as exposure and `notional` what all of it does, in currency; `daily_notional`
-    includes this order.
+    includes this order, and so does `order_to_trade`, the orders of the day over its trades. `average_daily_volume` is
+    that of its instrument, 0 where it is not known.
     """
 
     quantity: Decimal
@@ -32,6 +33,8 @@ class OrderFacts(Struct, frozen=True, kw_only=True):
     notional: Decimal
     deviation: Decimal
     daily_notional: Decimal
+    order_to_trade: Decimal
+    average_daily_volume: Decimal
 
 
 class Subject(Struct, frozen=True, kw_only=True, gc=False):
@@ -79,7 +82,8 @@ class Metric(Struct, frozen=True, kw_only=True):
     """A named figure. `larger_is_riskier` False: a limit on it is usually a floor (margin ratio).
 
     `show` rounds a value for show: ratios to six decimals, amounts and counts not at all. `of_state`: it is a figure of
-    the reported state alone, which neither an order nor a mark moves.
+    the reported state alone, which neither an order nor a mark moves. `unknown` says why a value that is not defined is
+    not.
     """
 
     name: str
@@ -89,6 +93,7 @@ class Metric(Struct, frozen=True, kw_only=True):
     value: Value
     show: Show
     description: str
+    unknown: str
     larger_is_riskier: bool = True
     of_state: bool = False
 
@@ -218,8 +223,19 @@ def single_trade_risk(subject: Subject) -> Decimal | None:
     return _over_equity(_order(subject).notional, subject.state.equity)
 
 
+def order_adv_share(subject: Subject) -> Decimal | None:
+    """Not defined where nobody says how much trades in a day: a limit on it then lets nothing through."""
+    order = _order(subject)
+    return order.quantity / order.average_daily_volume if order.average_daily_volume > ZERO else None
+
+
 def daily_notional(subject: Subject) -> Decimal:
     return _order(subject).daily_notional
+
+
+def order_to_trade(subject: Subject) -> Decimal:
+    """After Commission Delegated Regulation (EU) 2017/566 (RTS 9), article 3(1)(b); decision 0032 says what differs."""
+    return _order(subject).order_to_trade
 
 
 def _counted(_subject: Subject) -> Decimal:
@@ -246,7 +262,12 @@ _TITLES = {
     "var_99": "99 % value at risk",
     "es_95": "95 % expected shortfall",
     "es_99": "99 % expected shortfall",
+    "order_adv_share": "Share of average daily volume",
+    "order_to_trade": "Order-to-trade ratio",
 }
+# Why a value is not defined.
+_NO_EQUITY = "equity is not above zero"
+_UNKNOWN: dict[Value, str] = {order_adv_share: "the average daily volume of the instrument is not known"}
 _OF_STATE = (drawdown_daily, drawdown_weekly, drawdown_max, drawdown_rapid, daily_pnl, weekly_pnl)
 _SHOW: dict[Unit, Show] = {Unit.LEVERAGE: shown_ratio, Unit.FRACTION: shown_ratio, Unit.COUNT: Decimal}
 
@@ -271,6 +292,7 @@ def _metric(
         description=description,
         larger_is_riskier=larger_is_riskier,
         of_state=value in _OF_STATE,
+        unknown=_UNKNOWN.get(value, _NO_EQUITY),
     )
 
 
@@ -320,7 +342,19 @@ METRICS: dict[str, Metric] = {
         _metric(order_notional, Unit.CURRENCY, Kind.ORDER, "Quantity x reference price of the order."),
         _metric(price_deviation, Unit.FRACTION, Kind.ORDER, "Distance of the order's price from the mark."),
         _metric(single_trade_risk, Unit.FRACTION, Kind.ORDER, "Notional of the order / equity."),
+        _metric(
+            order_adv_share,
+            Unit.FRACTION,
+            Kind.ORDER,
+            "Quantity of the order / what trades of its instrument on a usual day.",
+        ),
         _metric(daily_notional, Unit.CURRENCY, Kind.ORDER, "Notional approved this trading day with this order."),
+        _metric(
+            order_to_trade,
+            Unit.LEVERAGE,
+            Kind.ORDER,
+            "Orders asked for this trading day with this order / trades of the day, at least 1.",
+        ),
         _metric(drawdown_daily, Unit.FRACTION, Kind.ACCOUNT, _DAY_LOSS, name="daily_loss"),
         _metric(drawdown_weekly, Unit.FRACTION, Kind.ACCOUNT, _WEEK_LOSS, name="weekly_loss"),
         _tail("var_95", "One-day loss / equity that 5 % of past days exceed, open orders at worst."),
@@ -346,6 +380,8 @@ ORDER_CONTROLS = frozenset(
         "order_quantity",
         "order_notional",
         "price_deviation",
+        "order_adv_share",
+        "order_to_trade",
         "open_orders",
         "consecutive_rejects",
         "daily_notional",

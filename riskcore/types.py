@@ -183,8 +183,9 @@ class Ledger(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     """What riskportal itself remembers of an account between two orders, as running sums.
 
     `open` by `position_key`. `rates` are the messages counted for each counting limit, `last_order` what
-    made the last one identical to others. `overrides` by their id. Rewritten whole, by one compare-and-set, with every
-    decision.
+    made the last one identical to others. Since the day's roll-over, and until `day_end_us`: `daily_notional` is
+    what was approved, in currency, `daily_orders` are the orders asked for and `daily_fills` the fills told of.
+    `overrides` by their id. Rewritten whole, by one compare-and-set, with every decision.
     """
 
     open: dict[str, OpenOrders] = {}
@@ -194,6 +195,8 @@ class Ledger(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     last_order: str = ""
     day_end_us: int = 0
     daily_notional: Decimal = ZERO
+    daily_orders: int = 0
+    daily_fills: int = 0
     overrides: dict[str, OverrideUse] = {}
 
 

@@ -1,8 +1,10 @@
 """Works out from the recorded decisions what an account's ledger and reservations were, to the last one.
 
 A decision is kept with the ledger that it was taken on, so the newest one, evaluated again, gives the ledger
-that it left: message counts, rejects and the day's turnover. Only what was open in it is put together anew,
-since reservations end without a decision: by release, and by their time.
+that it left: message counts, rejects and the day's turnover. What was open in it is put together anew,
+since reservations end without a decision: by release, and by their time. The orders and the fills of the day
+are counted anew, both from zero: nobody records the fills since the newest decision, and an account must not be
+kept out for the rest of the day by its ratio to trades that were forgotten.
 """
 
 from __future__ import annotations
@@ -87,7 +89,7 @@ def rebuild(account_id: str, now: datetime, book_of: BookOf) -> Rebuilt | None:
         return None
     held = tuple(_reservations(_still_open(account_id, left, now), book_of))
     with localcontext(EXACT):
-        ledger = replace(left.ledger, open={})
+        ledger = replace(left.ledger, open={}, daily_orders=0, daily_fills=0)
         for one in held:
             ledger = reserve(ledger, one)
     return Rebuilt(ledger, held)

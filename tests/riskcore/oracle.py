@@ -58,7 +58,8 @@ class Working:
 class World:
     """An account, its open orders, and the market: holdings by leg, marks by symbol.
 
-    `dearest` is, by leg and whether it buys, the most margin for a unit since that side was last empty.
+    `dearest` is, by leg and whether it buys, the most margin for a unit since that side was last empty. `volumes` are
+    what trades in a day, by symbol, as far as that is known.
     """
 
     equity: Fraction
@@ -71,6 +72,7 @@ class World:
     working: tuple[Working, ...]
     marks: dict[str, Fraction]
     dearest: dict[tuple[str, bool], Fraction] = field(default_factory=dict)
+    volumes: dict[str, Fraction] = field(default_factory=dict)
 
     def with_order(self, order: Working) -> World:
         side = order.leg, order.buys
@@ -106,6 +108,15 @@ def symbol_of(leg: str) -> str:
 
 def exchange_of(leg: str) -> str:
     return leg.partition("|")[2]
+
+
+@dataclass(frozen=True)
+class Today:
+    """The account's trading day until now: notional approved, orders asked for, and trades."""
+
+    notional: Fraction
+    orders: int
+    trades: int
 
 
 @dataclass(frozen=True)
@@ -196,15 +207,17 @@ def picture(world: World, leg: str) -> dict[str, Value]:
     }
 
 
-def order_figures(world: World, order: Working, used_today: Fraction) -> dict[str, Value]:
+def order_figures(world: World, order: Working, today: Today) -> dict[str, Value]:
     """The metrics of the order itself."""
-    mark = world.marks[order.symbol]
+    mark, volume = world.marks[order.symbol], world.volumes.get(order.symbol)
     return {
         "order_quantity": order.quantity,
         "order_notional": order.notional,
         "price_deviation": abs(order.price - mark) / mark,
         "single_trade_risk": over(order.notional, world.equity),
-        "daily_notional": used_today + order.notional,
+        "order_adv_share": None if volume is None else order.quantity / volume,
+        "daily_notional": today.notional + order.notional,
+        "order_to_trade": Fraction(today.orders + 1, today.trades or 1),
     }
 
 
@@ -292,9 +305,9 @@ def better(rule: Rule, before: Value, after: Value) -> bool:
     return after > before if rule.op in (">=", ">") else after < before
 
 
-def verdict(world: World, order: Working, rules: Iterable[Rule], used_today: Fraction) -> Verdict:
+def verdict(world: World, order: Working, rules: Iterable[Rule], today: Today) -> Verdict:
     """Gates 8 to 11 for one order: controls stop at the first, margin and limits are all reported."""
-    of_order = order_figures(world, order, used_today)
+    of_order = order_figures(world, order, today)
     after = {**picture(world.with_order(order), order.leg), **of_order}
     reducing = strictly_reduces(world, order)
     breached, warned, controls = set[str](), set[str](), set[str]()

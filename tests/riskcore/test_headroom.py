@@ -38,9 +38,10 @@ D = Decimal
 LOT = D("0.001")
 
 
-def largest(of: Order, *policies, **what: Any) -> Decimal:
-    """The largest quantity of an order, tried out from both sides on whole lots."""
-    under = compiled(*policies, instruments=(instrument(lot_size=LOT),))
+def largest(of: Order, *policies, volume: int | None = 40, **what: Any) -> Decimal:
+    """The largest quantity of an order, tried out from both sides on whole lots; 40 a day trade, or nobody knows."""
+    rules = {} if volume is None else {"average_daily_volume": volume}
+    under = compiled(*policies, instruments=(instrument(lot_size=LOT, **rules),))
     found = check(of, under=under, **what).max_quantity
     assert found is not None
     for quantity, passes in ((found, True), (found + LOT, False)):
@@ -92,6 +93,14 @@ POOR = state(position(5), equity=20_000)
         ("single_trade_risk", "<=", "0.5", FLAT, SELL, "1"),
         ("pending_notional", "<=", 100_000, FLAT, SELL, "2"),
         ("daily_notional", "<=", 100_000, FLAT, BUY, "2"),
+        ("order_adv_share", "<=", "0.05", LONG, BUY, "2"),
+        ("order_adv_share", "<", "0.05", FLAT, SELL, "1.999"),
+        ("order_adv_share", "<=", "0.00001", FLAT, BUY, "0"),  # of 40, less than a lot
+        ("order_adv_share", "==", "0.025", FLAT, BUY, "1"),
+        ("order_adv_share", "!=", "0.025", LONG, BUY, "0.999"),
+        ("order_to_trade", "<=", 1, FLAT, BUY, "20"),
+        ("order_to_trade", "<", 1, FLAT, BUY, "0"),  # whatever the quantity is
+        ("order_to_trade", "<", 1, LONG, SELL, "5"),  # only closing passes
         ("order_quantity", "==", 1, LONG, BUY, "1"),
         ("order_notional", "==", 50_000, LONG, BUY, "1"),
         ("order_quantity", "!=", 1, LONG, BUY, "0.999"),
@@ -168,6 +177,14 @@ def test_no_equity_no_room(metric: str) -> None:
     assert largest(order(1), policy(metric, "<=", 10**9), at=broke) == 0
 
 
+@pytest.mark.parametrize("operator", ["<=", "<", ">=", "==", "!="])
+def test_no_known_volume_no_room_but_to_close(operator: str) -> None:
+    share = policy("order_adv_share", operator, "0.5")
+    assert largest(order(1), share, volume=None) == 0
+    assert largest(order(1, SELL), share, volume=None, **LONG) == 5
+    assert check(order(1), share).max_quantity == 0  # there is no instrument at all
+
+
 def test_no_equity_no_margin_ratio_that_leaves_room() -> None:
     broke = state(equity=0, daily_start_equity=1, weekly_start_equity=1)
     assert largest(order(1), policy("margin_ratio", ">=", 1), at=broke) == 0
@@ -209,6 +226,7 @@ OF_QUANTITY = {
     "order_notional",
     "single_trade_risk",
     "daily_notional",
+    "order_adv_share",
     "open_positions",
     "open_orders",
 } | SMALLER_WITH_AN_ORDER
@@ -279,7 +297,7 @@ def test_no_largest_quantity_that_can_be_shrunk_is_wrong_either(random: Random) 
 def test_every_metric_that_an_order_moves_is_known_here() -> None:
     for name, metric in METRICS.items():
         if metric.kind is Kind.ORDER:
-            assert name in OF_QUANTITY or name == "price_deviation"
+            assert name in OF_QUANTITY or name in ("price_deviation", "order_to_trade")
 
 
 @pytest.mark.parametrize("each", ["1", "0.001", "0.00001", "0.000000001"])

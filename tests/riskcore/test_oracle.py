@@ -27,7 +27,7 @@ def disagreements(step: Step, rules: tuple[oracle.Rule, ...]) -> list[str]:
     """Say where riskcore and the oracle differ on one order."""
     found = []
     decision = step.decision
-    verdict = oracle.verdict(step.world, step.working, rules, step.used_today)
+    verdict = oracle.verdict(step.world, step.working, rules, step.today)
     for name, shown in decision.post_trade_metrics.items():
         expected = as_shown(name, verdict.picture[name])
         if not is_shown_as(shown, expected):
@@ -87,8 +87,6 @@ def test_the_oracle_sees_a_wrong_figure() -> None:
     for seed in range(100):
         scene = Scene(Random(seed))
         for step in scene.orders(8):
-            blind = Step(
-                step.inputs, step.outcome, step.world.without(scene.live), step.working, step.used_today, step.book
-            )
+            blind = Step(step.inputs, step.outcome, step.world.without(scene.live), step.working, step.today, step.book)
             if len(step.world.working) > 2:
                 assert disagreements(blind, scene.rules) != []

@@ -17,7 +17,7 @@ from riskcore.compiled import CompiledBook
 from riskcore.decide import Outcome, decide
 from riskcore.decimals import FINEST
 from riskcore.journal import Inputs
-from riskcore.ledger import EMPTY_LEDGER, encode_ledger
+from riskcore.ledger import encode_ledger
 from riskcore.metrics import METRICS, ORDER_CONTROLS, Kind
 from riskcore.types import (
     AccountState,
@@ -32,11 +32,12 @@ from riskcore.types import (
     position_key,
 )
 from tests.riskcore import oracle
-from tests.riskcore.builders import NOW, account, as_raw, instrument, policy, profile, scoped
+from tests.riskcore.builders import DAY, NOW, account, as_raw, instrument, policy, profile, scoped
 
 SYMBOLS = ("AAA", "BBB", "CCC")
 SLIPPAGE = Parameters().market_slippage
 RATES = {"AAA": Decimal("0.1"), "BBB": Decimal("0.05"), "CCC": Decimal("0.37")}
+VOLUMES = {"AAA": Decimal(100), "BBB": Decimal("66.6")}  # nobody says how much of CCC trades
 LOTS = {"AAA": Decimal("0.001"), "BBB": Decimal("0.1"), "CCC": FINEST}
 # Value at risk goes by a history of prices, which these worlds have none of: test_tail has it.
 LIMITED = tuple(name for name, metric in METRICS.items() if metric.kind not in (Kind.COUNTED, Kind.TAIL))
@@ -58,7 +59,9 @@ THRESHOLDS = {
     "order_notional": (500, 1000),
     "price_deviation": ("0.001", "0.05"),
     "single_trade_risk": ("0.5", 1),
+    "order_adv_share": ("0.05", "0.1", "0.3"),
     "daily_notional": (1000, 3000),
+    "order_to_trade": (1, "1.5", 2, 4),
     "unrealized_pnl": (-100, 0),
     "daily_pnl": (-100, 0),
     "weekly_pnl": (-100, 0),
@@ -77,7 +80,7 @@ class Step:
     outcome: Outcome
     world: oracle.World
     working: oracle.Working
-    used_today: Fraction
+    today: oracle.Today
     book: CompiledBook
 
     @property
@@ -102,7 +105,8 @@ class Scene:
                 profiles=(self.profile,),
                 accounts=(account(),),
                 instruments=tuple(
-                    instrument(symbol, margin_rate=RATES[symbol], lot_size=LOTS[symbol]) for symbol in SYMBOLS
+                    instrument(symbol, margin_rate=RATES[symbol], lot_size=LOTS[symbol], **_volume_of(symbol))
+                    for symbol in SYMBOLS
                 ),
             )
         )
@@ -112,9 +116,9 @@ class Scene:
         self.marks = {symbol: Decimal(random.choice((10, 50, 99, 100, "33.3"))) for symbol in SYMBOLS}
         self.state = self._state()
         self.raw_state = as_raw(self.state)
-        self.ledger: Ledger = EMPTY_LEDGER
+        self.today = oracle.Today(Fraction(0), random.choice((0, 0, 1, 7)), random.choice((0, 1, 2, 3)))
+        self.ledger = Ledger(day_end_us=NOW + DAY, daily_orders=self.today.orders, daily_fills=self.today.trades)
         self.live: dict[str, Reservation] = {}
-        self.used_today = Fraction(0)
         self.now_us = NOW
         self.world = oracle.World(
             equity=fraction(self.state.equity),
@@ -129,6 +133,7 @@ class Scene:
             },
             working=(),
             marks={symbol: fraction(mark) for symbol, mark in self.marks.items()},
+            volumes={symbol: fraction(volume) for symbol, volume in VOLUMES.items()},
         )
 
     def _policies(self) -> tuple[Policy, ...]:
@@ -213,7 +218,7 @@ class Scene:
         )
         outcome = decide(given, self.book)
         working = self._working(order)
-        step = Step(given, outcome, world, working, self.used_today, self.book)
+        step = Step(given, outcome, world, working, self.today, self.book)
         self._keep(outcome, world, working, ended)
         return step
 
@@ -237,10 +242,16 @@ class Scene:
         for held in ended:
             del self.live[held.order_id]
         self.world = world
+        self.today = oracle.Today(self.today.notional, self.today.orders + 1, self.today.trades)
         if outcome.reservation is not None:
             self.live[outcome.reservation.order_id] = outcome.reservation
             self.world = world.with_order(working)
-            self.used_today += working.notional
+            notional = self.today.notional + working.notional
+            self.today = oracle.Today(notional, self.today.orders, self.today.trades)
+
+
+def _volume_of(symbol: str) -> dict[str, Decimal]:
+    return {"average_daily_volume": VOLUMES[symbol]} if symbol in VOLUMES else {}
 
 
 def _rate_of(leverage: Decimal) -> Fraction:
