@@ -156,6 +156,7 @@ def instrument_of(row: Instrument) -> core.Instrument:
         max_quantity=tidy(row.max_quantity),
         margin_rate=tidy(row.margin_rate),
         order_types=tuple(map(OrderType, row.order_types)),
+        average_daily_volume=tidy(row.average_daily_volume) or UNSET,
     )
 
 

@@ -70,11 +70,15 @@ def _items(part: str, old: dict[str, Any], new: dict[str, Any], label: str) -> I
 
 
 def _fields(part: str, name: str, old: Struct, new: Struct) -> Iterator[BookDifference]:
-    """Yield the fields in which two versions of an item differ; its own number is none of them."""
+    """Yield the fields in which two versions of an item differ, None where one is left out; its number is no field."""
     for field in new.__struct_fields__:
-        before, after = getattr(old, field), getattr(new, field)
+        before, after = _said(getattr(old, field)), _said(getattr(new, field))
         if before != after and field != "version":
             yield BookDifference(part, name, field, before, after, old, new)
+
+
+def _said(value: Any) -> Any:
+    return None if value is UNSET else value
 
 
 def _rules(symbol: str, old: Instrument | None, new: Instrument | None) -> list[BookDifference]:

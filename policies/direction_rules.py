@@ -23,6 +23,8 @@ from policies.verdict import (
 from riskcore.book import Profile, Restriction, Scope
 from riskcore.decimals import is_multiple
 
+# What a larger volume of a day makes smaller; limits on it are usually ceilings.
+_SHARES = ("order_adv_share",)
 # What initial margin makes worse; limits on these are usually floors.
 MARGIN_METRICS = ("margin_ratio", "margin_available")
 
@@ -175,6 +177,21 @@ def _max_quantity(sides: Sides) -> Verdict:
     return less_is_tighter(sides.before, sides.after, "largest order")
 
 
+def _average_daily_volume(sides: Sides) -> Verdict:
+    """Judge what trades in a day, of which orders may be a share: while nobody knows it, a limit on that blocks."""
+    limited = any(policy.metric in _SHARES for book in (sides.was, sides.now) for policy in book.policies)
+    if not limited:
+        return neutral("no limit is on the share of it that an order may be")
+    if not sides.before or not sides.after:
+        blocked = "orders under a limit on their share of it are"
+        return loosens(f"{blocked} no longer blocked") if sides.after else tightens(f"{blocked} blocked")
+    turned = held_the_other_way(sides.was, _SHARES, "above")
+    if turned:
+        return unclear(f"another volume makes the limit {turned} easier or harder to keep")
+    larger = sides.after > sides.before
+    return loosens("larger orders are allowed") if larger else tightens("only smaller orders are allowed")
+
+
 def _margin_rate(sides: Sides) -> Verdict:
     before = sides.before or sides.was.parameters.default_margin_rate
     after = sides.after or sides.now.parameters.default_margin_rate
@@ -195,6 +212,7 @@ INSTRUMENT_RULES: dict[str, Rule] = {
     "lot_size": _step("quantity", "quantities"),
     "min_quantity": _min_quantity,
     "max_quantity": _max_quantity,
+    "average_daily_volume": _average_daily_volume,
     "margin_rate": _margin_rate,
     "order_types": _order_types,
 }

@@ -100,6 +100,7 @@ class InstrumentFields(TypedDict, total=False):
     lot_size: Decimal
     min_quantity: Decimal
     max_quantity: Decimal
+    average_daily_volume: Decimal
     margin_rate: Decimal
     order_types: Iterable[str]
 

@@ -7,7 +7,7 @@ from policies.wording_numbers import figure, listed
 from policies.wording_times import held
 from riskcore import book as core
 from riskcore.book import OnBreach, Operator, PolicyType, Scope
-from riskcore.metrics import METRICS, Kind, Unit
+from riskcore.metrics import METRICS, OF_THE_DAY, Kind, Unit
 
 # What a limit demands, of one figure and of several.
 _CONDITIONS = {
@@ -45,7 +45,7 @@ def sentence(policy: Policy | core.Policy) -> str:
     condition = _CONDITIONS[Operator(policy.operator)][policy.metric in _SEVERAL]
     over = f" within {policy.window_s} s" if policy.window_s else ""
     limit = figure(policy.threshold, unit)
-    kind = metric.kind if metric is not None else Kind.ACCOUNT
+    kind = metric.kind if metric is not None and policy.metric not in OF_THE_DAY else Kind.ACCOUNT
     subject, orders = _subject(policy, kind), _orders(policy, kind)
     offered = ", else a smaller order is offered" if policy.on_breach == OnBreach.SCALE_DOWN else ""
     return f"{title} {subject} {condition} {limit}{over}{orders}{offered} - {PolicyType(policy.type)}{held(policy)}"
@@ -63,7 +63,7 @@ def _subject(policy: Policy | core.Policy, kind: Kind) -> str:
             return f"{_SUBJECTS[kind]} under {named}"
         case Scope.PROFILE:
             return f"of every account with {named}"
-        case Scope.EXCHANGE:
+        case Scope.EXCHANGE if policy.metric not in OF_THE_DAY:
             return f"{_SUBJECTS[kind]} on {named}"
         case Scope.STRATEGY if kind in (Kind.ORDER, Kind.COUNTED):
             return f"of every order of {named}" if kind is Kind.ORDER else f"of {named}"
@@ -80,6 +80,8 @@ def _orders(policy: Policy | core.Policy, kind: Kind) -> str:
         return f" for orders of {_named(policy)}"
     if scope is Scope.SYMBOL and kind in _OF_ACCOUNT:
         return f" for orders in {_named(policy)}"
+    if scope is Scope.EXCHANGE and policy.metric in OF_THE_DAY:
+        return f" for orders on {_named(policy)}"
     return ""
 
 

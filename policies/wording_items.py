@@ -48,6 +48,7 @@ def instrument_sentence(instrument: Instrument) -> str:
         ("quantities in steps of", instrument.lot_size),
         ("at least", instrument.min_quantity),
         ("at most", instrument.max_quantity),
+        ("average daily volume", instrument.average_daily_volume),
     )
     said = [f"{what} {plain_number(value)}" for what, value in rules if value]
     if instrument.margin_rate:
@@ -189,7 +190,7 @@ _SHOWN: dict[str, Callable[[Any], str]] = {
 }
 # Lists that allow everything where they are empty, and rules that are not known where they are 0.
 _EVERYTHING = ("strategies", "order_types")
-_UNKNOWN = ("tick_size", "lot_size", "max_quantity")
+_UNKNOWN = ("tick_size", "lot_size", "max_quantity", "average_daily_volume")
 
 
 def field_title(field: str) -> str:
@@ -199,6 +200,8 @@ def field_title(field: str) -> str:
 
 def shown_value(field: str, value: Any, item: Any = None) -> str:
     """Return the value of a field as people read it; `item` is what it is a field of, for its unit."""
+    if field in _UNKNOWN and not value:
+        return "not known"
     if value is None:
         return ""
     if type(value) in _SENTENCES:
@@ -209,8 +212,6 @@ def shown_value(field: str, value: Any, item: Any = None) -> str:
         return _SHOWN[field](value)
     if field.endswith("_us"):
         return seconds(value) if value else "the default"
-    if field in _UNKNOWN and not value:
-        return "not known"
     if isinstance(value, tuple):
         return listed(value) if value else "all" if field in _EVERYTHING else "none"
     if isinstance(value, bool):

@@ -74,6 +74,7 @@ class InstrumentAdmin(ManagedAdmin):
             (None, {"fields": ("symbol",), "description": "0 or empty: the rule is not known and not checked."}),
             ("Steps", {"fields": (("tick_size", "lot_size"),)}),
             ("Quantity", {"fields": (("min_quantity", "max_quantity"),)}),
+            ("Volume of a day", {"fields": ("average_daily_volume",)}),
             ("Margin and order types", {"fields": ("margin_rate", "order_types")}),
         )
 

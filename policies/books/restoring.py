@@ -18,6 +18,7 @@ from policies.models import Account, CapitalProfile, Instrument, Managed, Overri
 from policies.wording_items import field_title
 from riskcore import book as core
 from riskcore.calendar import microseconds, moment
+from riskcore.decimals import ZERO
 
 Item = TypeVar("Item", bound=Struct)
 
@@ -165,6 +166,7 @@ OTHERWISE: dict[str, Callable[[Any], dict[str, Any]]] = {
     "effective_from_us": lambda at_us: {"effective_from": _moment(at_us)},
     "effective_until_us": lambda at_us: {"effective_until": _moment(at_us)},
     "volatility": _scale,
+    "average_daily_volume": lambda volume: {"average_daily_volume": _as_json(volume or ZERO)},
 }
 
 

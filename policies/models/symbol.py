@@ -83,7 +83,10 @@ class RestrictedSymbol(Managed):
 class Instrument(Managed):
     """The trading rules of a symbol; 0 means that a rule is not known and not checked."""
 
-    CHANGEABLE = ("tick_size", "lot_size", "min_quantity", "max_quantity", "margin_rate", "order_types")
+    CHANGEABLE = (
+        *("tick_size", "lot_size", "min_quantity", "max_quantity"),
+        *("average_daily_volume", "margin_rate", "order_types"),
+    )
 
     symbol = SymbolField(max_length=32, primary_key=True, validators=[validate_symbol])
     tick_size = BoundedDecimalField(
@@ -94,6 +97,13 @@ class Instrument(Managed):
     )
     min_quantity = BoundedDecimalField(max_digits=32, decimal_places=12, bounds=AMOUNT, default=0)
     max_quantity = BoundedDecimalField(max_digits=32, decimal_places=12, bounds=AMOUNT, default=0)
+    average_daily_volume = BoundedDecimalField(
+        max_digits=32,
+        decimal_places=12,
+        bounds=AMOUNT,
+        default=0,
+        help_text="The quantity that trades on a usual day; while it is 0, limits on an order's share of it block.",
+    )
     margin_rate = BoundedDecimalField(
         max_digits=20,
         decimal_places=8,
@@ -115,6 +125,7 @@ class Instrument(Managed):
             AMOUNT.constraint("lot_size", "instrument_lot_range"),
             AMOUNT.constraint("min_quantity", "instrument_min_range"),
             AMOUNT.constraint("max_quantity", "instrument_max_range"),
+            AMOUNT.constraint("average_daily_volume", "instrument_volume_range"),
             RATE.constraint("margin_rate", "instrument_margin_range"),
             models.CheckConstraint(
                 condition=Q(max_quantity=0) | Q(max_quantity__gte=F("min_quantity")),

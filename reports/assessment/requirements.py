@@ -46,9 +46,10 @@ _CAPITAL = limits_on("margin_ratio", "margin_available", "drawdown_daily", "draw
 _MARGIN = refused_for("orders that margin did not allow", Reason.INSUFFICIENT_MARGIN)
 _COLLAR = limits_on("price_deviation")
 _VALUE = limits_on("order_notional", "single_trade_risk")
-_SIZE = limits_on("order_notional", "single_trade_risk", "order_quantity")
-_VOLUME = limits_on("order_quantity")
+_SIZE = limits_on("order_notional", "single_trade_risk", "order_quantity", "order_adv_share")
+_VOLUME = limits_on("order_quantity", "order_adv_share")
 _MESSAGES = limits_on("order_rate")
+_RATIO = limits_on("order_to_trade")
 _REPEATS = limits_on("repeated_orders", "consecutive_rejects")
 _DUPLICATES = refused_for("orders under an id of another order", Reason.DUPLICATE_ORDER)
 _STOPS = gate("Emergency stop")
@@ -86,7 +87,7 @@ _SEC = (
         SEC,
         "(c)(1)(ii)",
         "Erroneous orders are prevented: those beyond size parameters, order by order.",
-        "Largest notional of an order, by itself or against equity, and largest quantity.",
+        "Largest notional of an order, by itself or against equity, and largest quantity, also against a day's volume.",
         (_SIZE,),
     ),
     Requirement(
@@ -182,13 +183,19 @@ _RTS = (
         RTS, "Art. 15(1)(a)", "Price collars block orders that are not priced right.", "Price collar.", (_COLLAR,)
     ),
     Requirement(RTS, "Art. 15(1)(b)", "A maximum order value.", "Limits on the notional of an order.", (_VALUE,)),
-    Requirement(RTS, "Art. 15(1)(c)", "A maximum order volume.", "Limits on the quantity of an order.", (_VOLUME,)),
+    Requirement(
+        RTS,
+        "Art. 15(1)(c)",
+        "A maximum order volume.",
+        "Limits on the quantity of an order, by itself or as a share of what trades in a day.",
+        (_VOLUME,),
+    ),
     Requirement(
         RTS,
         "Art. 15(1)(d)",
         "A maximum of messages.",
-        "Limits on the rate of orders, by account, strategy or symbol.",
-        (_MESSAGES,),
+        "Limits on the rate of orders, by account, strategy or symbol, and on the orders for each trade of a day.",
+        (_MESSAGES, _RATIO),
     ),
     Requirement(
         RTS,

@@ -34,6 +34,7 @@ from riskcore.ports import Signal
 from riskcore.schedule import ActiveWindow
 from riskcore.types import AccountState, Ledger, Order, OrderType, Price, RiskLevel, Side
 from tests.riskcore.builders import (
+    DAY,
     NOW,
     SECOND,
     account,
@@ -76,7 +77,9 @@ class Desk:
         self.random = random
         self.book = self._book()
         self.state = self._state()
-        self.ledger = Ledger()
+        self.ledger = Ledger(
+            day_end_us=NOW + DAY, daily_orders=random.choice((0, 3)), daily_fills=random.choice((0, 2))
+        )
 
     # ------------------------------------------------------------------------------------------- the book
     def _book(self) -> Book:
@@ -161,6 +164,7 @@ class Desk:
             max_quantity=self.mostly(0, 10, 20),
             margin_rate=self.random.choice((0, "0.05", "0.1", "0.5")),
             order_types=self.mostly((), (OrderType.LIMIT,), (OrderType.LIMIT, OrderType.MARKET)),
+            **self.random.choice(({}, {"average_daily_volume": 100}, {"average_daily_volume": 60})),
         )
 
     def restriction(self) -> Restriction:

@@ -215,6 +215,7 @@ def test_a_profile_an_account_and_an_instrument_are_made_and_changed(live, offic
     )
     press(officer, "publish")
     rules = {"tick_size": "0.01", "lot_size": "0", "min_quantity": "0", "max_quantity": "0", "margin_rate": "0.1"}
+    rules["average_daily_volume"] = "31250.5"
     officer.post(listed(Instrument, "add"), {**rules, "symbol": "btcusdt", "change_reason": "New desk"})
     press(officer, "publish")
     for row, changes in (
@@ -229,6 +230,7 @@ def test_a_profile_an_account_and_an_instrument_are_made_and_changed(live, offic
     assert book.version == 7
     assert book.accounts[0].exchange == "BINANCE"
     assert book.instruments[0].order_types == ("LIMIT",)
+    assert book.instruments[0].average_daily_volume == Decimal("31250.5")
     assert {each.name: each.max_open_positions for each in book.profiles}["wide"] == 8
 
 

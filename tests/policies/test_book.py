@@ -25,7 +25,7 @@ from tests.support.tampering import tamper
 def test_a_book_holds_everything_a_check_needs(defaults):
     profile(strategies=["b", "a"])
     account(profile="wide", exchange="X", reservation_ttl_s=30)
-    instrument(order_types=["limit"], margin_rate=Decimal("0.20"))
+    instrument(order_types=["limit"], margin_rate=Decimal("0.20"), average_daily_volume=Decimal("31250.50"))
     until = datetime(2100, 1, 1, tzinfo=UTC)
     made = restriction(side="sell", account_id="desk-1", close_only=True, until=until)
     book = loaded(made.book.version)
@@ -38,6 +38,7 @@ def test_a_book_holds_everything_a_check_needs(defaults):
             tick_size=Decimal("0.01"),
             margin_rate=Decimal("0.2"),
             order_types=(OrderType.LIMIT,),
+            average_daily_volume=Decimal("31250.5"),
         ),
     )
     assert book.restrictions == (

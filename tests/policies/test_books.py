@@ -92,7 +92,11 @@ def test_every_part_of_a_book_is_said_in_words():
             builders.account("A", "low", exchange="ONE", reservation_ttl_us=90_000_000),
             builders.account("B", "low", enabled=False),
         ),
-        instruments=(builders.instrument(tick_size="0.10", margin_rate="0.2"), builders.instrument("ETHUSDT")),
+        instruments=(
+            builders.instrument(tick_size="0.10", margin_rate="0.2"),
+            builders.instrument("ETHUSDT"),
+            builders.instrument("XRPUSDT", average_daily_volume="31250.50"),
+        ),
         restrictions=(builders.restriction(account_id="A", close_only=True, until_us=builders.NOW),),
         returns=Returns(version="h", symbols=("A",), days=2, since="2026-01-01", until="2026-01-02", values=b""),
     )
@@ -111,6 +115,7 @@ def test_every_part_of_a_book_is_said_in_words():
     assert words_of(book, "Instruments") == [
         ("BTCUSDT", "Prices in steps of 0.1, initial margin 20 %"),
         ("ETHUSDT", "No rule is known"),
+        ("XRPUSDT", "Average daily volume 31,250.5"),
     ]
     assert words_of(book, "Restricted symbols") == [
         ("BTCUSDT", "Orders of account A may only reduce a position until 2026-01-07 12:00:00 UTC: a delisting")
@@ -122,6 +127,16 @@ def test_every_part_of_a_book_is_said_in_words():
     assert settings["Start of the trading day"] == "00:00"
     assert settings["Oldest returns for value at risk"] == "10 days"
     assert settings["A silent monitor blocks"] == "no"
+
+
+def test_a_volume_that_is_not_known_is_said_so_on_either_side():
+    known, not_known = builders.instrument(average_daily_volume=1_000), builders.instrument()
+    for before, after, words in (
+        (known, not_known, ("1,000", "not known")),
+        (not_known, known, ("not known", "1,000")),
+    ):
+        (told,) = differences_of(builders.book(instruments=(before,)), builders.book(instruments=(after,)))
+        assert (told.field, told.before, told.after) == ("average daily volume", *words)
 
 
 def test_limits_come_in_the_order_in_which_they_are_reported():
@@ -232,6 +247,8 @@ def change_everything() -> None:
     services.do_change_instrument(
         **WHO, symbol="BTCUSDT", expected_version=1, tick_size=Decimal(0), order_types=["LIMIT"]
     )
+    services.do_change_instrument(**WHO, symbol="XYZ", expected_version=1, average_daily_volume=Decimal(9))
+    services.do_change_instrument(**WHO, symbol="ABC", expected_version=1, average_daily_volume=Decimal(0))
     instrument("ETHUSDT")
     for row in RestrictedSymbol.objects.filter(active=True, symbol="DOGEUSDT"):
         services.do_lift_symbol(**WHO, restriction_id=row.pk, expected_version=row.version)
@@ -243,6 +260,8 @@ def old(defaults) -> int:
     """The number of a book with something of every kind, of which everything was changed since."""
     account("desk-1", reservation_ttl_s=30)
     instrument("BTCUSDT", lot_size=Decimal("0.001"), margin_rate=Decimal("0.2"))
+    instrument("XYZ")
+    instrument("ABC", average_daily_volume=Decimal("7.5"))
     restriction("DOGEUSDT", side="SELL", account_id="desk-1", until=timezone.now() + timedelta(days=1))
     limit(
         "Timed",
@@ -269,8 +288,13 @@ def test_the_edits_lead_back_to_what_the_book_says(old):
 
 
 def test_every_field_of_a_book_is_one_of_its_row():
-    for item, model in ((core.Policy, Policy), (core.Profile, CapitalProfile), (core.Account, Account)):
-        names = set(item.__struct_fields__) - {"id", "name", "version"} - set(OTHERWISE)
+    for item, model in (
+        (core.Policy, Policy),
+        (core.Profile, CapitalProfile),
+        (core.Account, Account),
+        (core.Instrument, Instrument),
+    ):
+        names = set(item.__struct_fields__) - {"id", "name", "symbol", "version"} - set(OTHERWISE)
         assert names <= set(model.CHANGEABLE)
 
 
@@ -280,6 +304,11 @@ def test_what_is_newer_than_the_book_is_disabled(old):
     assert edits["policy", str(later.pk)] == {"enabled": False}
     assert edits["account", "desk-2"] == {"enabled": False}
     assert edits["instrument", "ETHUSDT"] == {"tick_size": "0"}
+
+
+def test_a_volume_that_the_book_does_not_know_is_not_known_again(old):
+    edits = {edit.key: edit.fields for edit in edits_to_restore(loaded(old)).edits if edit.kind == "instrument"}
+    assert (edits["XYZ"], edits["ABC"]) == ({"average_daily_volume": "0"}, {"average_daily_volume": "7.5"})
 
 
 def test_a_restriction_that_is_still_there_stays_as_it_is(old):

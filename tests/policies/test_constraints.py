@@ -22,6 +22,7 @@ DECIMALS = [
     ("policies_instrument", "lot_size", "0", "-0.1", None),
     ("policies_instrument", "min_quantity", "0", "-0.1", None),
     ("policies_instrument", "max_quantity", "0", "-0.1", None),
+    ("policies_instrument", "average_daily_volume", "0", "-0.1", None),
     ("policies_instrument", "margin_rate", "0", "-0.1", "1.1"),
 ]
 NOT_NUMBERS = ["'NaN'", "'Infinity'", "'-Infinity'", "'inf'", "NULL"]

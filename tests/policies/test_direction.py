@@ -386,6 +386,31 @@ def test_a_rule_of_an_instrument(field, before, after, direction):
     assert only(book(instruments=(old,)), book(instruments=(new,))).direction is direction
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "operator", "direction", "why"),
+    [
+        (None, 40, "<=", LOOSENS, "orders under a limit on their share of it are no longer blocked"),
+        (40, None, "<=", TIGHTENS, "orders under a limit on their share of it are blocked"),
+        (40, 41, "<", LOOSENS, "larger orders are allowed"),
+        (40, 39, "<=", TIGHTENS, "only smaller orders are allowed"),
+        (40, 39, ">=", UNCLEAR, "another volume makes the limit Limit on order_adv_share easier or harder to keep"),
+        (40, None, ">=", TIGHTENS, "orders under a limit on their share of it are blocked"),
+    ],
+)
+def test_the_volume_of_a_day_where_a_limit_is_on_the_share_of_it(before, after, operator, direction, why):
+    limit = policy("order_adv_share", operator, "0.05")
+    old, new = (instrument(**({"average_daily_volume": each} if each else {})) for each in (before, after))
+    judged = only(book(limit, instruments=(old,)), book(limit, instruments=(new,)))
+    assert (judged.field, judged.direction, judged.why) == ("average_daily_volume", direction, why)
+
+
+def test_the_volume_of_a_day_is_neutral_where_no_limit_is_on_the_share_of_it():
+    old, new = instrument(), instrument(average_daily_volume=40)
+    other = policy("order_quantity", "<=", 1)
+    judged = only(book(other, instruments=(old,)), book(other, instruments=(new,)))
+    assert (judged.before, judged.after, judged.direction) == (None, 40, NEUTRAL)
+
+
 def test_more_margin_does_not_tighten_where_a_limit_wants_little_room():
     ceiling = policy("margin_available", "<=", 100, id="Use what you have")
     old, new = instrument(margin_rate="0.1"), instrument(margin_rate="0.2")

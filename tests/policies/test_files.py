@@ -29,7 +29,13 @@ def everything(defaults) -> None:
     """Something of every kind, with values that are easily spoilt."""
     profile("wide", strategies=["s1", "s2"])
     account("desk-1", name='=Desk; one, "two"', exchange="ONE", reservation_ttl_s=30)
-    instrument("BTCUSDT", lot_size=Decimal("0.000000000001"), margin_rate=Decimal("0.1"), order_types=["LIMIT"])
+    instrument(
+        "BTCUSDT",
+        lot_size=Decimal("0.000000000001"),
+        average_daily_volume=Decimal("31250.500001"),
+        margin_rate=Decimal("0.1"),
+        order_types=["LIMIT"],
+    )
     restriction("DOGEUSDT", side="SELL", account_id="desk-1", until=timezone.now() + timedelta(days=1))
     limit(
         "+Formel",
@@ -110,6 +116,23 @@ def imported(content: bytes, name: str = "limits.yaml") -> ChangeRequest:
     request = do_import_limits(acting=ALICE, reason="A file", plan=plan_import(content, name), title="Import")
     services.do_publish_request(acting=ALICE, **seen(approved(request)))
     return request
+
+
+def test_a_file_may_bring_no_more_than_the_volumes_of_a_day(everything, live):
+    imported(b"symbol,average_daily_volume\nBTCUSDT,40000\nETHUSDT,900000.5\n", "volumes.csv")
+    rows = {row["symbol"]: row for row in exported()["instruments"]}
+    assert {symbol: row["average_daily_volume"] for symbol, row in rows.items()} == {
+        "BTCUSDT": "40000",
+        "ETHUSDT": "900000.5",
+    }
+    assert rows["BTCUSDT"]["lot_size"] == "0.000000000001"
+
+
+@pytest.mark.parametrize("volume", ["NaN", "-1", "1e9", "Infinity", "100000000000000000000"])
+def test_a_volume_that_cannot_be_one_is_refused(everything, volume):
+    content = f"symbol,average_daily_volume\nBTCUSDT,{volume}\n".encode()
+    (problem,) = problems(content, "volumes.csv")
+    assert problem.startswith("line 2, average_daily_volume: ")
 
 
 def test_numbers_are_text_in_every_format(everything):

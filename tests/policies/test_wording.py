@@ -83,6 +83,26 @@ from riskcore.metrics import METRICS
             "Order quantity of every order of strategy s stays at or below 3 - hard",
         ),
         (
+            {"metric": "order_adv_share", "threshold": "0.05", "scope": "symbol", "scope_ids": ["BTCUSDT"]},
+            "Share of average daily volume of every order in BTCUSDT stays at or below 5 % - hard",
+        ),
+        (
+            {"metric": "order_to_trade", "threshold": "100"},
+            "Order-to-trade ratio of every account stays at or below 100 - hard",
+        ),
+        (
+            {"metric": "order_to_trade", "threshold": "100", "scope": "exchange", "scope_ids": ["ONE"]},
+            "Order-to-trade ratio of every account stays at or below 100 for orders on exchange ONE - hard",
+        ),
+        (
+            {"metric": "daily_notional", "threshold": "9", "scope": "strategy", "scope_ids": ["s"]},
+            "Daily notional of every account stays at or below 9 for orders of strategy s - hard",
+        ),
+        (
+            {"metric": "daily_notional", "threshold": "9", "scope": "account", "scope_ids": ["a"]},
+            "Daily notional of account a stays at or below 9 - hard",
+        ),
+        (
             {"metric": "leverage", "threshold": "5", "mode": "shadow", "rollout_percent": 30, "test_group": "pilot"},
             "Leverage of every account stays at or below 5 - hard, only in shadow, "
             "on 30 % of the accounts of group pilot",

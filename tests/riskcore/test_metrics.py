@@ -13,7 +13,9 @@ from tests.riskcore.builders import (
     BUY,
     SELL,
     check,
+    compiled,
     holding,
+    instrument,
     market,
     marks,
     order,
@@ -190,14 +192,17 @@ def test_a_ratio_on_equity_is_broken_for_a_reducing_order_too_but_only_warns() -
         ("price_deviation", "0.02"),
         ("single_trade_risk", "0.98"),
         ("daily_notional", 98_500),
+        ("order_adv_share", "0.125"),
+        ("order_to_trade", 4),
     ],
 )
 def test_a_metric_of_the_order_is_held_against_its_limit_exactly(metric: str, value: object) -> None:
-    """2 BTC at 49,000 with the mark at 50,000, after orders for 500 today."""
-    known = holding(daily_notional=D(500), day_end_us=10**18)
-    exactly = D(str(value))
-    assert check(order(2, price=49_000), policy(metric, "<=", exactly), ledger=known).approved
-    decision = check(order(2, price=49_000), policy(metric, "<", exactly), ledger=known)
+    """2 BTC at 49,000 with the mark at 50,000, of 16 that trade in a day, after 7 orders for 500 and 2 trades today."""
+    known = holding(daily_notional=D(500), daily_orders=7, daily_fills=2, day_end_us=10**18)
+    exactly, rules = D(str(value)), (instrument(average_daily_volume=16),)
+    least, less = (compiled(policy(metric, operator, exactly), instruments=rules) for operator in ("<=", "<"))
+    assert check(order(2, price=49_000), under=least, ledger=known).approved
+    decision = check(order(2, price=49_000), under=less, ledger=known)
     assert [breach.value for breach in decision.violations] == [exactly]
 
 

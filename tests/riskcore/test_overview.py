@@ -10,6 +10,7 @@ import pytest
 
 from riskcore.book import Policy, Scope
 from riskcore.ledger import encode_ledger, reserve
+from riskcore.metrics import OF_THE_DAY
 from riskcore.overview import AccountOverview, LimitOverview, overview
 from riskcore.ports import AccountView, Stop, StopScope
 from riskcore.types import Ledger, Position, Price, RateWindow, Reservation, RiskLevel, TradingState
@@ -186,6 +187,20 @@ def test_the_days_turnover_is_shown():
     found = look(policy("daily_notional", "<=", 10), state=state(), ledger=ledger)
 
     assert (limit(found, "daily_notional").value, limit(found, "daily_notional").headroom) == (Decimal(7), Decimal(3))
+
+
+def test_every_figure_of_the_day_is_shown_without_an_order():
+    for metric in OF_THE_DAY:
+        assert limit(look(policy(metric, "<=", 1), state=state()), metric).value == 0
+
+
+def test_the_days_orders_for_each_trade_are_shown():
+    ledger = Ledger(daily_orders=7, daily_fills=3, day_end_us=NOW + SECOND)
+
+    found = look(policy("order_to_trade", "<=", 4), state=state(), ledger=ledger)
+
+    shown = limit(found, "order_to_trade")
+    assert (shown.value, shown.headroom, shown.holds) == (Decimal("2.333333"), Decimal("1.666667"), True)
 
 
 def test_counts_are_those_of_the_fullest_window():

@@ -453,12 +453,15 @@ def test_a_check_that_misses_any_piece_approves_nothing_and_says_why(missing: se
 # ---------------------------------------------------------------- promise 6: risk can always be reduced
 
 
+NOTHING_PASSES = (
+    *("gross_exposure", "leverage", "order_quantity", "open_orders", "daily_notional", "drawdown_max"),
+    *("order_adv_share", "order_to_trade"),
+)
+
+
 def hostile(scene: Scene, *, close_only: bool) -> CompiledBook:
     """A book whose every limit is broken and that takes no order of these types."""
-    nothing_passes = [
-        policy(metric, "<=", -1)
-        for metric in ("gross_exposure", "leverage", "order_quantity", "open_orders", "daily_notional", "drawdown_max")
-    ]
+    nothing_passes = [policy(metric, "<=", -1) for metric in NOTHING_PASSES]
     return CompiledBook(
         Book(
             version=1,

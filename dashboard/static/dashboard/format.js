@@ -48,9 +48,10 @@ export function micros(value) {
 const FRACTIONS = new Set([
   ...["drawdown_daily", "drawdown_weekly", "drawdown_max", "drawdown_rapid", "daily_loss", "weekly_loss"],
   ...["concentration", "position_loss", "price_deviation", "single_trade_risk", "volatility"],
+  ...["order_adv_share"],
   ...["var_95", "var_99", "es_95", "es_99"],
 ]);
-const RATIOS = new Set(["leverage", "margin_ratio"]);
+const RATIOS = new Set(["leverage", "margin_ratio", "order_to_trade"]);
 const AMOUNTS = new Set([
   ...["gross_exposure", "net_exposure", "margin_available", "daily_pnl", "weekly_pnl", "unrealized_pnl"],
   ...["position_value", "pending_notional", "order_notional", "daily_notional", "equity"],
