@@ -32,7 +32,7 @@ def everything(defaults) -> None:
     instrument(
         "BTCUSDT",
         lot_size=Decimal("0.000000000001"),
-        average_daily_volume=Decimal("31250.500001"),
+        average_daily_volume=Decimal("31250.500000000001"),
         margin_rate=Decimal("0.1"),
         order_types=["LIMIT"],
     )

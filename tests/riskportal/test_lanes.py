@@ -31,7 +31,7 @@ from state.keys import lane_of
 from state.redis_store import RedisStore
 from state.store import Store
 from state.wiring import forget_stores
-from tests.riskportal.world import World, order
+from tests.riskportal.world import World, order, uncounted
 from tests.support.patience import PATIENCE_S, REDIS_S
 
 DESKS = ("desk-1", "desk-2", "desk-3", "desk-4")
@@ -116,8 +116,8 @@ def trade(world: World) -> list[Answered]:
 
 
 def exposure(world: World) -> dict[str, tuple[Ledger, dict[str, Reservation]]]:
-    """Return what every account has open."""
-    return {account_id: (world.ledger(account_id), world.held(account_id)) for account_id in DESKS}
+    """Return what every account has open, and what its ledger comes back with."""
+    return {account_id: (uncounted(world.ledger(account_id)), world.held(account_id)) for account_id in DESKS}
 
 
 @CHANGES

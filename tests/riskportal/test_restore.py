@@ -21,7 +21,7 @@ from riskportal import restore as module
 from riskportal.models import Recovery
 from riskportal.restore import CannotRestore, Outcome, Report, keep_remembering, restore_if_empty
 from state.store import StateUnavailable
-from tests.riskportal.world import ACCOUNT, World, order
+from tests.riskportal.world import ACCOUNT, World, order, uncounted
 from tests.support.patience import PATIENCE_S
 from tests.support.tampering import tamper
 
@@ -69,13 +69,30 @@ class TestAfterALoss:
         for symbol, price in (("BTCUSDT", 50_000), ("ETHUSDT", 3_000), ("BTCUSDT", 50_001)):
             world.approve(symbol=symbol, price=Decimal(price))
         world.check(order(quantity=Decimal(1_000_000)))  # a reject counts, too
-        ledger, held = world.ledger(), world.held()
+        ledger, held = uncounted(world.ledger()), world.held()
         assert len(held) == 3
         assert ledger.daily_notional
         world.lose()
         report = recover(world)
         assert (world.ledger(), world.held()) == (ledger, held)
         assert report.reservations == 3
+
+    def test_orders_and_fills_of_the_day_are_counted_anew(self, world):
+        """Or an account whose fills were forgotten would be kept out by its ratio for the rest of the day."""
+        kept = world.approve()
+        for _ in range(4):
+            world.approve()
+        world.fill(kept.order, Decimal("0.001"))
+        assert (world.ledger().daily_orders, world.ledger().daily_fills) == (5, 1)
+        world.lose()
+        world.fill(kept.order, Decimal("0.002"))
+        assert world.view().ledger is None
+        recover(world)
+        assert (world.ledger().daily_orders, world.ledger().daily_fills) == (0, 0)
+        assert world.ledger().daily_notional
+        world.feed()
+        world.approve()
+        assert world.ledger().daily_orders == 1
 
     def test_what_ended_does_not_come_back(self, world):
         kept = world.approve()
@@ -125,7 +142,7 @@ class TestAfterALoss:
 
     def test_a_decision_is_evaluated_under_the_book_that_it_was_taken_under(self, world):
         world.approve()
-        ledger = world.ledger()
+        ledger = uncounted(world.ledger())
         do_change_account(
             actor="test", reason="test", account_id=ACCOUNT, expected_version=1, enabled=False, profile="micro"
         )
@@ -298,7 +315,7 @@ class TestManyAtOnce:
     @pytest.mark.parametrize("step", ["_refill_accounts", "remember", "restore_baselines", "publish_keys", "_revive"])
     def test_one_that_is_broken_off_is_made_good_by_the_next(self, world, monkeypatch, step):
         world.approve()
-        ledger, held = world.ledger(), world.held()
+        ledger, held = uncounted(world.ledger()), world.held()
         world.lose()
         real = getattr(module, step)
 

@@ -16,8 +16,11 @@ from api.ids import new_decision_id
 from feeds.apply import apply_report
 from feeds.books import BOOKS
 from riskcore.batch import Answered
+from riskcore.book import Parameters
 from riskcore.decimals import EXACT
 from riskcore.engine import check_steps
+from riskcore.fills import fill_steps
+from riskcore.flow import Fill
 from riskcore.ledger import decode_ledger, release
 from riskcore.ports import AccountQuery, AccountView, Load
 from riskcore.release import release_steps
@@ -31,6 +34,11 @@ ACCOUNT = "desk-1"
 PRICES = {"BTCUSDT": "50000", "ETHUSDT": "3000"}
 
 _ids = itertools.count()
+
+
+def uncounted(ledger: Ledger) -> Ledger:
+    """Return a ledger as it comes back: the orders and the fills of its day are counted anew."""
+    return msgspec.structs.replace(ledger, daily_orders=0, daily_fills=0)
 
 
 @dataclass
@@ -81,6 +89,20 @@ class World:
 
     def release(self, order_id: str, account_id: str = ACCOUNT) -> None:
         run_sync(release_steps(account_id, order_id, actor="test", reason="over"), self.store, BOOKS)
+
+    def fill(self, of: Order, quantity: Decimal) -> None:
+        """Tell of a trade of an order, another one each time."""
+        made = Fill(
+            fill_id=f"f-{next(_ids)}",
+            order_id=of.order_id,
+            account_id=of.account_id,
+            symbol=of.symbol,
+            side=of.side,
+            quantity=quantity,
+            price=of.price,
+            sent_at_us=self.now_us(),
+        )
+        assert run_sync(fill_steps(made, Parameters()), self.store, BOOKS).is_new
 
     def view(self, account_id: str = ACCOUNT) -> AccountView:
         return self.store.load(Load(accounts=(AccountQuery(account_id=account_id),))).accounts[0]
