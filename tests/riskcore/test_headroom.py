@@ -38,9 +38,9 @@ D = Decimal
 LOT = D("0.001")
 
 
-def largest(of: Order, *policies, volume: int | None = 40, **what: Any) -> Decimal:
+def largest(of: Order, *policies, volume: Any = 40, **what: Any) -> Decimal:
     """The largest quantity of an order, tried out from both sides on whole lots; 40 a day trade, or nobody knows."""
-    rules = {} if volume is None else {"average_daily_volume": volume}
+    rules: dict[str, Any] = {} if volume is None else {"average_daily_volume": volume}
     under = compiled(*policies, instruments=(instrument(lot_size=LOT, **rules),))
     found = check(of, under=under, **what).max_quantity
     assert found is not None

@@ -48,7 +48,7 @@ def under(*limits: Policy, volume: Number = 40, **what: Any) -> CompiledBook:
 
 def test_more_than_its_share_of_the_days_volume_is_blocked() -> None:
     decision = check(order("2.01"), under=under())
-    assert (decision.reason, decision.max_quantity) == (Reason.POLICY_VIOLATION, 2)
+    assert (decision.reason, decision.max_quantity) == (Reason.POLICY_VIOLATION, D(2))
     (breach,) = decision.violations
     assert (breach.metric, breach.value, breach.utilisation) == ("order_adv_share", D("0.05025"), D("1.005"))
     assert decision.message == "Limit on order_adv_share: order_adv_share 0.050250 breaks <= 0.05"
@@ -63,7 +63,7 @@ def test_its_share_of_the_days_volume_passes_to_the_last_unit() -> None:
 def test_an_order_of_which_nobody_knows_the_volume_is_blocked_and_told_why(instruments) -> None:
     decision = check(order("0.000000000001"), under=compiled(SHARE, instruments=instruments))
     assert (decision.reason, decision.message) == (Reason.POLICY_VIOLATION, NOT_KNOWN)
-    assert (decision.max_quantity, decision.violations[0].value) == (0, None)
+    assert (decision.max_quantity, decision.violations[0].value) == (D(0), None)
     assert decision.limit_utilization["order_adv_share"] is None
 
 
@@ -90,7 +90,7 @@ def test_what_reduces_a_position_passes_whatever_its_share(volume) -> None:
 def test_a_smaller_order_is_offered_where_the_limit_allows_that() -> None:
     scaled = policy("order_adv_share", "<=", "0.05", on_breach=OnBreach.SCALE_DOWN)
     decision = check(order(4), under=under(scaled))
-    assert (decision.decision, decision.max_quantity, decision.scale_factor) == (Verdict.SCALE_DOWN, 2, D("0.5"))
+    assert (decision.decision, decision.max_quantity, decision.scale_factor) == (Verdict.SCALE_DOWN, D(2), D("0.5"))
     assert check(order(4), under=under(scaled, volume=0)).decision is Verdict.BLOCK
 
 

@@ -102,7 +102,7 @@ def test_the_message_says_the_ratio() -> None:
 
 def test_no_quantity_would_pass_and_none_is_offered() -> None:
     decision = check(order(1), ratio(2, on_breach=OnBreach.SCALE_DOWN), ledger=today(7, 3))
-    assert (decision.max_quantity, decision.decision) == (0, Verdict.BLOCK)
+    assert (decision.max_quantity, decision.decision) == (D(0), Verdict.BLOCK)
 
 
 def test_what_reduces_a_position_passes_whatever_the_ratio() -> None:
@@ -248,7 +248,7 @@ def test_a_blocked_order_begins_the_day_as_well() -> None:
     store.ask(order(1))
     store.now_us = MIDNIGHT
     store.ask(order(9))
-    assert (counts(store), store.ledger().daily_notional) == ((1, 0), 0)
+    assert (counts(store), store.ledger().daily_notional) == ((1, 0), D(0))
 
 
 def test_the_day_begins_when_the_settings_say_so() -> None:
