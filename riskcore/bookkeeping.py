@@ -67,7 +67,7 @@ def keep_decision(
     rejected: bool,
     parameters: Parameters,
 ) -> Ledger:
-    """Return the ledger after a decision that is not a what-if.
+    """Return the ledger after a decision that is not a what-if: its order is one more of the trading day, too.
 
     `messages` are the limits that count messages. `reservation` is the exposure that an approval holds. `rejected` says
     that the order was blocked and counts as a reject; a block for too many rejects does not, or no account would ever

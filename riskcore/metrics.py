@@ -82,8 +82,7 @@ class Metric(Struct, frozen=True, kw_only=True):
     """A named figure. `larger_is_riskier` False: a limit on it is usually a floor (margin ratio).
 
     `show` rounds a value for show: ratios to six decimals, amounts and counts not at all. `of_state`: it is a figure of
-    the reported state alone, which neither an order nor a mark moves. `unknown` says why a value that is not defined is
-    not.
+    the reported state alone, which neither an order nor a mark moves. `unknown` says why, where there is no value.
     """
 
     name: str

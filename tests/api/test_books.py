@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from policies.models import Book
 from tests.api.test_rest import api, trading  # noqa: F401 - fixtures
 from tests.api.world import record, swap_keys
-from tests.policies.subjects import account, limit, restriction
+from tests.policies.subjects import account, instrument, limit, restriction
 from tests.support.tampering import tamper
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -58,6 +59,17 @@ def test_a_book_is_compared_with_any_other(api):  # noqa: F811
         ("policies", "added"),
         ("restrictions", "restricted"),
     ]
+
+
+def test_a_volume_that_nobody_knows_is_left_out_of_a_book_and_null_in_a_difference(api):  # noqa: F811
+    instrument("ETHUSDT")
+    made = instrument("BTCUSDT", average_daily_volume=Decimal("31250.50")).book
+    book = api("GET", f"/risk/books/{made.version}").json()
+    volumes = [each.get("average_daily_volume") for each in book["book"]["instruments"]]
+    assert volumes == ["31250.5", None]
+    (told,) = [each for each in book["differences"] if each["field"] == "average_daily_volume"]
+    assert (told["name"], told["before"], told["after"]) == ("BTCUSDT", None, "31250.5")
+    assert (told["direction"], told["why"]) == ("neutral", "no limit is on the share of it that an order may be")
 
 
 @pytest.mark.parametrize(

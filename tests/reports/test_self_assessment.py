@@ -110,6 +110,15 @@ def test_a_limit_in_shadow_is_no_limit_in_force(world):
     assert row(RTS, "Art. 15(1)(c)")["status"] == "armed, not fired"
 
 
+def test_a_share_of_the_days_volume_is_a_largest_volume_and_a_ratio_to_trades_no_rate_of_messages(world):
+    limit("Share", metric="order_adv_share", threshold=Decimal("0.05"))
+    limit("Ratio", metric="order_to_trade", threshold=Decimal(100))
+    assert row(RTS, "Art. 15(1)(c)")["status"] == "armed, not fired"
+    messages = row(RTS, "Art. 15(1)(d)")
+    assert messages["status"] == "not armed"
+    assert "limits in force: 1 on order_to_trade" in messages["evidence"]
+
+
 def test_a_drill_is_evidence_of_the_kill_functionality(world):
     assert row(RTS, "Art. 12(1)-(2)")["status"] == "armed, not fired"
     assert "never drilled" in row(RTS, "Art. 12(1)-(2)")["evidence"]
