@@ -54,15 +54,21 @@ printf 'create_main_cluster = false\n' >"$cluster_conf"
 export DEBIAN_FRONTEND=noninteractive
 say "Fetching the package lists"
 apt-get update -qq </dev/null >&2 8>&- || say "The lists could not be refreshed; going on with those that are here"
-say "Installing $*"
+# Ubuntu has no headless shell alone.
+packages=()
+for package in "$@"; do
+    if [ "$package" = chromium-headless-shell ] && ! apt-cache show "$package" >/dev/null 2>&1; then package=chromium-browser; fi
+    packages+=("$package")
+done
+say "Installing ${packages[*]}"
 log="$(mktemp)"
 trap 'rm -f "$log"; restore' EXIT
 # The lock of dpkg may be held by an unattended upgrade: wait for it. Of all that apt says, pass on a line a package.
 if ! apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
-    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" </dev/null 2>&1 8>&- | tee "$log" |
+    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "${packages[@]}" </dev/null 2>&1 8>&- | tee "$log" |
     sed -un 's/^Unpacking \([^ ]*\).*/    \1/p' >&2; then
     tail -n 25 "$log" >&2
-    die "apt-get could not install $*; see above"
+    die "apt-get could not install ${packages[*]}; see above"
 fi
 
 if [ -z "$redis_was_here" ] && [ -d /run/systemd/system ] && command -v redis-server >/dev/null; then
