@@ -35,9 +35,9 @@ from tests.riskcore.builders import (
     state,
     stop,
 )
-from tests.riskcore.properties import examples
 from tests.riskcore.store import DictStore
 from tests.riskcore.test_fills import closed, fill, take
+from tests.support.properties import examples
 
 D = Decimal
 VIOLATION = Reason.POLICY_VIOLATION
