@@ -11,7 +11,7 @@ set -euo pipefail
 scripts/need.sh python3-venv postgresql redis-server nats-server chromium-headless-shell poppler-utils
 scripts/setup_venv.sh dev
 if [ "$#" -eq 0 ]; then
-    # Only riskcore is traced: measuring it costs a few per cent, measuring everything would cost a third.
+    # Only riskcore is measured, by its own tests alone: Python's tracing costs the others half their time.
     set -- --numprocesses=3 --cov=riskcore --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
 fi
 exec "$VENV/bin/python" -m pytest "$@"
