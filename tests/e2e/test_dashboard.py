@@ -39,6 +39,8 @@ def page(browser: Browser, installation: Embedded) -> Iterator[Page]:
     found.locator("input[name=password]").fill(lines["password"])
     found.locator("input[name=password]").press("Enter")
     expect(found.locator("#connection")).to_have_text("live", timeout=20_000)
+    # The frame is live before the panels are there.
+    found.wait_for_load_state()
     yield found
     context.close()
     assert [error for error in errors if "net::ERR_" not in error] == []
@@ -111,11 +113,36 @@ def test_trading_is_stopped_by_keyboard_alone_and_no_order_passes(page, client):
 
 def test_a_page_comes_back_by_itself_after_the_server_was_restarted(page, installation):
     installation.running.kill()
-    expect(page.locator("#connection")).to_have_text("reconnecting")
-    expect(page.locator("#checks .old-note")).to_contain_text(re.compile(r"as of \d\d:\d\d:\d\d, \d+ s ago"))
-    installation.start("--no-demo")
+    try:
+        expect(page.locator("#connection")).to_have_text("reconnecting")
+        expect(page.locator("#checks .old-note")).to_contain_text(re.compile(r"as of \d\d:\d\d:\d\d, \d+ s ago"))
+    finally:
+        installation.start("--no-demo")
     expect(page.locator("#connection")).to_have_text("live", timeout=20_000)
     expect(page.locator("#checks .old-note")).to_be_hidden()
+
+
+@pytest.mark.parametrize("part", ["overview.js", "overview/limits.js", "frame.js", "frame.css"])
+def test_a_page_that_was_loaded_in_part_says_so_and_loads_itself_again(page, part):
+    page.route(f"**/dashboard/{part}", lambda route: route.abort())
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("A part of this page could not be loaded")
+    page.unroute(f"**/dashboard/{part}")
+    expect(page.get_by_role("alert")).to_be_hidden(timeout=20_000)
+    expect(page.locator("#limits .old-note")).to_have_count(1)
+    expect(page.locator("#connection")).to_have_text("live", timeout=20_000)
+
+
+def test_who_is_about_to_stop_trading_is_not_disturbed_by_what_could_not_be_loaded(page):
+    page.route("**/dashboard/overview.js", lambda route: route.abort())
+    page.reload()
+    page.keyboard.press("s")
+    page.keyboard.type("Losses are growing")
+    page.unroute("**/dashboard/overview.js")
+    page.wait_for_timeout(6_000)
+    expect(page.locator("#stop-dialog [name=reason]")).to_have_value("Losses are growing")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("alert")).to_be_hidden(timeout=20_000)
 
 
 def test_a_broken_connection_is_resumed_from_where_the_page_is_without_a_gap(page):
