@@ -21,7 +21,5 @@ def chromium() -> Iterator[Browser]:
         raise FileNotFoundError(
             f"none of {', '.join(_PROGRAMS)} is on the PATH; make test and make pictures install one"
         )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=_OPTIONS)
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=program, args=_OPTIONS) as browser:
         yield browser
-        browser.close()

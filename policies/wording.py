@@ -7,7 +7,8 @@ from policies.wording_numbers import figure, listed
 from policies.wording_times import held
 from riskcore import book as core
 from riskcore.book import OnBreach, Operator, PolicyType, Scope
-from riskcore.metrics import METRICS, OF_THE_DAY, Kind, Unit
+from riskcore.ledger import OF_THE_DAY
+from riskcore.metrics import METRICS, Kind, Unit
 
 # What a limit demands, of one figure and of several.
 _CONDITIONS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 
 import msgspec
@@ -231,3 +231,10 @@ def orders_to_trades(ledger: Ledger, now_us: int, more: int = 0) -> Decimal:
     if now_us >= ledger.day_end_us:
         return Decimal(more)
     return Decimal(ledger.daily_orders + more) / max(1, ledger.daily_fills)
+
+
+# What a trading day comes to, by the name of its metric: figures of an order that the account has without one too.
+OF_THE_DAY: dict[str, Callable[[Ledger, int], Decimal]] = {
+    "daily_notional": turnover_today,
+    "order_to_trade": orders_to_trades,
+}

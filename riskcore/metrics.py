@@ -372,9 +372,6 @@ SHOWN = tuple(metric for metric in METRICS.values() if metric.kind in (Kind.ACCO
 # The window of these metrics is part of the limit; every other metric has none.
 WINDOWED = frozenset(metric.name for metric in METRICS.values() if metric.kind is Kind.COUNTED)
 
-# Of an order, and of the account without one: what its trading day comes to, with the order in it.
-OF_THE_DAY = frozenset({"daily_notional", "order_to_trade"})
-
 # Orders are refused on these by gate 7 (message controls) and gate 8 (order controls), before any simulation.
 MESSAGE_CONTROLS = frozenset({"order_rate", "repeated_orders"})
 ORDER_CONTROLS = frozenset(

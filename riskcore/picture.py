@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 import msgspec
@@ -14,7 +14,7 @@ from riskcore.case import FOR_EVER_US, decode_state
 from riskcore.compiled import CompiledBook
 from riskcore.decimals import ZERO
 from riskcore.figures import value_legs
-from riskcore.ledger import decode_ledger, messages_in, orders_to_trades, release, turnover_today
+from riskcore.ledger import OF_THE_DAY, decode_ledger, messages_in, release
 from riskcore.limits import Finding, Limit, evaluate, limit_on
 from riskcore.metrics import Kind, Subject
 from riskcore.ports import AccountView
@@ -167,13 +167,6 @@ def _covers(policy: Policy, leg: Leg) -> bool:
             return True
 
 
-# Figures of an order that the account has without one: those of its trading day as it stands.
-_OF_THE_DAY: dict[str, Callable[[Ledger, int], Decimal]] = {
-    "daily_notional": turnover_today,
-    "order_to_trade": orders_to_trades,
-}
-
-
 def _find(limit: Limit, picture: Picture, leg: Leg | None) -> Finding | None:
     """Evaluate a limit as far as that goes without an order."""
     subject = picture.subject(leg)
@@ -181,7 +174,7 @@ def _find(limit: Limit, picture: Picture, leg: Leg | None) -> Finding | None:
         case Kind.COUNTED:
             return evaluate(limit, Decimal(_counted(limit, picture)))
         case Kind.ORDER:
-            of_today = _OF_THE_DAY.get(limit.metric.name)
+            of_today = OF_THE_DAY.get(limit.metric.name)
             return None if of_today is None else evaluate(limit, of_today(picture.ledger, picture.now_us))
         case _:
             return None if subject is None else evaluate(limit, limit.value(subject), subject)

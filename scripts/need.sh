@@ -8,16 +8,11 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-# A whole Chromium does where there is no package of its headless shell, which needs a third of the machine.
-whole_chromium_will_do() {
-    { command -v chromium || command -v chromium-browser; } >/dev/null && ! apt-cache show chromium-headless-shell >/dev/null 2>&1
-}
-
 # The tool that package $1 is wanted for is here.
 present() {
     case "$1" in
         postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null ;;
-        chromium-headless-shell) command -v "$1" >/dev/null || whole_chromium_will_do ;;
+        chromium-headless-shell) command -v "$1" chromium chromium-browser >/dev/null ;;
         nats-server) command -v nats-server >/dev/null || [ -x /usr/sbin/nats-server ] ;; # not on everybody's PATH
         poppler-utils) command -v pdftotext >/dev/null ;;
         python3-venv) python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ;;

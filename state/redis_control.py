@@ -117,9 +117,9 @@ class RedisControl:
         A stop must reach lanes of another number too. A lane that is added from now on takes it from the first.
         `lost`: the first lane had lost others, without which no lane may approve anything until it is restored.
         """
-        at_us, what = 0, (text, epoch, "lost" if lost else "")
+        at_us, loss = 0, "lost" if lost else ""
         while True:
-            replies = self._run_all([(FOLLOW_STOPS, lane, what) for lane in range(1, lanes)])
+            replies = self._run_all([(FOLLOW_STOPS, lane, (text, epoch, loss)) for lane in range(1, lanes)])
             highest = max([epoch, *(int(number) for number, _ in replies)])
             at_us = max([at_us, *(int(moment) for _, moment in replies)])
             # A lane may be ahead because somebody else has set newer stops, which then lead already. Otherwise
@@ -129,7 +129,7 @@ class RedisControl:
             written, number = self._lead_stops(text, str(epoch), highest + 1)
             if not written:
                 return epoch, at_us
-            epoch, what = number, (text, number, what[2])
+            epoch = number
 
     def publish(self, version: int) -> int:
         """Make a book current in every lane, if it is newer, and return the version that now is."""

@@ -9,8 +9,7 @@ import msgspec
 import pytest
 
 from riskcore.book import Policy, Scope
-from riskcore.ledger import encode_ledger, reserve
-from riskcore.metrics import OF_THE_DAY
+from riskcore.ledger import OF_THE_DAY, encode_ledger, reserve
 from riskcore.overview import AccountOverview, LimitOverview, overview
 from riskcore.ports import AccountView, Stop, StopScope
 from riskcore.types import Ledger, Position, Price, RateWindow, Reservation, RiskLevel, TradingState
