@@ -60,7 +60,8 @@ class Received(Struct, frozen=True, kw_only=True):
 
     `least` and `most` are frames of one browser; `gaps` frames that were not on top of the one before, or came without
     one; `lost` browsers whose connection ended. `late_*` are microseconds from a frame's moment to its receipt. `shown`
-    has each gross exposure of the account, and for each browser that was shown it the moment (seconds since the epoch).
+    has each gross exposure of the account, and for each browser the moment (seconds since the epoch) from which it was
+    shown.
     """
 
     browsers: int
@@ -132,14 +133,16 @@ def received(browsers: list[_Browser], account_id: str) -> Received:
     gaps, late, sizes, counts = 0, list[float](), list[int](), list[int]()
     shown: dict[Decimal, list[float]] = {}
     for browser in browsers:
-        newest, counted = 0, 0
+        newest, counted, exposure = 0, 0, None
         for received_at, text in browser.frames:
             frame = _decoder.decode(text)
             gaps += newest > 0 and frame.before != newest
             newest = frame.n
             figures = frame.changes and frame.changes.accounts and frame.changes.accounts.set.get(account_id)
-            if figures and figures.gross_exposure is not None:
-                shown.setdefault(figures.gross_exposure, []).append(received_at)
+            # A row comes again with whatever else in it has changed: its exposure is shown from the first on.
+            if figures and figures.gross_exposure not in (None, exposure):
+                exposure = figures.gross_exposure
+                shown.setdefault(exposure, []).append(received_at)
             if received_at >= began:
                 counted += 1
                 late.append(received_at - frame.at.timestamp())

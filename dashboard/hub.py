@@ -1,7 +1,8 @@
 """Who looks, and what they are shown: one hub for the event loop of a process, at work while somebody is there.
 
-It takes a picture each second, and sooner when it hears of something. Nothing is queued for anybody: whoever is ready
-for more asks for the difference between the picture that they have and the newest (decision 0027).
+It takes a picture as soon as the monitor has said what it saw, each second, and whenever it hears of something. Nothing
+is queued for anybody: whoever is ready for more asks for the difference between the picture that they have and the
+newest (decision 0027).
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from dashboard.pictures import Picture, Section, View
 
 logger = logging.getLogger(__name__)
 
-# Seconds between two pictures; and the least, however much there is to hear of.
-EVERY_S = 1.0
+# Seconds between two pictures at most, which is more than from one look of the monitor to the next: what it says brings
+# the next picture, and is not as old as that by then. And the least, however much there is to hear of.
+EVERY_S = 1.25
 _LEAST_S = 0.2
 
 # Pictures that are kept: whoever was away for longer begins anew.
@@ -84,7 +86,7 @@ class Hub:
     looker
         Finds out what there is to be seen.
     every_s
-        Seconds from one picture to the next.
+        Seconds from one picture to the next at most.
     """
 
     def __init__(self, looker: Looker, *, every_s: float = EVERY_S) -> None:

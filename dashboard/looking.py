@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from api.errors import Problem
 from dashboard.pictures import Rows, Section, row
-from dashboard.telling import Told
+from dashboard.telling import Told, Word
 from feeds.seldom import Seldom
 from state.store import StateUnavailable
 
@@ -22,6 +22,9 @@ Sections = Mapping[str, Section]
 
 # A part may take this share of the time of one core; with many accounts it is looked at less often.
 _SHARE = 0.1
+
+# What the monitor saw is looked at as soon as it is there, each second; where it comes in shards, not with every one.
+_REST_S = 0.7
 
 
 class Part(Struct, frozen=True):
@@ -71,19 +74,26 @@ class Looking:
     ) -> None:
         self._told, self._clock, self._work = told, clock, work
         self._known = [_Known(part) for part in parts]
-        self._heard = False
+        self._heard, self._looked_s = False, -_REST_S
         self._seldom = Seldom(logger)
 
     def hear(self, subject: str, payload: bytes) -> bool:
-        """Take a message that was published; return whether to look at once: at all but the monitor's, each second."""
-        if self._told.hear(subject, payload):
-            return False
-        self._heard = True
-        return True
+        """Take a message that was published; return whether to look at once.
+
+        Then all is read but for what the monitor has said, by which only that changes which is read each time.
+        """
+        match self._told.hear(subject, payload):
+            case Word.FOREIGN:
+                self._heard = True
+                return True
+            case Word.LAST:
+                return self._clock() - self._looked_s >= _REST_S
+            case Word.PART:
+                return False
 
     def look(self, watched: Iterable[str]) -> Sections:
         """Return every section. Never raises."""
-        heard, self._heard = self._heard, False
+        heard, self._heard, self._looked_s = self._heard, False, self._clock()
         wanted, found = tuple(watched), dict[str, Section]()
         try:
             for known in self._known:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
+from enum import Enum, auto
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +16,14 @@ logger = logging.getLogger(__name__)
 
 # An account that was not told of for so long is not looked at any more.
 _GONE = timedelta(seconds=10)
+
+
+class Word(Enum):
+    """What a message was: not the monitor's, a part of what it saw in a look, or the last one of that."""
+
+    FOREIGN = auto()
+    PART = auto()
+    LAST = auto()
 
 
 class _Id(Struct, frozen=True):
@@ -39,10 +48,10 @@ class Told:
         self.at: datetime | None = None
         self._known: dict[str, tuple[datetime, bytes, AccountFigures]] = {}
 
-    def hear(self, subject: str, payload: bytes) -> bool:
-        """Take a message; return whether it was the monitor's. What is older, or cannot be read, is passed over."""
+    def hear(self, subject: str, payload: bytes) -> Word:
+        """Take a message, and return what it was. What is older, or cannot be read, is passed over."""
         if subject != MetricsTick.subject:
-            return False
+            return Word.FOREIGN
         try:
             tick = _ticks.decode(payload)
             self.at = tick.at if self.at is None else max(self.at, tick.at)
@@ -50,7 +59,8 @@ class Told:
                 self._take(bytes(raw), tick.at)
         except msgspec.MsgspecError as error:
             logger.error("what the monitor tells cannot be read: %s", error)
-        return True
+            return Word.PART
+        return Word.LAST if tick.part == tick.parts else Word.PART
 
     def _take(self, raw: bytes, at: datetime) -> None:
         account_id = _ids.decode(raw).account_id

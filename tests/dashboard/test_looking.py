@@ -12,7 +12,7 @@ from django.db import OperationalError
 from api.errors import recovering
 from dashboard.looking import Looking, Part, Sections
 from dashboard.pictures import Rows, View, row
-from dashboard.telling import Told
+from dashboard.telling import Told, Word
 from state.store import StateUnavailable
 from tests.dashboard.ticks import tick
 
@@ -103,16 +103,28 @@ def test_what_takes_long_is_read_less_often(clock):
 
 
 @pytest.mark.parametrize(
-    ("subject", "payload", "at_once"), [("risk.emergency", b"{}", True), ("risk.metrics", tick(), False)]
+    ("subject", "payload", "reads"), [("risk.emergency", b"{}", 2), ("risk.metrics", tick(), 1)]
 )
-def test_an_event_has_everything_read_at_once_and_the_monitor_does_not(clock, subject, payload, at_once):
+def test_an_event_has_everything_read_at_once_and_the_monitor_what_is_due(clock, subject, payload, reads):
     source = Source(clock)
     looking = Looking(Told(), [Part(("book",), source.read, every_s=60)], clock=clock, work=clock)
     looking.look(())
-    assert looking.hear(subject, payload) is at_once
+    clock.now_s += 1.0
+    assert looking.hear(subject, payload) is True
     looking.look(())
     looking.look(())
-    assert source.reads == (2 if at_once else 1)
+    assert source.reads == reads
+
+
+def test_what_the_monitor_saw_is_looked_at_when_all_of_it_is_there_and_not_with_every_shard(clock):
+    looking = Looking(Told(), [], clock=clock, work=clock)
+    first, last = (tick(part=part, parts=2) for part in (1, 2))
+    assert [looking.hear("risk.metrics", each) for each in (first, last)] == [False, True]
+    looking.look(())
+    clock.now_s += 0.3
+    assert looking.hear("risk.metrics", last) is False
+    clock.now_s += 0.7
+    assert looking.hear("risk.metrics", last) is True
 
 
 @pytest.mark.parametrize("payload", [b"", b"{}", b"\xff"])
@@ -122,7 +134,7 @@ def test_a_message_of_the_monitor_that_cannot_be_read_is_passed_over(clock, payl
     assert told.at is None
 
 
-def hears(told: Told) -> Callable[..., bool]:
+def hears(told: Told) -> Callable[..., Word]:
     return lambda **what: told.hear("risk.metrics", tick(**what))
 
 

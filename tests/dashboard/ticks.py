@@ -11,7 +11,7 @@ from msgspec import Raw
 from bus.events import AccountFigures, MetricsTick
 
 
-def tick(*, second: int = 0, accounts: dict[str, str] | None = None) -> bytes:
+def tick(*, second: int = 0, accounts: dict[str, str] | None = None, part: int = 1, parts: int = 1) -> bytes:
     """Return a message of a look at a second, of accounts with their equity in currency."""
     told = tuple(
         Raw(
@@ -28,4 +28,5 @@ def tick(*, second: int = 0, accounts: dict[str, str] | None = None) -> bytes:
         )
         for account_id, equity in (accounts or {}).items()
     )
-    return MetricsTick(at=datetime(2026, 1, 2, 0, 0, second, tzinfo=UTC), part=1, parts=1, accounts=told).payload()
+    at = datetime(2026, 1, 2, 0, 0, second, tzinfo=UTC)
+    return MetricsTick(at=at, part=part, parts=parts, accounts=told).payload()
