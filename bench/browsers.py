@@ -142,7 +142,8 @@ def received(browsers: list[_Browser], account_id: str) -> Received:
             # A row comes again with whatever else in it has changed: its exposure is shown from the first on.
             if figures and figures.gross_exposure not in (None, exposure):
                 exposure = figures.gross_exposure
-                shown.setdefault(exposure, []).append(received_at)
+                if received_at >= began:
+                    shown.setdefault(exposure, []).append(received_at)
             if received_at >= began:
                 counted += 1
                 late.append(received_at - frame.at.timestamp())

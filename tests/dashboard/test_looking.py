@@ -102,9 +102,7 @@ def test_what_takes_long_is_read_less_often(clock):
     assert source.reads == 2
 
 
-@pytest.mark.parametrize(
-    ("subject", "payload", "reads"), [("risk.emergency", b"{}", 2), ("risk.metrics", tick(), 1)]
-)
+@pytest.mark.parametrize(("subject", "payload", "reads"), [("risk.emergency", b"{}", 2), ("risk.metrics", tick(), 1)])
 def test_an_event_has_everything_read_at_once_and_the_monitor_what_is_due(clock, subject, payload, reads):
     source = Source(clock)
     looking = Looking(Told(), [Part(("book",), source.read, every_s=60)], clock=clock, work=clock)
