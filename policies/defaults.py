@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from audit.services import record, snapshot
+from audit.services import Happened, record_all, snapshot
 from policies.book import add_book, as_evidence, latest, lock_books, publish
 from policies.models import Book, CapitalProfile, Managed, Policy
 
@@ -73,8 +73,8 @@ def ensure_defaults() -> Book | None:
             row._history_user, row._change_reason, row._history_date = ACTOR, REASON, at
             row.save()
         book = add_book(actor=ACTOR, reason=REASON, at=at)
-        for row in rows:
-            record(
+        record_all(
+            Happened(
                 actor=ACTOR,
                 action=f"{_WORDS[type(row)]}.create",
                 object_type=str(row._meta.model_name),
@@ -84,6 +84,8 @@ def ensure_defaults() -> Book | None:
                 after={**snapshot(row), "book": as_evidence(book)},
                 at=at,
             )
+            for row in rows
+        )
         transaction.on_commit(lambda: publish(book))
     return book
 

@@ -90,9 +90,13 @@ def pytest_report_header(config: pytest.Config) -> str:
 @pytest.hookimpl(trylast=True)
 def pytest_configure() -> None:
     """Settle what holds for all tests, and what needs Django, which pytest-django has set up by now."""
+    from django.conf import settings
+
     from tests.support.emptying import empty_quickly
 
     empty_quickly()
+    # Else each client of a test looks through all files of all packages first.
+    settings.WHITENOISE_AUTOREFRESH = True
     make_it_the_rule()
 
 
