@@ -9,7 +9,7 @@ from celery import shared_task
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from reports import background, mailing, schedules
+from reports import background, mailing, missing, schedules
 
 logger = logging.getLogger(__name__)
 
@@ -22,9 +22,10 @@ def make_reports() -> None:
 
 @shared_task(name="reports.send_scheduled", ignore_result=True)
 def send_scheduled() -> None:
-    """Ask for the reports that schedules want, and send those that are made. Every minute."""
+    """Ask for the reports that schedules want, send those that are made, tell of the others. Every minute."""
     _try(lambda: schedules.run_due(timezone.now()), "no scheduled report is asked for now")
     _try(lambda: mailing.send_due(timezone.now()), "no report is sent for now")
+    _try(lambda: missing.look_at_schedules(timezone.now()), "nobody looks for missing reports for now")
 
 
 @shared_task(name="reports.expire", ignore_result=True)
