@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from api.errors import Problem, keys_unknown, no_key, recovering, too_many, wrong_key
 from api.grants import spelled_out
+from api.key_uses import USES, Came
 from api.throttle import RateLimits
 from audit.acting import Acting, with_key
 from state.store import StateUnavailable
@@ -120,10 +121,15 @@ class _Copy:
         record = self._records.get(key_id)
         digest = hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
         same = hmac.compare_digest(digest, _NOBODY if record is None else record.digest)
-        if record is None or not same or prefix != "rp" or 0 < record.expires_at_us <= time.time_ns() // 1000:
+        if record is None:
+            raise wrong_key()
+        if not same or prefix != "rp" or 0 < record.expires_at_us <= time.time_ns() // 1000:
+            USES.count(record.id, Came.REFUSED)
             raise wrong_key()
         if record.per_second and not self._limits.take(record.id, record.per_second):
+            USES.count(record.id, Came.LIMITED)
             raise too_many(record.per_second)
+        USES.count(record.id, Came.ADMITTED)
         return record
 
     def _age_s(self) -> float:

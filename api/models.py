@@ -99,3 +99,23 @@ class KeyLock(models.Model):
     class Meta:
         default_permissions = ()
         constraints = [models.CheckConstraint(condition=Q(id=1), name="api_key_lock_single")]
+
+
+class KeyUse(models.Model):
+    """How often a key was used in an hour, by api.key_uses alone, until that is put on record.
+
+    Requests with it that were let in, those with another secret or after its end, and those that came too often.
+    """
+
+    key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="uses")
+    hour = models.DateTimeField(help_text="When it began.")
+    admitted = models.PositiveBigIntegerField(default=0)
+    refused = models.PositiveBigIntegerField(default=0)
+    limited = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=("key", "hour"), name="api_key_use_once_an_hour")]
+
+    def __str__(self) -> str:
+        return f"{self.key_id} in the hour from {self.hour:%Y-%m-%d %H:%M}"

@@ -6,7 +6,9 @@ import logging
 
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
+from django.utils import timezone
 
+from api.key_uses import record_uses
 from api.keys import publish_keys
 from state.store import StateUnavailable
 from state.wiring import store
@@ -22,3 +24,12 @@ def publish() -> None:
             logger.info("the API keys are published")
     except (StateUnavailable, OperationalError, InterfaceError) as error:
         logger.warning("the API keys are not published for now: %s", error)
+
+
+@shared_task(name="api.record_key_uses", ignore_result=True)
+def record() -> None:
+    """Put on record what keys were used for in the hours that are over. Every minute."""
+    try:
+        record_uses(timezone.now())
+    except (OperationalError, InterfaceError) as error:
+        logger.warning("the use of API keys is not put on record for now: %s", error)

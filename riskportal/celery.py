@@ -41,6 +41,7 @@ def schedule() -> dict[str, dict[str, Any]]:
         "trim-violations": _every(3600.0, "violations.trim"),
         "clear-sessions": _every(3600.0, "access.clear_sessions"),
         "publish-keys": _every(1.0, "api.publish_keys"),
+        "record-key-uses": _every(60.0, "api.record_key_uses"),
         "keep-baselines": _every(30.0, "feeds.keep_baselines"),
         "keep-bars": _every(5.0, "feeds.keep_bars"),
         "keep-equity": _every(settings.RISK_EQUITY_INTERVAL.total_seconds(), "feeds.keep_equity"),

@@ -1,13 +1,16 @@
-"""The watch over the monitor, as a thread of a process that lives when workers or beat do not."""
+"""What goes on beside the doors of a process: the watch over the monitor, and the use of keys that is written down."""
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 from django.conf import settings
-from django.db import connections
+from django.db import DatabaseError, InterfaceError, connections
 
+from api.key_uses import KEEP_S, USES
+from feeds.seldom import Seldom
 from monitoring.watch import Outcome, Watch
 from state.wiring import store
 
@@ -17,30 +20,60 @@ logger = logging.getLogger(__name__)
 # monitor itself would look.
 _PAUSE_S, _SILENT_PAUSE_S = 0.5, 1.0
 
+# How long a process that ends waits for what is told or written just now, in seconds.
+_LAST_S = 1.0
+
 
 class Watching:
-    """A thread that watches the monitor, from `start` to `stop`."""
+    """Two threads, from `start` to `stop`: a process with doors lives when workers or beat do not."""
 
     def __init__(self) -> None:
         self._told = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._watch, name="watch", daemon=True),
+            threading.Thread(target=self._keep_uses, name="key uses", daemon=True),
+        ]
 
     def start(self) -> None:
         """Start watching."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """Watch no more; what it is telling just now may end with the process."""
+        """Watch no more, and write what keys were used for since it was written last."""
         self._told.set()
-        self._thread.join(_PAUSE_S)
+        for thread in self._threads:
+            thread.join(_LAST_S)
 
-    def _run(self) -> None:
+    def _watch(self) -> None:
         watch = Watch(store(), settings.RISK_MONITOR_SILENCE)
         pause_s = _PAUSE_S
+
+        def look() -> None:
+            nonlocal pause_s
+            pause_s = _SILENT_PAUSE_S if watch.look() is Outcome.SILENT else _PAUSE_S
+
         while not self._told.wait(pause_s):
+            _do(look, "the monitor was not looked at")
+
+    def _keep_uses(self) -> None:
+        seldom = Seldom(logger)
+
+        def keep() -> None:
             try:
-                pause_s = _SILENT_PAUSE_S if watch.look() is Outcome.SILENT else _PAUSE_S
-            except Exception:  # whatever it is, somebody must go on watching
-                logger.exception("the monitor was not looked at")
-            finally:
-                connections.close_all()
+                USES.keep()
+            except (DatabaseError, InterfaceError) as error:
+                seldom.warn("the use of API keys is not written for now: %s", error)
+
+        while not self._told.wait(KEEP_S):
+            _do(keep, "the use of API keys was not written")
+        _do(keep, "the last use of API keys was not written")
+
+
+def _do(what: Callable[[], None], failure: str) -> None:
+    try:
+        what()
+    except Exception:  # whatever it is, somebody must go on
+        logger.exception(failure)
+    finally:
+        connections.close_all()

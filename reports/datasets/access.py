@@ -1,18 +1,22 @@
-"""Who came in, who could not, and what was changed of people, groups and API keys."""
+"""Who came in, who could not, what was changed of people, groups and API keys, and how often each key was used."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import BigIntegerField, Count, F, Q, QuerySet, Sum
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from access.evidence import KIND as SIGN_IN
+from api.key_uses import ACTION as USE
+from api.key_uses import Came
 from api.models import ApiKey
 from audit.models import AuditEvent
 from reports.datasets.differences import Evidence, difference
-from reports.datasets.drawing import bars, most_frequent, over_time
+from reports.datasets.drawing import MOST_BARS, bars, most_frequent, over_time
 from reports.datasets.selecting import by_actor, within
 from reports.table import Asked, Column, Dataset, Figure, Kind, Row, Summary
 
@@ -42,6 +46,7 @@ _WORDS = {
     "api_key.create": "API key made",
     "api_key.rotate": "API key given a new secret",
     "api_key.revoke": "API key revoked",
+    USE: "API key used in an hour",
 }
 
 # What says what somebody, or a key, may do.
@@ -64,8 +69,8 @@ class Access(Dataset):
     name = "access"
     title = "Access"
     meaning = (
-        "Every sign-in and sign-out, failure and lock-out, and every change of people, second factors, groups, "
-        "permissions and API keys."
+        "Every sign-in and sign-out, failure and lock-out, every change of people, second factors, groups, "
+        "permissions and API keys, and how often each key was used, by the hour."
     )
     permissions = ("audit.view_auditevent", "auth.view_user", "auth.view_group", "api.view_apikey")
     of_all = True
@@ -99,15 +104,18 @@ class Access(Dataset):
         done, failed = (events.filter(action=f"{SIGN_IN}.{verb}") for verb in ("done", "failed"))
         over = (over_time("Sign-ins", done, "at"), over_time("Failures to sign in", failed, "at"))
         return Summary(
-            figures=(*_of_sign_ins(events), *_of_changes(events), *_of_keys()),
+            figures=(*_of_sign_ins(events), *_of_changes(events), *_of_keys(), *_of_uses(events)),
             charts=(
                 *(chart for chart in over if chart is not None),
                 bars("Failures to sign in, by name", most_frequent(failed, "object_label")),
                 bars("Changes made with API keys, by who made them", most_frequent(_with_keys(asked), "actor")),
+                bars("Requests let in with API keys, by key", _most_used(events)),
             ),
             notes=(
                 "The keys that are good are those of the moment of this report.",
-                "Of the use of a key what it has changed is kept, and nothing of what it has only read or checked.",
+                "What a key was used for in an hour is an event of some minutes after that hour. It counts requests "
+                "that were admitted, refused (another secret, or after the key's end) and limited (too often). "
+                "Requests with keys that there are not, or that were revoked, are nobody's and not counted.",
             ),
         )
 
@@ -172,7 +180,8 @@ def _of_sign_ins(events: QuerySet[AuditEvent]) -> tuple[Figure, ...]:
 
 
 def _of_changes(events: QuerySet[AuditEvent]) -> tuple[Figure, ...]:
-    counted = dict(events.values("object_type").annotate(number=Count("pk")).values_list("object_type", "number"))
+    changes = events.exclude(action=USE).values("object_type").annotate(number=Count("pk"))
+    counted = dict(changes.values_list("object_type", "number"))
     return (
         Figure("Changes of people", f"{counted.get('user', 0):,}"),
         Figure("Changes of groups", f"{counted.get('group', 0):,}"),
@@ -188,3 +197,23 @@ def _of_keys() -> tuple[Figure, ...]:
         Figure("Of these without an end", f"{good.filter(expires_at=None).count():,}"),
         Figure("Of these a machine's", f"{good.filter(holder=None).count():,}"),
     )
+
+
+def _of_uses(events: QuerySet[AuditEvent]) -> tuple[Figure, ...]:
+    uses = events.filter(action=USE)
+    counted = uses.aggregate(keys=Count("object_id", distinct=True), **{each.value: _sum_of(each) for each in Came})
+    return (
+        Figure("API keys that were used", f"{counted['keys']:,}"),
+        Figure("Requests let in with API keys", f"{counted[Came.ADMITTED] or 0:,}"),
+        Figure("Requests refused with API keys", f"{counted[Came.REFUSED] or 0:,}"),
+        Figure("Requests limited with API keys", f"{counted[Came.LIMITED] or 0:,}"),
+    )
+
+
+def _most_used(events: QuerySet[AuditEvent]) -> list[tuple[str, float]]:
+    counted = events.filter(action=USE).values("object_label").annotate(number=_sum_of(Came.ADMITTED))
+    return [(each["object_label"], each["number"]) for each in counted.order_by("-number", "object_label")[:MOST_BARS]]
+
+
+def _sum_of(came: Came) -> Sum:
+    return Sum(Cast(KeyTextTransform(came.value, F("after")), BigIntegerField()))

@@ -12,7 +12,7 @@ from reports.datasets.buckets import Buckets, buckets
 from reports.table import Chart, ChartKind
 
 # More than these nobody tells apart; the most frequent are shown.
-_MOST_BARS = 12
+MOST_BARS = 12
 
 
 def bars(title: str, counted: Iterable[tuple[str, float]], unit: str = "") -> Chart:
@@ -30,7 +30,7 @@ def bars(title: str, counted: Iterable[tuple[str, float]], unit: str = "") -> Ch
 def most_frequent(rows: QuerySet[Any], field: str, blank: str = "none") -> list[tuple[str, int]]:
     """Return the most frequent values of a column with how often they are there, the most frequent first."""
     counted = rows.order_by().values(field).annotate(number=Count("*")).order_by("-number", field)
-    return [(value or blank, number) for value, number in counted.values_list(field, "number")[:_MOST_BARS]]
+    return [(value or blank, number) for value, number in counted.values_list(field, "number")[:MOST_BARS]]
 
 
 def per_part(title: str, counts: Mapping[datetime, int], parts: Buckets, unit: str = "") -> Chart:

@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from api.key_uses import USES, Came
+from api.keys import do_create_key
+from api.models import KeyUse
+from audit.acting import system
 from monitoring.watch import Outcome, Watch
 from riskcore.types import RiskLevel
 from riskportal import watching
@@ -205,4 +209,14 @@ def test_a_process_watches_until_it_is_told_to_stop(installation: Installation, 
         assert time.monotonic() < until
         time.sleep(0.01)
     thread.stop()
-    assert not thread._thread.is_alive()
+    assert not any(each.is_alive() for each in thread._threads)
+
+
+def test_a_process_that_ends_writes_what_keys_were_used_for(installation: Installation, monkeypatch) -> None:
+    monkeypatch.setattr(watching, "store", lambda: installation.live)
+    key = do_create_key(acting=system("root"), reason="r", name="oms", permissions=["check"])
+    USES.count(key.row.pk, Came.ADMITTED)
+    thread = watching.Watching()
+    thread.start()
+    thread.stop()
+    assert KeyUse.objects.get(key=key.row).admitted == 1

@@ -10,7 +10,9 @@ from django.test import RequestFactory
 from django.utils import timezone
 
 from access.evidence import record_failure, record_lock_out, record_sign_in, record_sign_out
+from api.key_uses import record_uses
 from api.keys import do_create_key, do_revoke_key
+from api.models import KeyUse
 from audit.acting import system
 from audit.models import AuditEvent
 from audit.people import do_change_password, do_create_superuser, evidence, record_change
@@ -142,6 +144,28 @@ def test_the_summary_counts_the_keys_that_are_good_and_what_they_changed():
     assert (figure(REPORT, "API keys that are good"), figure(REPORT, "Of these without an end")) == ("2", "1")
     assert figure(REPORT, "Changes of API keys") == "4"
     assert chart(REPORT, "Changes made with API keys, by who made them").labels == ("key:oms",)
+
+
+def test_the_use_of_a_key_is_told_by_the_hour_and_is_no_change_of_it():
+    made = do_create_key(acting=system("root"), reason="r", name="oms", permissions=["check"])
+    begun = timezone.now().replace(minute=0, second=0, microsecond=0)
+    for number in (1, 2):
+        KeyUse.objects.create(
+            key=made.row, hour=begun - number * timedelta(hours=1), admitted=1_200, refused=3, limited=2
+        )
+    assert record_uses(begun + timedelta(minutes=5)) == 2
+    _, first, second = cells(REPORT)
+    assert (first["what"], first["whom"], first["changes_rights"]) == ("API key used in an hour", "oms", False)
+    assert "admitted: 1200" in first["difference"]
+    assert f"{begun - timedelta(hours=2):%Y-%m-%d %H}" in first["difference"].replace("T", " ")
+    assert f"{begun - timedelta(hours=1):%Y-%m-%d %H}" in second["difference"].replace("T", " ")
+    told = ("API keys that were used", "Requests let in with API keys", "Requests refused with API keys")
+    assert [figure(REPORT, each) for each in told] == ["1", "2,400", "6"]
+    assert figure(REPORT, "Requests limited with API keys") == "4"
+    assert figure(REPORT, "Changes of API keys") == "1"
+    uses = chart(REPORT, "Requests let in with API keys, by key")
+    assert (uses.labels, uses.values) == (("oms",), (2400.0,))
+    assert column(REPORT, "whom", Asked(actor="key:oms")) == ["oms", "oms", "oms"]
 
 
 def test_it_is_about_no_book_and_for_nobody_who_is_for_some_accounts():
