@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import F
@@ -82,9 +83,12 @@ def _add(counted: Mapping[tuple[str, int, Came], int]) -> None:
     known = set(ApiKey.objects.filter(pk__in={key_id for key_id, _ in by_row}).values_list("pk", flat=True))
     # In one order in all processes, so that none waits for another that waits for it.
     for (key_id, hour), numbers in sorted(by_row.items()):
-        if key_id in known:
-            row, _ = KeyUse.objects.get_or_create(key_id=key_id, hour=datetime.fromtimestamp(hour * 3600, UTC))
-            KeyUse.objects.filter(pk=row.pk).update(**{name: F(name) + number for name, number in numbers.items()})
+        if key_id not in known:
+            continue
+        of: dict[str, Any] = {"key_id": key_id, "hour": datetime.fromtimestamp(hour * 3600, UTC)}
+        # It is made by the first that comes, and gone where the hour has been put on record in between.
+        while not KeyUse.objects.filter(**of).update(**{name: F(name) + number for name, number in numbers.items()}):
+            KeyUse.objects.get_or_create(**of)
 
 
 def record_uses(now: datetime) -> int:

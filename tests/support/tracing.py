@@ -38,4 +38,4 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 def _is_measured(item: pytest.Item) -> bool:
     """Return whether it is a test of one fact of riskcore; hundreds of examples reach nothing that these do not."""
-    return item.path.is_relative_to(_TRACED) and not getattr(item.obj, "is_hypothesis_test", False)
+    return item.path.is_relative_to(_TRACED) and not getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
