@@ -1,8 +1,7 @@
-"""What keys are used for: how often each was let in, and how often not, by the hour.
+"""What keys are used for: how often each was let in, and how often not, counted by the process that was asked.
 
-A process counts in memory and writes what it has counted every few seconds; while the database is away it goes on
-counting, and of a process that is killed the last seconds are lost. Once an hour is over, its counts become events of
-the audit log, one for each key.
+What is counted is written every few seconds (api.key_record); while the database is away it goes on being counted, and
+of a process that is killed the last seconds are lost.
 """
 
 from __future__ import annotations
@@ -11,28 +10,9 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
-from django.db import DatabaseError, InterfaceError, transaction
-from django.db.models import F
-
-from api.models import ApiKey, KeyUse
-from audit.services import Happened, record_all
-
-ACTOR = "riskportal"
-ACTION = "api_key.use"
-
-# How often a process writes what it has counted, in seconds; and how long after its end an hour is put on record.
-KEEP_S = 2.0
-_SETTLED = timedelta(minutes=5)
-
-_HOUR = timedelta(hours=1)
 _HOUR_NS = 3_600_000_000_000
-
-# Hours of keys that are put on record in one go.
-_TOGETHER = 500
 
 
 class Came(StrEnum):
@@ -43,15 +23,15 @@ class Came(StrEnum):
     LIMITED = "limited"
 
 
-# A key, an hour since the epoch, and what became of it.
-_Counted = dict[tuple[str, int, Came], int]
+# How often, by the key, the hour since the epoch, and what became of it.
+Counted = Mapping[tuple[str, int, Came], int]
 
 
 class KeyUses:
     """The uses that a process has counted and not written yet. For any thread."""
 
     def __init__(self) -> None:
-        self._counted: _Counted = defaultdict(int)
+        self._counted: defaultdict[tuple[str, int, Came], int] = defaultdict(int)
         self._lock = threading.Lock()
 
     def count(self, key_id: str, came: Came) -> None:
@@ -59,61 +39,17 @@ class KeyUses:
         with self._lock:
             self._counted[key_id, time.time_ns() // _HOUR_NS, came] += 1
 
-    def keep(self) -> None:
-        """Write what was counted. Raises Django's database errors; then it is counted still."""
+    def take(self) -> Counted:
+        """Return what was counted, and begin anew."""
         with self._lock:
             counted, self._counted = self._counted, defaultdict(int)
-        try:
-            _add(counted)
-        except (DatabaseError, InterfaceError):
-            with self._lock:
-                for use, number in counted.items():
-                    self._counted[use] += number
-            raise
+        return counted
+
+    def put_back(self, counted: Counted) -> None:
+        """Count again what was taken and could not be written."""
+        with self._lock:
+            for use, number in counted.items():
+                self._counted[use] += number
 
 
 USES = KeyUses()
-
-
-@transaction.atomic
-def _add(counted: Mapping[tuple[str, int, Came], int]) -> None:
-    by_row: defaultdict[tuple[str, int], dict[str, int]] = defaultdict(dict)
-    for (key_id, hour, came), number in counted.items():
-        by_row[key_id, hour][came.value] = number
-    known = set(ApiKey.objects.filter(pk__in={key_id for key_id, _ in by_row}).values_list("pk", flat=True))
-    # In one order in all processes, so that none waits for another that waits for it.
-    for (key_id, hour), numbers in sorted(by_row.items()):
-        if key_id not in known:
-            continue
-        of: dict[str, Any] = {"key_id": key_id, "hour": datetime.fromtimestamp(hour * 3600, UTC)}
-        # It is made by the first that comes, and gone where the hour has been put on record in between.
-        while not KeyUse.objects.filter(**of).update(**{name: F(name) + number for name, number in numbers.items()}):
-            KeyUse.objects.get_or_create(**of)
-
-
-def record_uses(now: datetime) -> int:
-    """Put hours that are over on record, each once, and return how many hours of keys these were.
-
-    Any number of processes may call it at once. What a process writes later than minutes after an hour, because the
-    database was away, makes another event of the same hour. Raises Django's database errors.
-    """
-    with transaction.atomic():
-        over = KeyUse.objects.filter(hour__lte=now - _HOUR - _SETTLED).order_by("hour", "key_id")
-        rows = list(over.select_for_update(of=("self",), skip_locked=True).select_related("key")[:_TOGETHER])
-        if rows:
-            record_all(map(_happened, rows))
-            KeyUse.objects.filter(pk__in=[row.pk for row in rows]).delete()
-    return len(rows)
-
-
-def _happened(use: KeyUse) -> Happened:
-    counts = {came.value: getattr(use, came.value) for came in Came}
-    return Happened(
-        actor=ACTOR,
-        action=ACTION,
-        object_type="api_key",
-        object_id=use.key_id,
-        object_label=use.key.name,
-        reason="What the key was used for in an hour",
-        after={"hour": use.hour, "until": use.hour + _HOUR, **counts},
-    )

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
 
-from api.key_uses import KEEP_S, USES
+from api.key_record import KEEP_S, keep
+from api.key_uses import USES
 from feeds.seldom import Seldom
 from monitoring.watch import Outcome, Watch
 from state.wiring import store
@@ -59,15 +60,15 @@ class Watching:
     def _keep_uses(self) -> None:
         seldom = Seldom(logger)
 
-        def keep() -> None:
+        def write() -> None:
             try:
-                USES.keep()
+                keep(USES)
             except (DatabaseError, InterfaceError) as error:
                 seldom.warn("the use of API keys is not written for now: %s", error)
 
         while not self._told.wait(KEEP_S):
-            _do(keep, "the use of API keys was not written")
-        _do(keep, "the last use of API keys was not written")
+            _do(write, "the use of API keys was not written")
+        _do(write, "the last use of API keys was not written")
 
 
 def _do(what: Callable[[], None], failure: str) -> None:

@@ -11,7 +11,7 @@ from django.db.models.functions import Cast
 from django.utils import timezone
 
 from access.evidence import KIND as SIGN_IN
-from api.key_uses import ACTION as USE
+from api.key_record import ACTION as USE
 from api.key_uses import Came
 from api.models import ApiKey
 from audit.models import AuditEvent

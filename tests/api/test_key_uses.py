@@ -12,8 +12,9 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from api import key_uses, tasks
-from api.key_uses import ACTION, USES, Came, KeyUses, record_uses
+from api import key_record, tasks
+from api.key_record import ACTION, keep, record_uses
+from api.key_uses import USES, Came, KeyUses
 from api.keys import do_create_key, do_revoke_key
 from api.models import KeyUse
 from audit.acting import system
@@ -56,7 +57,7 @@ def test_every_door_counts_what_became_of_a_request(store, door):
         door.post(CHECK, order("o-1"), {"Authorization": f"Bearer {each}"}) for each in (key.text, key.text, wrong)
     ]
     assert [each.status for each in asked] == [200, 200, 401]
-    USES.keep()
+    keep(USES)
     assert ("oms", 2, 1, 0) in counts()
 
 
@@ -64,7 +65,7 @@ def test_a_request_that_comes_too_often_is_counted_as_such(store, door):
     fill(store)
     key = create(per_second=1)
     asked = [door.post(CHECK, order(f"o-{n}"), {"Authorization": f"Bearer {key.text}"}).status for n in range(3)]
-    USES.keep()
+    keep(USES)
     (found,) = [each for each in counts() if each[0] == "oms"]
     assert found == ("oms", asked.count(200), 0, asked.count(429))
     assert 429 in asked
@@ -86,7 +87,7 @@ def test_what_processes_count_adds_up(store):
     for number in range(6):
         processes[number % 2].count(key.row.pk, Came.ADMITTED)
     for process in (*processes, *processes):
-        process.keep()
+        keep(process)
     assert counts() == [("oms", 6, 0, 0)]
 
 
@@ -101,8 +102,8 @@ def test_no_thread_loses_a_count(store):
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        uses.keep()
-    uses.keep()
+        keep(uses)
+    keep(uses)
     assert counts() == [("oms", 20_000, 0, 0)]
 
 
@@ -111,7 +112,7 @@ def test_each_hour_has_counts_of_its_own(store, monkeypatch):
     for moment in (now, now + timedelta(seconds=2)):
         monkeypatch.setattr(time, "time_ns", lambda moment=moment: round(moment.timestamp() * 1e9))
         uses.count(key.row.pk, Came.ADMITTED)
-    uses.keep()
+    keep(uses)
     hours = KeyUse.objects.order_by("hour").values_list("hour__hour", "admitted")
     assert list(hours) == [(10, 1), (11, 1)]
 
@@ -120,12 +121,12 @@ def test_without_the_database_it_goes_on_counting(store, monkeypatch):
     key, uses = create(), KeyUses()
     uses.count(key.row.pk, Came.ADMITTED)
     with monkeypatch.context() as patch:
-        patch.setattr(key_uses, "_add", _away)
+        patch.setattr(key_record, "_add", _away)
         with pytest.raises(OperationalError):
-            uses.keep()
+            keep(uses)
     uses.count(key.row.pk, Came.ADMITTED)
-    uses.keep()
-    uses.keep()
+    keep(uses)
+    keep(uses)
     assert counts() == [("oms", 2, 0, 0)]
 
 
@@ -175,7 +176,7 @@ def test_two_workers_put_it_on_record_once(store):
 
 def test_what_is_not_put_on_record_stays(store, monkeypatch):
     used(create(), 3 * HOUR)
-    monkeypatch.setattr(key_uses, "record_all", _away)
+    monkeypatch.setattr(key_record, "record_all", _away)
     tasks.record()
     assert KeyUse.objects.count() == 1
     monkeypatch.undo()
