@@ -5,18 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bench import world
 from bench.browsers import SETTLED_S, Received
 from bench.doors import ASGI, LIVE, WORKER, WSGI, door
 from bench.installation import Installation
-from bench.machine import Cores, on_core
 from bench.open_loop import Latencies, percentile_us
 from bench.processes import Process
 from bench.reporter import Reported
@@ -36,7 +36,7 @@ _OF_BROWSERS = (
     *("frames each", "gaps", "bytes", "delivery p50 ms", "p99 ms", "longest ms"),
     *("a price shown p50 ms", "p99 ms"),
 )
-_OF_CHECKS = ("check p50 ms", "p99 ms", "p99.9 ms", "not approved")
+_OF_CHECKS = ("check p50 ms", "p99 ms", "p99.9 ms", "p50 of the rounds", "p99 of the rounds", "not approved")
 
 # The account whose exposure says which price a browser is shown; no order is of it.
 _SHOWN = world.account_ids()[-1]
@@ -46,7 +46,7 @@ class LiveRow(Struct, frozen=True, kw_only=True):
     """One run: who looked, what checks took meanwhile, and what the process that serves browsers used.
 
     `shown_*` are milliseconds from when a price was reported to its being shown in a browser, None where nobody looked;
-    `cpu` is a share of one core.
+    `cpu` is a share of one core. `rounds` are the checks of every run of its kind.
     """
 
     who: str
@@ -56,6 +56,7 @@ class LiveRow(Struct, frozen=True, kw_only=True):
     shown_p99_ms: float | None
     cpu: float
     rss_mb: float
+    rounds: list[Latencies] = []
 
 
 class Pages:
@@ -67,8 +68,6 @@ class Pages:
         What they serve.
     doors
         Those for orders and for reports, by their kinds.
-    cores
-        All of the product is on one, browsers, load and servers on the other.
     seconds, rounds
         How long a run is, and how often each is made.
     """
@@ -78,12 +77,11 @@ class Pages:
         installation: Installation,
         world_: World,
         doors: dict[str, Process],
-        cores: Cores,
         *,
         seconds: float,
         rounds: int,
     ) -> None:
-        self._installation, self._world, self._doors, self._cores = installation, world_, doors, cores
+        self._installation, self._world, self._doors = installation, world_, doors
         self._seconds, self._rounds = seconds, rounds
 
     def measure(self, say: Callable[[str], None]) -> list[LiveRow]:
@@ -112,10 +110,10 @@ class Pages:
     def _served(self) -> Iterator[Process]:
         """Have live pages served, and every account looked at each second, until the block ends."""
         with ExitStack() as stack:
-            environment, core = self._installation.environment, self._cores.server
-            stack.enter_context(door(WORKER, environment, core))
-            live = stack.enter_context(door(LIVE, environment, core))
-            stack.enter_context(self._beside("riskportal.serve", "beat", core=core))
+            environment = self._installation.environment
+            stack.enter_context(door(WORKER, environment))
+            live = stack.enter_context(door(LIVE, environment))
+            stack.enter_context(self._beside("riskportal.serve", "beat"))
             until = time.monotonic() + _GRACE_S
             while self._world.store.load(Load(accounts=())).signal is None:
                 if time.monotonic() > until:
@@ -164,12 +162,10 @@ class Pages:
         )
 
     @contextmanager
-    def _beside(
-        self, module: str, *arguments: object, sent: bytes = b"", core: int | None = None
-    ) -> Iterator[subprocess.Popen[bytes]]:
-        """Run a module of ours beside the block, on the core of the load unless another is named; it ends with it."""
+    def _beside(self, module: str, *arguments: object, sent: bytes = b"") -> Iterator[subprocess.Popen[bytes]]:
+        """Run a module of ours beside the block; it ends with it."""
         with subprocess.Popen(
-            on_core(self._cores.client if core is None else core, [sys.executable, "-m", module, *map(str, arguments)]),
+            [sys.executable, "-m", module, *map(str, arguments)],
             env=self._installation.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -184,8 +180,9 @@ class Pages:
 
 
 def _middle(rows: Sequence[LiveRow]) -> LiveRow:
-    """Return the run whose checks took the middle time."""
-    return sorted(rows, key=lambda row: row.checks.p99_us)[len(rows) // 2]
+    """Return the run whose checks took the middle time, with the checks of all."""
+    middle = sorted(rows, key=lambda row: row.checks.p99_us)[len(rows) // 2]
+    return replace(middle, rounds=[row.checks for row in rows])
 
 
 def _said(process: subprocess.Popen[bytes], seconds: float) -> bytes:
@@ -218,7 +215,7 @@ def table(rows: Sequence[LiveRow]) -> list[Sequence[str]]:
     """Return the rows for people."""
     found: list[Sequence[str]] = [("who looks", *_OF_BROWSERS, "CPU of live", "memory MB", *_OF_CHECKS)]
     for row in rows:
-        found.append((row.who, *_delivery(row), f"{row.cpu:.0%}", f"{row.rss_mb:.0f}", *_checks(row.checks)))
+        found.append((row.who, *_delivery(row), f"{row.cpu:.0%}", f"{row.rss_mb:.0f}", *_checks(row)))
     return found
 
 
@@ -236,6 +233,18 @@ def _delivery(row: LiveRow) -> Sequence[str]:
     )
 
 
-def _checks(found: Latencies) -> Sequence[str]:
-    refused = found.answered + found.unanswered - found.approved
-    return [*(f"{each / 1e3:.2f}" for each in (found.p50_us, found.p99_us, found.p999_us)), f"{refused}"]
+def _checks(row: LiveRow) -> Sequence[str]:
+    found = row.checks
+    refused = sum(each.answered + each.unanswered - each.approved for each in row.rounds)
+    return [
+        *(f"{each / 1e3:.2f}" for each in (found.p50_us, found.p99_us, found.p999_us)),
+        _span(each.p50_us for each in row.rounds),
+        _span(each.p99_us for each in row.rounds),
+        f"{refused}",
+    ]
+
+
+def _span(found: Iterable[int]) -> str:
+    """Return the least and the most of some microseconds, in milliseconds."""
+    ordered = sorted(found)
+    return f"{ordered[0] / 1e3:.1f} to {ordered[-1] / 1e3:.1f}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,11 +68,24 @@ def family(pid: int) -> Iterator[int]:
             yield from family(int(child))
 
 
-def pin(pid: int, core: int) -> None:
-    """Let a process, its threads and descendants run on one core only."""
+def pin(pid: int, *cores: int) -> None:
+    """Let a process, its threads and descendants run on these cores only."""
     for member in list(family(pid)):
         for thread in Path(f"/proc/{member}/task").iterdir():
-            os.sched_setaffinity(int(thread.name), {core})
+            os.sched_setaffinity(int(thread.name), cores)
+
+
+@contextmanager
+def on_either(cores: Cores, *, servers: Sequence[int], clients: Sequence[int]) -> Iterator[None]:
+    """Let processes, and what they start within the block, run on either core; after it each side on its own."""
+    try:
+        for pid in (*servers, *clients):
+            pin(pid, cores.server, cores.client)
+        yield
+    finally:
+        for core, pids in ((cores.server, servers), (cores.client, clients)):
+            for pid in pids:
+                pin(pid, core)
 
 
 def on_core(core: int, command: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from bench.exports import Exports
 from bench.hostile import Others, Refusals
 from bench.installation import Founded, Installation, Rows
 from bench.live import Pages
-from bench.machine import ROOT, Cores, on_core, pin
+from bench.machine import ROOT, Cores, on_core, on_either, pin
 from bench.monitor import Monitored
 from bench.officers import Officers
 from bench.open_loop import Latencies
@@ -67,6 +68,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     stops: int
     hostile_s: float
     live_s: float
+    live_rounds: int
     accounts: int
     looks: int
     previewed: int
@@ -83,6 +85,7 @@ class Bench:
     def __init__(self, plan: Plan, cores: Cores, results: Results, say: Callable[[str], None]) -> None:
         self._plan, self._cores, self._results, self._say = plan, cores, results, say
         self._closing = ExitStack()
+        self._servers: list[int] = []
         self._doors: dict[str, Process] = {}
 
     def __enter__(self) -> Self:
@@ -105,6 +108,7 @@ class Bench:
         for server in (postgres, redis, nats):
             assert server.pid is not None
             pin(server.pid, self._cores.client)
+            self._servers.append(server.pid)
         self._nats_url = nats.url
         self._installation = Installation(
             database_url=postgres.url, redis_url=redis.url, nats_url=nats.url, settings=world.SETTINGS
@@ -230,10 +234,10 @@ class Bench:
     def live(self) -> None:
         """What browsers wait for, what they cost, and what checks notice of them."""
         plan = self._plan
-        pages = Pages(
-            self._installation, self._world, self._doors, self._cores, seconds=plan.live_s, rounds=plan.rounds
-        )
-        self._results.live = pages.measure(self._say)
+        pages = Pages(self._installation, self._world, self._doors, seconds=plan.live_s, rounds=plan.live_rounds)
+        doors = [each.pid for each in self._doors.values()]
+        with on_either(self._cores, servers=doors, clients=[os.getpid(), *self._servers]):
+            self._results.live = pages.measure(self._say)
 
     def officers(self) -> None:
         """How long officers wait where there are many limits and accounts, on an installation of its own."""
