@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from api.errors import Problem, keys_unknown, no_key, recovering, too_many, wrong_key
 from api.grants import spelled_out
-from api.key_uses import USES, Came
+from api.key_uses import USES, KeyOutcome
 from api.throttle import RateLimits
 from audit.acting import Acting, with_key
 from state.store import StateUnavailable
@@ -124,12 +124,12 @@ class _Copy:
         if record is None:
             raise wrong_key()
         if not same or prefix != "rp" or 0 < record.expires_at_us <= time.time_ns() // 1000:
-            USES.count(record.id, Came.REFUSED)
+            USES.count(record.id, KeyOutcome.REFUSED)
             raise wrong_key()
         if record.per_second and not self._limits.take(record.id, record.per_second):
-            USES.count(record.id, Came.LIMITED)
+            USES.count(record.id, KeyOutcome.LIMITED)
             raise too_many(record.per_second)
-        USES.count(record.id, Came.ADMITTED)
+        USES.count(record.id, KeyOutcome.ADMITTED)
         return record
 
     def _age_s(self) -> float:

@@ -102,7 +102,7 @@ class KeyLock(models.Model):
 
 
 class KeyUse(models.Model):
-    """How often a key was used in an hour, by api.key_record alone, until that is put on record.
+    """How often a key was used in an hour, by api.key_use_records alone, until that is put on record.
 
     Requests with it that were let in, those with another secret or after its end, and those that came too often.
     """

@@ -8,7 +8,7 @@ from celery import shared_task
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from api.key_record import record_uses
+from api.key_use_records import record_uses
 from api.keys import publish_keys
 from state.store import StateUnavailable
 from state.wiring import store

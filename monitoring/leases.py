@@ -22,7 +22,7 @@ from monitoring.turns import TooLate, Turn
 from riskcore.book import PolicyType
 from riskcore.calendar import moment
 from state.store import Store
-from violations.faults import silence, tell_faults
+from violations.faults import SILENCE, fault, tell_faults
 from violations.observations import Observation
 
 logger = logging.getLogger(__name__)
@@ -129,14 +129,15 @@ def _silences(kept: Iterable[Kept], at_us: int) -> Iterable[Observation]:
 def _silence(lease: Lease, at_us: int) -> Observation:
     silent_us = at_us - lease.renewed_at_us
     then = "; they may only reduce until somebody re-enables them" if lease.reduces else ""
-    return silence(
+    return fault(
         PART,
         lease.holder,
         name="OMS lease",
         level=PolicyType.HARD,
         account_id=lease.accounts[0] if len(lease.accounts) == 1 else "",
-        silent_s=Decimal(silent_us) / 1_000_000,
-        allowed_s=Decimal(lease.ttl_us) / 1_000_000,
+        metric=SILENCE,
+        value=Decimal(silent_us) / 1_000_000,
+        threshold=Decimal(lease.ttl_us) / 1_000_000,
         message=f"The OMS {lease.holder} has been silent for {silent_us / 1_000_000:.0f} s, and its lease is for"
         f" {lease.ttl_us // 1_000_000} s. It trades {_named(lease.accounts)}{then}.",
         at=moment(at_us),

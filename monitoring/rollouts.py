@@ -9,8 +9,8 @@ from django.conf import settings
 
 from policies.arms.services import WATCH, watch_rollouts
 from policies.models import Policy
-from riskcore.book import Mode, Operator, PolicyType
-from violations.faults import tell_faults
+from riskcore.book import Mode, PolicyType
+from violations.faults import fault, tell_faults
 from violations.observations import Observation
 
 PART = "system.rollout"
@@ -32,19 +32,15 @@ def _paused_by_us(row: Policy) -> bool:
 
 def _observation(row: Policy, now: datetime) -> Observation:
     tolerated: Decimal = settings.RISK_ROLLOUT_TOLERANCE
-    return Observation(
-        account_id="",
-        policy_id=f"{PART}:{row.pk}",
-        policy_name="Paused rollout",
-        policy_type=PolicyType.HARD.value,
-        policy_version=row.version,
+    return fault(
+        PART,
+        str(row.pk),
+        name="Paused rollout",
+        level=PolicyType.HARD,
+        version=row.version,
         metric="blocked_checks",
-        symbol="",
-        exchange="",
         value=None,
         threshold=tolerated,
-        operator=Operator.AT_MOST.value,
-        utilisation=None,
         message=f"{row.name} is in shadow again. {row.history.latest().history_change_reason}",
         at=now,
     )

@@ -9,9 +9,9 @@ from django.conf import settings
 
 from emergency.models import EmergencyStop
 from emergency.words import Status
-from riskcore.book import Operator, PolicyType
+from riskcore.book import PolicyType
 from riskcore.ports import StopScope
-from violations.faults import tell_faults
+from violations.faults import fault, tell_faults
 from violations.observations import Observation
 
 PART = "system.stop"
@@ -32,19 +32,15 @@ def look_at_stops(now: datetime) -> None:
 def _unfinished(stop: EmergencyStop, now: datetime) -> Observation:
     age_s = Decimal(round((now - stop.engaged_at).total_seconds()))
     allowed_s = Decimal(round(settings.RISK_UNWIND_TIMEOUT.total_seconds()))
-    return Observation(
+    return fault(
+        PART,
+        str(stop.pk),
+        name="Unfinished stop",
+        level=PolicyType.EMERGENCY,
         account_id=stop.scope_id if stop.scope == StopScope.ACCOUNT else "",
-        policy_id=f"{PART}:{stop.pk}",
-        policy_name="Unfinished stop",
-        policy_type=PolicyType.EMERGENCY.value,
-        policy_version=0,
         metric="unfinished_seconds",
-        symbol="",
-        exchange="",
         value=age_s,
         threshold=allowed_s,
-        operator=Operator.AT_MOST.value,
-        utilisation=age_s / allowed_s,
         message=f"The stop of {stop.where} is {stop.status} and was given up: {_left(stop)}."
         " Nobody asks the OMS any more; close what is left by hand, or have it asked again.",
         at=now,

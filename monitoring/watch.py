@@ -1,6 +1,6 @@
 """Who watches the monitor: a look at when it last looked, from processes that live when workers or beat do not.
 
-Each web, ASGI and gateway process has one (`riskportal.watching`), and one of them tells what it sees.
+Each web, ASGI and gateway process has one (`riskportal.beside`), and one of them tells what it sees.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from riskcore.book import PolicyType
 from riskcore.calendar import moment
 from riskcore.ports import Load
 from state.store import StateUnavailable, Store
-from violations.faults import silence, tell_faults
+from violations.faults import SILENCE, fault, tell_faults
 from violations.observations import Observation
 
 PART = "system.monitor"
@@ -108,13 +108,14 @@ class Watch:
 
     def _silence(self, seen: _Seen) -> Observation:
         why = seen.why or "workers or beat are down, or do not get to it"
-        return silence(
+        return fault(
             PART,
             "looks",
             name="Monitor",
             level=PolicyType.EMERGENCY,
-            silent_s=Decimal(round(seen.silent_s * 1000)) / 1000,
-            allowed_s=Decimal(self._allowed_s),
+            metric=SILENCE,
+            value=Decimal(round(seen.silent_s * 1000)) / 1000,
+            threshold=Decimal(self._allowed_s),
             message=f"Nobody has looked at the accounts for {seen.silent_s:.1f} s: {why}."
             " No limit is watched and no stop engaged by itself until that is repaired.",
             at=seen.at,

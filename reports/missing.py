@@ -6,8 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from reports.models import Schedule
-from riskcore.book import Operator, PolicyType
-from violations.faults import tell_faults
+from riskcore.book import PolicyType
+from violations.faults import fault, tell_faults
 from violations.observations import Observation
 
 PART = "system.report"
@@ -26,19 +26,14 @@ def look_at_schedules(now: datetime) -> None:
 def _missing(schedule: Schedule, now: datetime) -> Observation:
     what = f"{schedule.cadence} report {schedule.name} ({schedule.format}) of {schedule.owner_name}"
     due = "" if schedule.last_at is None else f", due at {schedule.last_at:%Y-%m-%d %H:%M} UTC,"
-    return Observation(
-        account_id="",
-        policy_id=f"{PART}:{schedule.pk}",
-        policy_name="Missing report",
-        policy_type=PolicyType.SOFT.value,
-        policy_version=0,
+    return fault(
+        PART,
+        str(schedule.pk),
+        name="Missing report",
+        level=PolicyType.SOFT,
         metric="missing_reports",
-        symbol="",
-        exchange="",
         value=Decimal(1),
         threshold=Decimal(0),
-        operator=Operator.AT_MOST.value,
-        utilisation=None,
         message=f"The {what}{due} was not made or not sent: {schedule.problem}",
         at=now,
     )

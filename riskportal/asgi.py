@@ -18,7 +18,7 @@ from api.asgi_door import CheckDoor, Receive, Scope, Send  # isort: skip
 from dashboard.routing import websockets  # isort: skip
 from feeds.messages import MOST_BYTES  # isort: skip
 from riskportal.stops_first import KEPT, is_stop  # isort: skip
-from riskportal.watching import Watching  # isort: skip
+from riskportal.beside import Beside  # isort: skip
 
 # Requests to Django that are worked on at the same time; further ones wait.
 _THREADS = 10
@@ -86,13 +86,13 @@ def _measured(scope: Scope, body: bytes) -> Scope:
 
 async def _live(receive: Receive, send: Send) -> None:
     """Answer the server's start and stop, between which the monitor is watched."""
-    watching = Watching()
+    beside = Beside()
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
-            watching.start()
+            beside.start()
         else:
-            watching.stop()
+            beside.stop()
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return

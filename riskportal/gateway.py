@@ -8,8 +8,8 @@ import logging
 from api.nats_gateway import BATCH, CHECK, QUEUE, Gateway
 from bus.connection import Connection
 from riskportal import nats_process
+from riskportal.beside import Beside
 from riskportal.warm import settle_memory
-from riskportal.watching import Watching
 
 logger = logging.getLogger(__name__)
 
@@ -20,11 +20,11 @@ def main() -> None:
 
 
 async def _serve(connection: Connection, told: asyncio.Event) -> int:
-    gateway, watching = Gateway(connection), Watching()
+    gateway, beside = Gateway(connection), Beside()
     settle_memory()
-    watching.start()
+    beside.start()
     connection.start()
     logger.info("order checks on %s and %s will be answered, as one of the queue %s", CHECK, BATCH, QUEUE)
     await told.wait()
-    watching.stop()
+    beside.stop()
     return await gateway.drain(nats_process.GRACE_S)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from riskportal.wsgi import application as wsgi_application
 
 from riskportal.stops_first import StopsFirst  # isort: skip
-from riskportal.watching import Watching  # isort: skip
+from riskportal.beside import Beside  # isort: skip
 
 application = StopsFirst(wsgi_application)
-Watching().start()
+Beside().start()

@@ -26,48 +26,55 @@ from violations.services import Observed, tell
 
 logger = logging.getLogger(__name__)
 
+# The metric of whoever has said nothing for too long.
+SILENCE = "silence_seconds"
+
 # When this process has told of what, with neither the database nor the live state, in monotonic seconds.
 _told_s: dict[str, float] = {}
 
 
-def silence(
+def fault(
     part: str,
-    who: str,
+    which: str,
     *,
     name: str,
     level: PolicyType,
-    account_id: str = "",
-    silent_s: Decimal,
-    allowed_s: Decimal,
+    metric: str,
+    value: Decimal | None,
+    threshold: Decimal,
     message: str,
     at: datetime,
+    account_id: str = "",
+    version: int = 0,
 ) -> Observation:
-    """Return that somebody was silent for longer than allowed, as `tell_faults` takes it.
+    """Return something that is wrong with the system itself, as `tell_faults` takes it.
 
     Parameters
     ----------
-    part, who
-        The part of the system whose faults are told together, and who of it is silent.
+    part, which
+        The part of the system whose faults are told together, and which of them this is.
     name
-        What that is called for people, one of a few: metrics are labelled with it.
+        What it is called for people, one of a few: metrics are labelled with it.
     level
         How urgent it is: hard is a critical alert, emergency one of its own name.
-    silent_s, allowed_s
-        In seconds.
+    metric, value, threshold
+        What is measured, in the unit that its name says, and the most of it that may be; `value` None: it has none.
+    account_id, version
+        Of the account and the policy that it is about, if it is about one.
     """
     return Observation(
         account_id=account_id,
-        policy_id=f"{part}:{who}",
+        policy_id=f"{part}:{which}",
         policy_name=name,
         policy_type=level.value,
-        policy_version=0,
-        metric="silence_seconds",
+        policy_version=version,
+        metric=metric,
         symbol="",
         exchange="",
-        value=silent_s,
-        threshold=allowed_s,
+        value=value,
+        threshold=threshold,
         operator=Operator.AT_MOST.value,
-        utilisation=silent_s / allowed_s,
+        utilisation=value / threshold if value is not None and threshold else None,
         message=message,
         at=at,
     )

@@ -11,8 +11,8 @@ from django.db.models.functions import Cast
 from django.utils import timezone
 
 from access.evidence import KIND as SIGN_IN
-from api.key_record import ACTION as USE
-from api.key_uses import Came
+from api.key_use_records import ACTION as USE
+from api.key_uses import KeyOutcome
 from api.models import ApiKey
 from audit.models import AuditEvent
 from reports.datasets.differences import Evidence, difference
@@ -201,19 +201,21 @@ def _of_keys() -> tuple[Figure, ...]:
 
 def _of_uses(events: QuerySet[AuditEvent]) -> tuple[Figure, ...]:
     uses = events.filter(action=USE)
-    counted = uses.aggregate(keys=Count("object_id", distinct=True), **{each.value: _sum_of(each) for each in Came})
+    counted = uses.aggregate(
+        keys=Count("object_id", distinct=True), **{each.value: _sum_of(each) for each in KeyOutcome}
+    )
     return (
         Figure("API keys that were used", f"{counted['keys']:,}"),
-        Figure("Requests let in with API keys", f"{counted[Came.ADMITTED] or 0:,}"),
-        Figure("Requests refused with API keys", f"{counted[Came.REFUSED] or 0:,}"),
-        Figure("Requests limited with API keys", f"{counted[Came.LIMITED] or 0:,}"),
+        Figure("Requests let in with API keys", f"{counted[KeyOutcome.ADMITTED] or 0:,}"),
+        Figure("Requests refused with API keys", f"{counted[KeyOutcome.REFUSED] or 0:,}"),
+        Figure("Requests limited with API keys", f"{counted[KeyOutcome.LIMITED] or 0:,}"),
     )
 
 
 def _most_used(events: QuerySet[AuditEvent]) -> list[tuple[str, float]]:
-    counted = events.filter(action=USE).values("object_label").annotate(number=_sum_of(Came.ADMITTED))
+    counted = events.filter(action=USE).values("object_label").annotate(number=_sum_of(KeyOutcome.ADMITTED))
     return [(each["object_label"], each["number"]) for each in counted.order_by("-number", "object_label")[:MOST_BARS]]
 
 
-def _sum_of(came: Came) -> Sum:
-    return Sum(Cast(KeyTextTransform(came.value, F("after")), BigIntegerField()))
+def _sum_of(outcome: KeyOutcome) -> Sum:
+    return Sum(Cast(KeyTextTransform(outcome.value, F("after")), BigIntegerField()))

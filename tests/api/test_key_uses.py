@@ -12,9 +12,9 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from api import key_record, tasks
-from api.key_record import ACTION, keep, record_uses
-from api.key_uses import USES, Came, KeyUses
+from api import key_use_records, tasks
+from api.key_use_records import ACTION, keep_uses, record_uses
+from api.key_uses import USES, KeyOutcome, KeyUses
 from api.keys import do_create_key, do_revoke_key
 from api.models import KeyUse
 from audit.acting import system
@@ -57,7 +57,7 @@ def test_every_door_counts_what_became_of_a_request(store, door):
         door.post(CHECK, order("o-1"), {"Authorization": f"Bearer {each}"}) for each in (key.text, key.text, wrong)
     ]
     assert [each.status for each in asked] == [200, 200, 401]
-    keep(USES)
+    keep_uses(USES)
     assert ("oms", 2, 1, 0) in counts()
 
 
@@ -65,7 +65,7 @@ def test_a_request_that_comes_too_often_is_counted_as_such(store, door):
     fill(store)
     key = create(per_second=1)
     asked = [door.post(CHECK, order(f"o-{n}"), {"Authorization": f"Bearer {key.text}"}).status for n in range(3)]
-    keep(USES)
+    keep_uses(USES)
     (found,) = [each for each in counts() if each[0] == "oms"]
     assert found == ("oms", asked.count(200), 0, asked.count(429))
     assert 429 in asked
@@ -85,9 +85,9 @@ def test_what_processes_count_adds_up(store):
     key = create()
     processes = [KeyUses(), KeyUses()]
     for number in range(6):
-        processes[number % 2].count(key.row.pk, Came.ADMITTED)
+        processes[number % 2].count(key.row.pk, KeyOutcome.ADMITTED)
     for process in (*processes, *processes):
-        keep(process)
+        keep_uses(process)
     assert counts() == [("oms", 6, 0, 0)]
 
 
@@ -96,14 +96,14 @@ def test_no_thread_loses_a_count(store):
 
     def use() -> None:
         for _ in range(5_000):
-            uses.count(key.row.pk, Came.ADMITTED)
+            uses.count(key.row.pk, KeyOutcome.ADMITTED)
 
     threads = [threading.Thread(target=use) for _ in range(4)]
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        keep(uses)
-    keep(uses)
+        keep_uses(uses)
+    keep_uses(uses)
     assert counts() == [("oms", 20_000, 0, 0)]
 
 
@@ -111,22 +111,22 @@ def test_each_hour_has_counts_of_its_own(store, monkeypatch):
     key, uses, now = create(), KeyUses(), datetime(2026, 1, 2, 10, 59, 59, tzinfo=UTC)
     for moment in (now, now + timedelta(seconds=2)):
         monkeypatch.setattr(time, "time_ns", lambda moment=moment: round(moment.timestamp() * 1e9))
-        uses.count(key.row.pk, Came.ADMITTED)
-    keep(uses)
+        uses.count(key.row.pk, KeyOutcome.ADMITTED)
+    keep_uses(uses)
     hours = KeyUse.objects.order_by("hour").values_list("hour__hour", "admitted")
     assert list(hours) == [(10, 1), (11, 1)]
 
 
 def test_without_the_database_it_goes_on_counting(store, monkeypatch):
     key, uses = create(), KeyUses()
-    uses.count(key.row.pk, Came.ADMITTED)
+    uses.count(key.row.pk, KeyOutcome.ADMITTED)
     with monkeypatch.context() as patch:
-        patch.setattr(key_record, "_add", _away)
+        patch.setattr(key_use_records, "_add", _away)
         with pytest.raises(OperationalError):
-            keep(uses)
-    uses.count(key.row.pk, Came.ADMITTED)
-    keep(uses)
-    keep(uses)
+            keep_uses(uses)
+    uses.count(key.row.pk, KeyOutcome.ADMITTED)
+    keep_uses(uses)
+    keep_uses(uses)
     assert counts() == [("oms", 2, 0, 0)]
 
 
@@ -176,7 +176,7 @@ def test_two_workers_put_it_on_record_once(store):
 
 def test_what_is_not_put_on_record_stays(store, monkeypatch):
     used(create(), 3 * HOUR)
-    monkeypatch.setattr(key_record, "record_all", _away)
+    monkeypatch.setattr(key_use_records, "record_all", _away)
     tasks.record()
     assert KeyUse.objects.count() == 1
     monkeypatch.undo()

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from api.key_uses import USES, Came
+from api.key_uses import USES, KeyOutcome
 from api.keys import do_create_key
 from api.models import KeyUse
 from audit.acting import system
 from monitoring.watch import Outcome, Watch
 from riskcore.types import RiskLevel
-from riskportal import watching
+from riskportal import beside
 from state.memory_store import MemoryStore
 from state.store import StateUnavailable
 from tests.contract.subjects import restored
@@ -191,8 +191,8 @@ def test_without_the_database_it_is_told_on_the_bus_and_recorded_later(
 
 
 def test_a_process_watches_until_it_is_told_to_stop(installation: Installation, settings, monkeypatch) -> None:
-    monkeypatch.setattr(watching, "store", lambda: installation.live)
-    monkeypatch.setattr(watching, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(beside, "store", lambda: installation.live)
+    monkeypatch.setattr(beside, "_PAUSE_S", 0.01)
     looks: list[float] = []
 
     def look(_watch: Watch) -> Outcome:
@@ -202,7 +202,7 @@ def test_a_process_watches_until_it_is_told_to_stop(installation: Installation, 
         return Outcome.LOOKS
 
     monkeypatch.setattr(Watch, "look", look)
-    thread = watching.Watching()
+    thread = beside.Beside()
     thread.start()
     until = time.monotonic() + PATIENCE_S
     while len(looks) < 3:
@@ -213,10 +213,10 @@ def test_a_process_watches_until_it_is_told_to_stop(installation: Installation, 
 
 
 def test_a_process_that_ends_writes_what_keys_were_used_for(installation: Installation, monkeypatch) -> None:
-    monkeypatch.setattr(watching, "store", lambda: installation.live)
+    monkeypatch.setattr(beside, "store", lambda: installation.live)
     key = do_create_key(acting=system("root"), reason="r", name="oms", permissions=["check"])
-    USES.count(key.row.pk, Came.ADMITTED)
-    thread = watching.Watching()
+    USES.count(key.row.pk, KeyOutcome.ADMITTED)
+    thread = beside.Beside()
     thread.start()
     thread.stop()
     assert KeyUse.objects.get(key=key.row).admitted == 1

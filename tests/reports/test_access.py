@@ -10,7 +10,7 @@ from django.test import RequestFactory
 from django.utils import timezone
 
 from access.evidence import record_failure, record_lock_out, record_sign_in, record_sign_out
-from api.key_record import record_uses
+from api.key_use_records import record_uses
 from api.keys import do_create_key, do_revoke_key
 from api.models import KeyUse
 from audit.acting import system

@@ -18,7 +18,7 @@ from state.wiring import forget_stores
 from tests.emergency.world import database_away
 from tests.violations.subjects import at, broken, look, only_alert, only_violation
 from violations import channels, faults, outbox
-from violations.faults import silence, tell_faults
+from violations.faults import SILENCE, fault, tell_faults
 from violations.models import Alert, AlertState, BreakerCount, Delivery, Violation
 from violations.observations import Observation
 
@@ -44,9 +44,9 @@ def published(monkeypatch, settings) -> list[Any]:
 
 
 def silent(who: str = "one", *, second: float = 0, **what: Any) -> Observation:
-    fields: dict[str, Any] = {"name": "OMS lease", "level": PolicyType.HARD, "allowed_s": Decimal(5)}
-    said = {"silent_s": Decimal(5) + Decimal(second), "message": f"{who} is silent", "at": at(second)}
-    return silence(PART, who, **{**fields, **said, **what})
+    fields: dict[str, Any] = {"name": "OMS lease", "level": PolicyType.HARD, "metric": SILENCE, "threshold": Decimal(5)}
+    said = {"value": Decimal(5) + Decimal(second), "message": f"{who} is silent", "at": at(second)}
+    return fault(PART, who, **{**fields, **said, **what})
 
 
 def tell(second: float, *found: str, part: str = PART, **what: Any) -> bool:

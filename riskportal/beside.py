@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
 
-from api.key_record import KEEP_S, keep
+from api.key_use_records import KEEP_S, keep_uses
 from api.key_uses import USES
 from feeds.seldom import Seldom
 from monitoring.watch import Outcome, Watch
@@ -25,18 +26,18 @@ _PAUSE_S, _SILENT_PAUSE_S = 0.5, 1.0
 _LAST_S = 1.0
 
 
-class Watching:
+class Beside:
     """Two threads, from `start` to `stop`: a process with doors lives when workers or beat do not."""
 
     def __init__(self) -> None:
         self._told = threading.Event()
         self._threads = [
-            threading.Thread(target=self._watch, name="watch", daemon=True),
-            threading.Thread(target=self._keep_uses, name="key uses", daemon=True),
+            threading.Thread(target=self._watch_monitor, name="watch", daemon=True),
+            threading.Thread(target=self._write_uses, name="key uses", daemon=True),
         ]
 
     def start(self) -> None:
-        """Start watching."""
+        """Start both."""
         for thread in self._threads:
             thread.start()
 
@@ -46,35 +47,31 @@ class Watching:
         for thread in self._threads:
             thread.join(_LAST_S)
 
-    def _watch(self) -> None:
+    def _watch_monitor(self) -> None:
         watch = Watch(store(), settings.RISK_MONITOR_SILENCE)
         pause_s = _PAUSE_S
-
-        def look() -> None:
-            nonlocal pause_s
-            pause_s = _SILENT_PAUSE_S if watch.look() is Outcome.SILENT else _PAUSE_S
-
         while not self._told.wait(pause_s):
-            _do(look, "the monitor was not looked at")
+            with _going_on("the monitor was not looked at"):
+                pause_s = _SILENT_PAUSE_S if watch.look() is Outcome.SILENT else _PAUSE_S
 
-    def _keep_uses(self) -> None:
+    def _write_uses(self) -> None:
         seldom = Seldom(logger)
-
-        def write() -> None:
-            try:
-                keep(USES)
-            except (DatabaseError, InterfaceError) as error:
-                seldom.warn("the use of API keys is not written for now: %s", error)
-
-        while not self._told.wait(KEEP_S):
-            _do(write, "the use of API keys was not written")
-        _do(write, "the last use of API keys was not written")
+        is_last = False
+        while not is_last:
+            is_last = self._told.wait(KEEP_S)
+            with _going_on("the use of API keys was not written"):
+                try:
+                    keep_uses(USES)
+                except (DatabaseError, InterfaceError) as error:
+                    seldom.warn("the use of API keys is not written for now: %s", error)
 
 
-def _do(what: Callable[[], None], failure: str) -> None:
+@contextmanager
+def _going_on(failure: str) -> Iterator[None]:
+    """Log what goes wrong within the block, whatever it is: somebody must go on."""
     try:
-        what()
-    except Exception:  # whatever it is, somebody must go on
+        yield
+    except Exception:
         logger.exception(failure)
     finally:
         connections.close_all()

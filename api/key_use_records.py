@@ -9,7 +9,7 @@ from typing import Any
 from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import F
 
-from api.key_uses import Came, Counted, KeyUses
+from api.key_uses import Counted, KeyOutcome, KeyUses
 from api.models import ApiKey, KeyUse
 from audit.services import Happened, record_all
 
@@ -26,9 +26,11 @@ _HOUR = timedelta(hours=1)
 _TOGETHER = 500
 
 
-def keep(uses: KeyUses) -> None:
+def keep_uses(uses: KeyUses) -> None:
     """Write what was counted. Raises Django's database errors; then it is counted still."""
     counted = uses.take()
+    if not counted:
+        return
     try:
         _add(counted)
     except (DatabaseError, InterfaceError):
@@ -39,8 +41,9 @@ def keep(uses: KeyUses) -> None:
 @transaction.atomic
 def _add(counted: Counted) -> None:
     by_row: defaultdict[tuple[str, int], dict[str, int]] = defaultdict(dict)
-    for (key_id, hour, came), number in counted.items():
-        by_row[key_id, hour][came.value] = number
+    for (key_id, hour, outcome), number in counted.items():
+        by_row[key_id, hour][outcome.value] = number
+    # A key may have been deleted since: nothing refers to it any more.
     known = set(ApiKey.objects.filter(pk__in={key_id for key_id, _ in by_row}).values_list("pk", flat=True))
     # In one order in all processes, so that none waits for another that waits for it.
     for (key_id, hour), numbers in sorted(by_row.items()):
@@ -68,7 +71,7 @@ def record_uses(now: datetime) -> int:
 
 
 def _happened(use: KeyUse) -> Happened:
-    counts = {came.value: getattr(use, came.value) for came in Came}
+    counts = {each.value: getattr(use, each.value) for each in KeyOutcome}
     return Happened(
         actor=ACTOR,
         action=ACTION,
