@@ -15,10 +15,11 @@ import asyncio
 import os
 import sys
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, TypeAlias, cast
 
 import httptools
+import msgspec
 import uvloop
 from msgspec.structs import replace
 
@@ -32,69 +33,79 @@ from state.redis_pipeline import RedisPipeline
 from state.redis_scripts import COMMIT, LOAD, Script
 from state.redis_wire import Argument, pack
 
-# What changes from request to request stands in a command as one of these, alone or behind other text.
-_ORDER, _LAST_ORDER = "~order~", "~last~"
-_GENERATION, _EPOCH, _BOOK = "~life~", -1, -2
-_VERSION, _NEXT_VERSION = 777_000_111, 777_000_112
-_MARKS: tuple[Argument, ...] = (_ORDER, _LAST_ORDER, _GENERATION, _EPOCH, _BOOK, _VERSION, _NEXT_VERSION)
+# What changes from request to request stands in what is packed as one of these. An order_id may be part of a longer
+# text, so that its mark is as long as it is.
+_ORDER, _LAST_ORDER = "~order~this~number~", "~order~last~number~"
+_VERSION = 777_000_111
 
 _NEVER_US = 2**52
 
-Values: TypeAlias = dict[Argument, Any]
+Values: TypeAlias = dict[bytes, bytes]
+
+_pack = msgspec.msgpack.Encoder().encode
 
 
 class Command:
-    """A script with its arguments, ready but for the marks in them."""
+    """A script with its arguments, ready but for the marks in its packed ones, which come first."""
 
-    def __init__(self, script: Script, arguments: list[Argument]) -> None:
-        self._parts: list[Argument] = ["EVALSHA", script.digest, 1, keys.prefix(0), *arguments]
-        self._gaps: list[tuple[int, Argument, str]] = []
-        for place, part in enumerate(self._parts):
-            for mark in _MARKS:
-                if part == mark:
-                    self._gaps.append((place, mark, ""))
-                elif isinstance(part, str) and isinstance(mark, str) and part.endswith(f" {mark}"):
-                    self._gaps.append((place, mark, part.removesuffix(mark)))
+    def __init__(self, script: Script, packed: Sequence[bytes], others: Sequence[Argument] = ()) -> None:
+        self._head = ("EVALSHA", script.digest, 1, keys.prefix(0))
+        self._packed, self._others = packed, others
 
-    def packed(self, values: Values) -> bytes:
+    def with_values(self, values: Values) -> bytes:
         """Return the command as it travels."""
-        parts = self._parts.copy()
-        for place, mark, before in self._gaps:
-            parts[place] = before + values[mark] if before else values[mark]
-        return pack(tuple(parts))
+        packed = self._packed
+        for mark, value in values.items():
+            packed = [part.replace(mark, value) for part in packed]
+        return pack((*self._head, *packed, *self._others))
 
 
 class Account:
     """One account and the commands of its next request."""
 
     def __init__(self, account_id: str, sample: Sample) -> None:
-        self._id, self._number = account_id, 0
-        load = _load_of(account_id, sample)
-        self._load = Command(LOAD, encode_load(load))
-        self._first = Command(COMMIT, encode_commit(_commit_of(account_id, sample, load, last=False)))
-        self._later = Command(COMMIT, encode_commit(_commit_of(account_id, sample, load, last=True)))
+        self._id, self._number, self._sample = account_id, 0, sample
+        self._asked = _load_of(account_id, sample)
+        self._load = Command(LOAD, [encode_load(self._asked)])
+        self._control: list[bytes] = []
+        self._first = self._later = self._load
 
     def load(self) -> bytes:
         """Return the next load, for an order_id that was never used."""
         self._number += 1
-        return self._load.packed({_ORDER: f"{self._id}-{self._number}"})
+        return self._load.with_values({_ORDER.encode(): self._order_id(0)})
 
     def commit(self, loaded: list[Any]) -> bytes:
         """Return the commit that follows what a load found."""
+        if loaded[1:4] != self._control:
+            self._expect(loaded[1:4])
         version = int(loaded[8][0])
         # The report of its state is an account's first version: nothing is reserved yet.
         command = self._first if version == 1 else self._later
-        return command.packed(
+        return command.with_values(
             {
-                _ORDER: f"{self._id}-{self._number}",
-                _LAST_ORDER: f"{self._id}-{self._number - 1}",
-                _GENERATION: loaded[1],
-                _EPOCH: loaded[2],
-                _BOOK: loaded[3],
-                _VERSION: version,
-                _NEXT_VERSION: version + 1,
+                _ORDER.encode(): self._order_id(0),
+                _LAST_ORDER.encode(): self._order_id(1),
+                _pack(str(_VERSION)): _pack(str(version)),
+                _pack(str(_VERSION + 1)): _pack(str(version + 1)),
             }
         )
+
+    def _expect(self, control: list[bytes]) -> None:
+        """Make the commits for a control that was not met before."""
+        generation, epoch, book = control
+        self._control = control
+        expected = Control(generation=generation.decode(), epoch=int(epoch), book_version=int(book))
+        self._first, self._later = (
+            Command(COMMIT, arguments[:2], arguments[2:])
+            for arguments in (
+                encode_commit(_commit_of(self._id, self._sample, self._asked, expected, last=last))
+                for last in (False, True)
+            )
+        )
+
+    def _order_id(self, before: int) -> bytes:
+        return f"{self._id}-{self._number - before:0{len(_ORDER) - len(self._id) - 1}d}".encode()
 
 
 def _load_of(account_id: str, sample: Sample) -> Load:
@@ -102,7 +113,7 @@ def _load_of(account_id: str, sample: Sample) -> Load:
     return Load(accounts=(replace(query, account_id=account_id, order_ids=(_ORDER,), reservations=(_ORDER,)),))
 
 
-def _commit_of(account_id: str, sample: Sample, load: Load, *, last: bool) -> Commit:
+def _commit_of(account_id: str, sample: Sample, load: Load, expected: Control, *, last: bool) -> Commit:
     """Return the sample's commit for another account, with marks; `last`: the last order's reservation goes."""
     (change,) = sample.commit.changes
     (added,), (answer,) = change.add, change.answers.values()
@@ -116,7 +127,7 @@ def _commit_of(account_id: str, sample: Sample, load: Load, *, last: bool) -> Co
         answers={_ORDER: answer},
     )
     return Commit(
-        expect=Control(generation=_GENERATION, epoch=_EPOCH, book_version=_BOOK),
+        expect=expected,
         changes=(changed,),
         journal=sample.commit.journal,
         reload=load,

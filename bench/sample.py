@@ -104,4 +104,4 @@ def _check(recorder: _Recorder, books: CompiledBooks, order: dict[str, Any]) -> 
 
 def _raw_reply(redis_url: str, load: Load) -> Any:
     with redis.Redis.from_url(redis_url) as client:
-        return client.evalsha(LOAD.digest, 1, keys.prefix(0), *encode_load(load))
+        return client.evalsha(LOAD.digest, 1, keys.prefix(0), encode_load(load))

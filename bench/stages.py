@@ -82,7 +82,7 @@ def _stages(sample: Sample) -> dict[str, Callable[[], Any]]:
 
     return {
         "decode the order": lambda: read_order(sample.body),
-        "encode the load": lambda: pack(("EVALSHA", LOAD.digest, 1, keys.prefix(0), *encode_load(sample.load))),
+        "encode the load": lambda: pack(("EVALSHA", LOAD.digest, 1, keys.prefix(0), encode_load(sample.load))),
         "decode the load's reply": lambda: decode_loaded(sample.raw, sample.load),
         "decide, an order that adds to a position": lambda: decide(sample.inputs, sample.book),
         "  the same with an account state not seen before": forget_and_decide,

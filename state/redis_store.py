@@ -81,7 +81,7 @@ class RedisStore:
 
     def load(self, load: Load) -> Loaded:
         lane = lane_of_load(load, self.lanes)
-        return decode_loaded(self._run(LOAD, lane, encode_load(load), harmless=True), load, self.lanes)
+        return decode_loaded(self._run(LOAD, lane, (encode_load(load),), harmless=True), load, self.lanes)
 
     def commit(self, commit: Commit) -> Committed | Loaded:
         lane = lane_of_commit(commit, self.lanes)
@@ -338,7 +338,7 @@ class AsyncRedisStore:
 
     async def load(self, load: Load) -> Loaded:
         lane = lane_of_load(load, self.lanes)
-        return decode_loaded(await self._run(LOAD, lane, encode_load(load)), load, self.lanes)
+        return decode_loaded(await self._run(LOAD, lane, (encode_load(load),)), load, self.lanes)
 
     async def commit(self, commit: Commit) -> Committed | Loaded:
         lane = lane_of_commit(commit, self.lanes)

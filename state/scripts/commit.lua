@@ -1,38 +1,34 @@
--- ARGV: life of answers in s; generation, epoch and book expected ('' for any); the changes; the journal;
--- a Load. Replies 1 when all of it is written, or what the Load reads when something moved.
+-- ARGV[1], packed: { life of answers in s; generation, epoch and book expected ('' for any); the changes }.
+-- ARGV[2]: a Load, which is unpacked only where it is needed. Then, as they are, since they are large: for each change its
+-- state, ledger and flow ('' for none), its added reservations and the contents of its answers; and the journal's entries.
+-- Replies 1 when all of it is written, or what the Load reads when something moved.
 
-local function read_changes(at)
-  local changes = {}
-  local count = tonumber(ARGV[at])
-  at = at + 1
-  for i = 1, count do
-    local change = {
-      id = ARGV[at], expected = ARGV[at + 1], following = ARGV[at + 2],
-      state = ARGV[at + 3], symbols = ARGV[at + 4], ledger = ARGV[at + 5], flow = ARGV[at + 6],
-    }
-    change.removed = at + 11
-    change.added = change.removed + 3 * ARGV[at + 7]
-    change.answers = change.added + 5 * ARGV[at + 8]
-    change.fills = change.answers + 2 * ARGV[at + 9]
-    at = change.fills + ARGV[at + 10]
-    change.last = at - 1
-    changes[i] = change
+local life, generation, epoch, book, changes = unpack(cmsgpack.unpack(ARGV[1]))
+
+-- Gives each change what is large of it, or what comes before it among ARGV; returns where the journal begins.
+local function read_contents()
+  local at = 3
+  for _, change in ipairs(changes) do
+    change.state, change.ledger, change.flow = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+    change.reservations_at = at + 2
+    change.contents_at = change.reservations_at + #change.added
+    at = change.contents_at + #change.answers + 1
   end
-  return changes, at
+  return at
 end
 
 local function control_is_expected()
-  if ARGV[2] == '' then
+  if generation == '' then
     return true
   end
   local control = read_control()
-  return control[1] == ARGV[2] and control[2] == ARGV[3] and control[3] == ARGV[4]
+  return control[1] == generation and control[2] == epoch and control[3] == book
     and control[4] ~= false and control[5] ~= false
 end
 
 -- What was decided on a control never writes the first ledger over reservations; a restore does.
 local function is_over_lost_ledger(change)
-  return ARGV[2] ~= '' and change.ledger ~= ''
+  return generation ~= '' and change.ledger ~= ''
     and ledger_is_lost(change.id, redis.call('HEXISTS', lane .. ACCOUNT .. change.id, 'ledger') == 1)
 end
 
@@ -49,25 +45,27 @@ local function is_as_expected(change)
   if is_over_lost_ledger(change) then
     return false
   end
-  if change.answers > change.removed then
+  if #change.removed + #change.added > 0 then
     redis.call('HLEN', lane .. RESERVATIONS .. id)
     redis.call('ZCARD', lane .. EXPIRY .. id)
   end
   local removed = {}
-  for i = change.removed, change.added - 1, 3 do
-    if not redis.call('ZSCORE', own_key(id, ARGV[i + 1]), ARGV[i + 2]) then
+  for _, held in ipairs(change.removed) do
+    local order, suffix, member = unpack(held)
+    if not redis.call('ZSCORE', own_key(id, suffix), member) then
       return false
     end
-    removed[ARGV[i]] = true
+    removed[order] = true
   end
-  for i = change.added, change.answers - 1, 5 do
-    redis.call('ZCARD', own_key(id, ARGV[i + 1]))
-    if not removed[ARGV[i]] and redis.call('HEXISTS', lane .. RESERVATIONS .. id, ARGV[i]) == 1 then
+  for _, held in ipairs(change.added) do
+    local order, suffix = unpack(held)
+    redis.call('ZCARD', own_key(id, suffix))
+    if not removed[order] and redis.call('HEXISTS', lane .. RESERVATIONS .. id, order) == 1 then
       return false
     end
   end
-  for i = change.answers, change.fills - 1, 2 do
-    local known = redis.call('GETRANGE', answer_key(id, ARGV[i]), 0, 4)
+  for _, order in ipairs(change.answers) do
+    local known = redis.call('GETRANGE', answer_key(id, order), 0, 4)
     if known ~= '' and known ~= 'tail\n' then
       return false
     end
@@ -114,41 +112,41 @@ end
 local function write(change)
   local id = change.id
   write_record(change)
-  for i = change.removed, change.added - 1, 3 do
-    redis.call('HDEL', lane .. RESERVATIONS .. id, ARGV[i])
-    redis.call('ZREM', lane .. EXPIRY .. id, ARGV[i])
-    redis.call('ZREM', own_key(id, ARGV[i + 1]), ARGV[i + 2])
+  for _, held in ipairs(change.removed) do
+    local order, suffix, member = unpack(held)
+    redis.call('HDEL', lane .. RESERVATIONS .. id, order)
+    redis.call('ZREM', lane .. EXPIRY .. id, order)
+    redis.call('ZREM', own_key(id, suffix), member)
   end
-  for i = change.added, change.answers - 1, 5 do
-    redis.call('HSET', lane .. RESERVATIONS .. id, ARGV[i], ARGV[i + 4])
-    redis.call('ZADD', lane .. EXPIRY .. id, ARGV[i + 3], ARGV[i])
-    redis.call('ZADD', own_key(id, ARGV[i + 1]), 0, ARGV[i + 2])
+  for i, held in ipairs(change.added) do
+    local order, suffix, member, expires = unpack(held)
+    redis.call('HSET', lane .. RESERVATIONS .. id, order, ARGV[change.reservations_at + i])
+    redis.call('ZADD', lane .. EXPIRY .. id, expires, order)
+    redis.call('ZADD', own_key(id, suffix), 0, member)
   end
-  for i = change.answers, change.fills - 1, 2 do
-    redis.call('SET', answer_key(id, ARGV[i]), ARGV[i + 1], 'EX', ARGV[1])
+  for i, order in ipairs(change.answers) do
+    redis.call('SET', answer_key(id, order), ARGV[change.contents_at + i], 'EX', life)
   end
-  for i = change.fills, change.last do
-    redis.call('SET', fill_key(id, ARGV[i]), '', 'EX', ARGV[1])
+  for _, fill in ipairs(change.fills) do
+    redis.call('SET', fill_key(id, fill), '', 'EX', life)
   end
 end
 
-local changes, at = read_changes(5)
-local entries = tonumber(ARGV[at])
-local reload = at + 1 + entries
+local journal = read_contents()
 
 if not control_is_expected() then
-  return loaded(reload)
+  return loaded(ARGV[2])
 end
-for i = 1, #changes do
-  if not is_as_expected(changes[i]) then
-    return loaded(reload)
+for _, change in ipairs(changes) do
+  if not is_as_expected(change) then
+    return loaded(ARGV[2])
   end
 end
 -- The journal first: where it cannot be written (another type, no ids left), nothing else is.
-for i = at + 1, at + entries do
+for i = journal, #ARGV do
   redis.call('XADD', lane .. JOURNAL, '*', 'd', ARGV[i])
 end
-for i = 1, #changes do
-  write(changes[i])
+for _, change in ipairs(changes) do
+  write(change)
 end
 return 1

@@ -95,64 +95,55 @@ local function ledger_is_lost(account, is_there)
   return not is_there and redis.call('HLEN', lane .. RESERVATIONS .. account) > 0
 end
 
--- One account's query begins at ARGV[at]. Returns its view and where the next query begins; the symbols
--- whose prices it needs are added to `wanted`, each once.
-local function read_account(at, now, wanted, seen)
-  local id = ARGV[at]
-  local orders, symbols, keys, held = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-  local fills, flow = ARGV[at + 5], ARGV[at + 6]
+-- What one account's query asks: { id, order ids, symbols, keys of own orders, reservations, fills, whether its flow }.
+-- Returns its view; the symbols whose prices it needs are added to `wanted`, each once.
+local function read_account(query, now, wanted, seen)
+  local id, orders, symbols, keys, held, fills, flow = unpack(query)
   local view = redis.call('HMGET', lane .. ACCOUNT .. id, 'version', 'state', 'ledger', 'symbols')
   if ledger_is_lost(id, view[3]) then
     view[3] = LOST_LEDGER
   end
   view[5] = read_expired(id, now)
-  at = at + 7
-  for i = at, at + orders - 1 do
-    view[#view + 1] = redis.call('GET', answer_key(id, ARGV[i]))
+  for i = 1, #orders do
+    view[#view + 1] = redis.call('GET', answer_key(id, orders[i]))
   end
-  at = at + orders
   local function want(symbol)
     if not seen[symbol] then
       seen[symbol] = true
       wanted[#wanted + 1] = symbol
     end
   end
-  for i = at, at + symbols - 1 do
-    want(ARGV[i])
+  for i = 1, #symbols do
+    want(symbols[i])
   end
   for symbol in string.gmatch(view[4] or '', '[^\n]+') do
     want(symbol)
   end
-  at = at + symbols
-  for i = at, at + keys - 1 do
-    view[#view + 1] = best_price('ZREVRANGE', own_key(id, 'B:' .. ARGV[i]), now)
-    view[#view + 1] = best_price('ZRANGE', own_key(id, 'S:' .. ARGV[i]), now)
+  for i = 1, #keys do
+    view[#view + 1] = best_price('ZREVRANGE', own_key(id, 'B:' .. keys[i]), now)
+    view[#view + 1] = best_price('ZRANGE', own_key(id, 'S:' .. keys[i]), now)
   end
-  at = at + keys
-  for i = at, at + held - 1 do
-    view[#view + 1] = redis.call('HGET', lane .. RESERVATIONS .. id, ARGV[i])
+  for i = 1, #held do
+    view[#view + 1] = redis.call('HGET', lane .. RESERVATIONS .. id, held[i])
   end
-  at = at + held
-  for i = at, at + fills - 1 do
-    view[#view + 1] = redis.call('EXISTS', fill_key(id, ARGV[i]))
+  for i = 1, #fills do
+    view[#view + 1] = redis.call('EXISTS', fill_key(id, fills[i]))
   end
-  if flow == '1' then
+  if flow then
     view[#view + 1] = redis.call('HGET', lane .. ACCOUNT .. id, 'flow')
   end
-  return view, at + fills
+  return view
 end
 
--- The reply to a Load whose arguments begin at ARGV[at].
-local function loaded(at)
+-- The reply to a Load, which is the queries of its accounts, packed.
+local function loaded(packed)
   local now = now_text()
   local control = read_control()
   local signal = redis.call('GET', lane .. SIGNAL)
   local reply = { now, control[1], control[2], control[3], control[4], control[5], '', signal }
   local wanted, seen = {}, {}
-  local count = tonumber(ARGV[at])
-  at = at + 1
-  for i = 1, count do
-    reply[8 + i], at = read_account(at, tonumber(now), wanted, seen)
+  for i, query in ipairs(cmsgpack.unpack(packed)) do
+    reply[8 + i] = read_account(query, tonumber(now), wanted, seen)
   end
   reply[7] = read_prices(wanted)
   return reply

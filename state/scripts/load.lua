@@ -1,2 +1,2 @@
--- ARGV: a Load as redis_codec writes it. Replies what it reads, at one moment.
-return loaded(1)
+-- ARGV[1]: a Load as redis_codec packs it. Replies what it reads, at one moment.
+return loaded(ARGV[1])
