@@ -11,8 +11,8 @@ import { get } from "./rest.js";
 const KINDS = {
   equity: { title: "Equity", colour: "--series-1", show: money, axis: compact },
   gross_exposure: { title: "Gross exposure", colour: "--series-2", show: money, axis: compact, fromZero: true },
-  drawdown_daily: { title: "Drawdown of the day", colour: "--series-4", show: (v) => percent(v, 2), axis: (v) => percent(v, 1), fromZero: true },
-  var_95: { title: "VaR 95 %, one day", colour: "--series-3", show: (v) => percent(v, 2), axis: (v) => percent(v, 1), fromZero: true },
+  drawdown_daily: { title: "Drawdown of the day", colour: "--series-4", show: (v) => percent(v, 2), axis: percentLabel, fromZero: true },
+  var_95: { title: "VaR 95 %, one day", colour: "--series-3", show: (v) => percent(v, 2), axis: percentLabel, fromZero: true },
 };
 
 const HEIGHT = 104;
@@ -22,12 +22,17 @@ const BREAK_S = 90;
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** Times on the axis: of the day, or the date where a step is a day or more. */
+/** Times on the axis: of the day, with seconds where minutes would repeat, or the date where a step is a day or more. */
 function timeLabels(_plot, splits, _axis, _space, step) {
   return splits.map((at) => {
     const text = new Date(at * 1000).toISOString();
-    return step >= 86_400 ? text.slice(5, 10) : text.slice(11, 16);
+    return step >= 86_400 ? text.slice(5, 10) : text.slice(11, step < 60 ? 19 : 16);
   });
+}
+
+/** A fraction on the axis, with as many places as tell one step from the next. */
+function percentLabel(value, step) {
+  return percent(value, Math.min(6, Math.max(1, Math.ceil(-Math.log10(step * 100) - 1e-9))));
 }
 
 /** One line over time. */
@@ -104,8 +109,8 @@ class Chart {
       cursor: { y: false, sync: { key: "charts" }, drag: { x: false, y: false }, points: { size: 7 } },
       scales: { y: { range: (_plot, least, most) => range(least, most, fromZero) } },
       axes: [
-        { ...look, size: 24, values: timeLabels, ticks: { show: false } },
-        { ...look, size: 58, values: (_plot, splits) => splits.map(axis), ticks: { show: false }, space: 24 },
+        { ...look, size: 24, values: timeLabels, ticks: { show: false }, space: 64 },
+        { ...look, size: 58, values: (_plot, splits, _axis, _space, step) => splits.map((v) => axis(v, step)), ticks: { show: false }, space: 24 },
       ],
       series: [{}, { stroke: colour(line), width: 1.75, spanGaps: false, points: { show: false } }],
       hooks: { setCursor: [(plot) => this.#point(plot.cursor.idx)] },
