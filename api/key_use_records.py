@@ -43,7 +43,7 @@ def _add(counted: Counted) -> None:
     by_row: defaultdict[tuple[str, int], dict[str, int]] = defaultdict(dict)
     for (key_id, hour, outcome), number in counted.items():
         by_row[key_id, hour][outcome.value] = number
-    # A key may have been deleted since: nothing refers to it any more.
+    # No key is ever deleted, but a database restored from an older copy lacks some that doors still admit.
     known = set(ApiKey.objects.filter(pk__in={key_id for key_id, _ in by_row}).values_list("pk", flat=True))
     # In one order in all processes, so that none waits for another that waits for it.
     for (key_id, hour), numbers in sorted(by_row.items()):

@@ -68,7 +68,7 @@ class Account:
         self._asked = _load_of(account_id, sample)
         self._load = Command(LOAD, [encode_load(self._asked)])
         self._control: list[bytes] = []
-        self._first = self._later = self._load
+        self._commits: dict[bool, Command] = {}  # whether the account's last order is taken away
 
     def load(self) -> bytes:
         """Return the next load, for an order_id that was never used."""
@@ -81,8 +81,7 @@ class Account:
             self._expect(loaded[1:4])
         version = int(loaded[8][0])
         # The report of its state is an account's first version: nothing is reserved yet.
-        command = self._first if version == 1 else self._later
-        return command.with_values(
+        return self._commits[version > 1].with_values(
             {
                 _ORDER.encode(): self._order_id(0),
                 _LAST_ORDER.encode(): self._order_id(1),
@@ -96,13 +95,9 @@ class Account:
         generation, epoch, book = control
         self._control = control
         expected = Control(generation=generation.decode(), epoch=int(epoch), book_version=int(book))
-        self._first, self._later = (
-            Command(COMMIT, arguments[:2], arguments[2:])
-            for arguments in (
-                encode_commit(_commit_of(self._id, self._sample, self._asked, expected, last=last))
-                for last in (False, True)
-            )
-        )
+        for last in (False, True):
+            arguments = encode_commit(_commit_of(self._id, self._sample, self._asked, expected, last=last))
+            self._commits[last] = Command(COMMIT, arguments[:2], arguments[2:])
 
     def _order_id(self, before: int) -> bytes:
         return f"{self._id}-{self._number - before:0{len(_ORDER) - len(self._id) - 1}d}".encode()

@@ -1,6 +1,6 @@
 """Load and Commit as the arguments of scripts, and the scripts' replies as Loaded and Committed.
 
-This is the hot path of every check: flat lists, few objects, JSON decoded by msgspec in one go. A reply that
+This is the hot path of every check: few objects, packed and decoded by msgspec in one go each. A reply that
 is not understood raises StateUnavailable; only an unreadable control reads as none.
 """
 

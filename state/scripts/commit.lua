@@ -5,8 +5,8 @@
 
 local life, generation, epoch, book, changes = unpack(cmsgpack.unpack(ARGV[1]))
 
--- Gives each change what is large of it, or what comes before it among ARGV; returns where the journal begins.
-local function read_contents()
+-- Gives each change its large contents, or the place in ARGV before the first of them; returns where the journal begins.
+local function assign_contents()
   local at = 3
   for _, change in ipairs(changes) do
     change.state, change.ledger, change.flow = ARGV[at], ARGV[at + 1], ARGV[at + 2]
@@ -132,7 +132,7 @@ local function write(change)
   end
 end
 
-local journal = read_contents()
+local journal = assign_contents()
 
 if not control_is_expected() then
   return loaded(ARGV[2])
