@@ -2,8 +2,9 @@
 
 python -m bench.browsers PORT SECONDS ACCOUNT IDLE      (the cookies as JSON on standard input)
 
-Each connects as a page does, and notes when each frame came; what is in them is read at the end. The first IDLE of them
-say that they are there and then never read: their receive buffer is as small as it gets.
+Each connects as a page does, and notes when each frame came; what is in them is read at the end. Real browsers run on
+machines of their own: this process does as little as it can while it looks. The first IDLE of them say that they are
+there and then never read: their receive buffer is as small as it gets.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ import asyncio
 import socket
 import sys
 import time
-from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from statistics import mean
+from typing import cast
 
 import msgspec
 import uvloop
 from msgspec import Struct, field
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.typing import Origin
+from websockets.uri import parse_uri
 
 from bench.open_loop import percentile_us
 from devtools.ports import HOST
@@ -76,52 +79,68 @@ class Received(Struct, frozen=True, kw_only=True):
     shown: list[tuple[Decimal, list[float]]]
 
 
-class _Browser:
-    """One page."""
+class _Browser(asyncio.Protocol):
+    """One page; one that is idle reads no more once it is connected."""
 
-    def __init__(self) -> None:
-        self.frames: list[tuple[float, str | bytes]] = []
+    def __init__(self, port: int, cookie: str, *, is_idle: bool) -> None:
+        self.frames: list[tuple[float, bytes]] = []
         self.is_lost = False
+        self._is_idle = is_idle
+        uri, origin = parse_uri(f"ws://{HOST}:{port}/ws/risk/"), f"http://{HOST}:{port}"
+        self._protocol = ClientProtocol(uri, origin=Origin(origin), max_size=None)
+        self._port, self._cookie = port, cookie
+        self._parts: list[bytes] = []
 
-    async def look(self, connection: ClientConnection) -> None:
-        """Note each frame until the connection is closed."""
-        with suppress(ConnectionClosed):
-            async for text in connection:
-                self.frames.append((time.time(), text))
+    async def connect(self) -> None:
+        """Begin to look."""
+        connecting = _socket(self._port, is_idle=self._is_idle)
+        await asyncio.get_running_loop().create_connection(lambda: self, sock=connecting)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask for the websocket."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods alone
+        request = self._protocol.connect()
+        request.headers["Cookie"] = self._cookie
+        self._protocol.send_request(request)
+        self._send()
+
+    def data_received(self, data: bytes) -> None:
+        """Note each frame that is there in full."""
+        received_at = time.time()
+        self._protocol.receive_data(data)
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame) and event.opcode in (Opcode.TEXT, Opcode.CONT):
+                self._parts.append(bytes(event.data))
+                if event.fin:
+                    self.frames.append((received_at, b"".join(self._parts)))
+                    self._parts.clear()
+        self._send()
+        if self._is_idle:
+            self._transport.pause_reading()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Note that there will be no more."""
         self.is_lost = True
+
+    def _send(self) -> None:
+        """Send what the protocol has to say, such as that a ping was heard."""
+        for data in self._protocol.data_to_send():
+            self._transport.write(data)
 
 
 async def look(port: int, cookies: list[str], seconds: float, idle: int) -> list[_Browser]:
     """Return what those who read have received in so many seconds."""
-    url, origin = f"ws://{HOST}:{port}/ws/risk/", f"http://{HOST}:{port}"
-    connections = [
-        await connect(
-            url,
-            origin=origin,  # type: ignore[arg-type]  # a NewType of text
-            additional_headers={"Cookie": cookie},
-            compression=None,
-            ping_interval=None,
-            max_size=None,
-            max_queue=1,
-            sock=_idle_socket(port) if number < idle else None,
-        )
-        for number, cookie in enumerate(cookies)
-    ]
-    browsers = [_Browser() for _ in connections[idle:]]
-    tasks = [
-        asyncio.create_task(browser.look(connection))
-        for browser, connection in zip(browsers, connections[idle:], strict=True)
-    ]
+    browsers = [_Browser(port, cookie, is_idle=number < idle) for number, cookie in enumerate(cookies)]
+    for browser in browsers:
+        await browser.connect()
     await asyncio.sleep(seconds)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    return browsers
+    return browsers[idle:]
 
 
-def _idle_socket(port: int) -> socket.socket:
+def _socket(port: int, *, is_idle: bool) -> socket.socket:
     made = socket.socket()
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALLEST)
+    if is_idle:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALLEST)
     made.connect((HOST, port))
     made.setblocking(False)
     return made

@@ -106,6 +106,24 @@ def describe(cores: Cores) -> str:
     )
 
 
+@dataclass(frozen=True)
+class Time:
+    """What all cores have had until now, in ticks: altogether, and what the host gave to others meanwhile."""
+
+    total: int
+    stolen: int
+
+    @classmethod
+    def now(cls) -> Time:
+        """Return what /proc/stat says."""
+        fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+        return cls(sum(fields[:8]), fields[7])
+
+    def stolen_since(self, before: Time) -> float:
+        """Return the share of the cores that the host has given to others since then."""
+        return (self.stolen - before.stolen) / max(1, self.total - before.total)
+
+
 def busy_share() -> float:
     """Return the one-minute load per core; above 0.3 or so others use the machine, and figures are worth less."""
     return os.getloadavg()[0] / (os.cpu_count() or 1)

@@ -1,6 +1,6 @@
-"""Reports every account's state each second, over REST, and another price now and then:
+"""Reports every account's state every so many seconds, over REST, and another price now and then:
 
-python -m bench.reporter HOST PORT SECONDS ACCOUNTS      (the API key on standard input)
+python -m bench.reporter HOST PORT SECONDS ACCOUNTS EVERY_S      (the API key on standard input)
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from bench import world
 # Another price comes so often, and is larger than the one before by so much.
 CHANGE_S = 3.0
 STEP = Decimal("0.01")
-
-_EVERY_S = 1.0
 
 
 class Reported(Struct, frozen=True, kw_only=True):
@@ -52,14 +50,14 @@ class _Door:
         return answer.status == 200
 
 
-def report(door: _Door, seconds: float, accounts: int) -> Reported:
+def report(door: _Door, seconds: float, accounts: int, every_s: float) -> Reported:
     """Report for so many seconds."""
     names = world.account_ids(accounts)
     started, refused, latest_s = time.monotonic(), 0, 0.0
     prices: list[tuple[Decimal, float]] = []
-    count = int(seconds / _EVERY_S) * len(names)
+    count = int(seconds * len(names) / every_s)
     for number in range(count):
-        due = started + _EVERY_S * number / len(names)
+        due = started + every_s * number / len(names)
         time.sleep(max(0.0, due - time.monotonic()))
         latest_s = max(latest_s, time.monotonic() - due)
         if time.monotonic() - started >= CHANGE_S * len(prices):
@@ -84,9 +82,9 @@ def _state(number: int) -> dict[str, Any]:
 
 def main() -> None:
     """Report as the arguments say, and write what was reported as JSON."""
-    host, port, seconds, accounts = sys.argv[1:5]
+    host, port, seconds, accounts, every_s = sys.argv[1:6]
     door = _Door(host, int(port), sys.stdin.readline().strip())
-    sys.stdout.write(msgspec.json.encode(report(door, float(seconds), int(accounts))).decode())
+    sys.stdout.write(msgspec.json.encode(report(door, float(seconds), int(accounts), float(every_s))).decode())
 
 
 if __name__ == "__main__":

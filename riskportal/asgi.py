@@ -9,7 +9,7 @@ from typing import Any, cast
 from a2wsgi import WSGIMiddleware
 from a2wsgi.wsgi_typing import WSGIApp
 
-from riskportal.warm import settle_memory
+from riskportal.warm import settle_memory, take_short_turns
 
 # Sets Django up, which everything below needs.
 from riskportal.wsgi import application as wsgi_application
@@ -100,3 +100,4 @@ async def _live(receive: Receive, send: Send) -> None:
 
 application = CheckDoor(Behind())
 settle_memory()
+take_short_turns()

@@ -9,7 +9,7 @@ from api.nats_gateway import BATCH, CHECK, QUEUE, Gateway
 from bus.connection import Connection
 from riskportal import nats_process
 from riskportal.beside import Beside
-from riskportal.warm import settle_memory
+from riskportal.warm import settle_memory, take_short_turns
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +22,7 @@ def main() -> None:
 async def _serve(connection: Connection, told: asyncio.Event) -> int:
     gateway, beside = Gateway(connection), Beside()
     settle_memory()
+    take_short_turns()
     beside.start()
     connection.start()
     logger.info("order checks on %s and %s will be answered, as one of the queue %s", CHECK, BATCH, QUEUE)

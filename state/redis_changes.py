@@ -17,7 +17,7 @@ from state.redis_wire import Argument
 from state.store import StateUnavailable
 
 # Checks wait while a script runs: about a millisecond where all of so many accounts have changed.
-_TOGETHER = 100
+_TOGETHER = 25
 
 _reservations = msgspec.json.Decoder(tuple[Reservation, ...])
 _UNREADABLE = (ValueError, TypeError, IndexError, AttributeError, msgspec.DecodeError)
