@@ -34,11 +34,11 @@ _PAUSE_S = 0.1
 _GRACE_S = 60.0
 
 _OF_BROWSERS = (
-    *("frames each", "gaps", "bytes", "delivery p50 ms", "p99 ms", "longest ms"),
-    *("a price shown p50 ms", "p99 ms"),
+    *("who looks", "frames each", "gaps", "bytes", "delivery p50 ms", "p99 ms", "longest ms"),
+    *("a price shown p50 ms", "p99 ms", "CPU of live", "memory MB"),
 )
 _OF_CHECKS = (
-    *("check p50 ms", "p99 ms", "p99.9 ms", "rounds", "p50 of all", "p99 of all"),
+    *("checks beside", "p50 ms", "p99 ms", "p99.9 ms", "rounds", "p50 of all", "p99 of all"),
     *("undisturbed rounds", "p50 of those", "p99 of those", "not approved"),
 )
 
@@ -249,25 +249,26 @@ def _exposure(price: Decimal) -> Decimal:
     return round(total, 2)
 
 
-def table(rows: Sequence[LiveRow]) -> list[Sequence[str]]:
-    """Return the rows for people."""
-    found: list[Sequence[str]] = [("who looks", *_OF_BROWSERS, "CPU of live", "memory MB", *_OF_CHECKS)]
-    for row in rows:
-        found.append((row.who, *_delivery(row), f"{row.cpu:.0%}", f"{row.rss_mb:.0f}", *_checks(row)))
-    return found
+def browsers_table(rows: Sequence[LiveRow]) -> list[Sequence[str]]:
+    """Return for people what browsers waited for and cost."""
+    return [_OF_BROWSERS, *(_delivery(row, row.received) for row in rows if row.received is not None)]
 
 
-def _delivery(row: LiveRow) -> Sequence[str]:
-    got = row.received
-    if got is None or row.shown_p50_ms is None or row.shown_p99_ms is None:
-        return ("",) * len(_OF_BROWSERS)
+def checks_table(rows: Sequence[LiveRow]) -> list[Sequence[str]]:
+    """Return for people what checks took."""
+    return [_OF_CHECKS, *map(_checks, rows)]
+
+
+def _delivery(row: LiveRow, got: Received) -> Sequence[str]:
     return (
+        row.who,
         f"{got.least}" if got.least == got.most else f"{got.least} to {got.most}",
         f"{got.gaps}",
         f"{got.frame_bytes:,}",
         *(f"{each / 1e3:.1f}" for each in (got.late_p50_us, got.late_p99_us, got.longest_us)),
-        f"{row.shown_p50_ms:,.0f}",
-        f"{row.shown_p99_ms:,.0f}",
+        *("" if each is None else f"{each:,.0f}" for each in (row.shown_p50_ms, row.shown_p99_ms)),
+        f"{row.cpu:.0%}",
+        f"{row.rss_mb:.0f}",
     )
 
 
@@ -276,12 +277,13 @@ def _checks(row: LiveRow) -> Sequence[str]:
     every = [checks for checks, _ in row.rounds]
     undisturbed = [checks for checks, stolen in row.rounds if stolen < _DISTURBED]
     refused = sum(each.answered + each.unanswered - each.approved for each in every)
-    return [
+    return (
+        row.who,
         *(f"{each / 1e3:.2f}" for each in (found.p50_us, found.p99_us, found.p999_us)),
         *_spans(every),
         *_spans(undisturbed),
         f"{refused}",
-    ]
+    )
 
 
 def _spans(rounds: Sequence[Latencies]) -> Sequence[str]:

@@ -121,7 +121,8 @@ def text(results: Results, *, markdown: bool) -> str:
         parts += ["### A hostile client, asked to be answered within 100 ms", draw(_hostile(results.hostile))]
         parts += ["### The checks of other clients beside it", draw(_others(results.hostile))]
     if results.live:
-        parts += [f"### Live pages beside {CHECKS_PER_S} checks a second", draw(live.table(results.live))]
+        parts += [f"### Live pages beside {CHECKS_PER_S} checks a second", draw(live.browsers_table(results.live))]
+        parts += [draw(live.checks_table(results.live))]
     if results.exports is not None:
         parts += [_of_exports(results.exports), draw(_exported(results.exports)), _checked_file(results.exports)]
     if results.evidence is not None:
