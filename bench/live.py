@@ -17,7 +17,7 @@ from bench import world
 from bench.browsers import SETTLED_S, Received
 from bench.doors import ASGI, LIVE, WORKER, WSGI, door
 from bench.installation import Installation
-from bench.machine import Time
+from bench.machine import CoreTime
 from bench.open_loop import Latencies, percentile_us
 from bench.processes import Process
 from bench.reporter import Reported
@@ -162,7 +162,7 @@ class Pages:
                     )
                 )
             time.sleep(SETTLED_S)
-            before, had, begun = live.used().cpu_s, Time.now(), time.monotonic()
+            before, had, begun = live.used().cpu_s, CoreTime.now(), time.monotonic()
             load = stack.enter_context(
                 self._beside(
                     *("bench.open_loop", HOST, order.port, CHECKS_PER_S, checking_s, _CONNECTIONS, world.ACCOUNTS - 1),
@@ -170,7 +170,7 @@ class Pages:
                 )
             )
             checks = msgspec.json.decode(_said(load, self._seconds), type=Latencies)
-            used, stolen, took_s = live.used(), Time.now().stolen_since(had), time.monotonic() - begun
+            used, stolen, took_s = live.used(), CoreTime.now().stolen_since(had), time.monotonic() - begun
             reported = msgspec.json.decode(_said(reports, self._seconds), type=Reported)
             found = None if browsers is None else msgspec.json.decode(_said(browsers, self._seconds), type=Received)
         if found is not None and (found.gaps or found.lost or not found.least):

@@ -107,19 +107,19 @@ def describe(cores: Cores) -> str:
 
 
 @dataclass(frozen=True)
-class Time:
+class CoreTime:
     """What all cores have had until now, in ticks: altogether, and what the host gave to others meanwhile."""
 
     total: int
     stolen: int
 
     @classmethod
-    def now(cls) -> Time:
+    def now(cls) -> CoreTime:
         """Return what /proc/stat says."""
         fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
         return cls(sum(fields[:8]), fields[7])
 
-    def stolen_since(self, before: Time) -> float:
+    def stolen_since(self, before: CoreTime) -> float:
         """Return the share of the cores that the host has given to others since then."""
         return (self.stolen - before.stolen) / max(1, self.total - before.total)
 
