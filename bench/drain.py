@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from bench.sample import take_sample
 from riskcore.ports import Commit, Committed
+from riskportal.precedence import WATCHING, give_way
 from state.redis_store import RedisStore
 
 _AT_ONCE = 200
@@ -66,9 +67,10 @@ def measure(redis_url: str, rows: int) -> Drained:
 
 
 def follow(redis_url: str) -> NoReturn:
-    """Drain every second, as the clock of the tasks does."""
+    """Drain every second, as the clock of the tasks does, in a process that gives way to orders as the worker does."""
     from audit.drain import drain
 
+    give_way(WATCHING)
     store = RedisStore(redis_url, timeout_s=5.0)
     while True:
         started = time.monotonic()

@@ -189,12 +189,13 @@ class Pages:
 
     @contextmanager
     def _beside(self, module: str, *arguments: object, sent: bytes = b"") -> Iterator[subprocess.Popen[bytes]]:
-        """Run a module of ours beside the block; it ends with it."""
+        """Run a module of ours beside the block, in a session of its own as on another machine; it ends with it."""
         with subprocess.Popen(
             [sys.executable, "-m", module, *map(str, arguments)],
             env=self._installation.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            start_new_session=True,
         ) as process:
             assert process.stdin is not None
             try:

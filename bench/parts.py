@@ -383,12 +383,13 @@ class Bench:
     def _started(
         self, module: str, *arguments: str, output: int = subprocess.DEVNULL
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """Run a module of ours beside the load until the block ends."""
+        """Run a module of ours beside the load, in a session of its own as a service is, until the block ends."""
         with subprocess.Popen(
             on_core(self._cores.client, [sys.executable, "-m", module, *arguments]),
             env=self._installation.environment,
             stdin=subprocess.PIPE,
             stdout=output,
+            start_new_session=True,
         ) as process:
             try:
                 yield process

@@ -26,7 +26,7 @@ _encoder = msgspec.json.Encoder()
 _NULL = Raw(b"null")
 
 
-class Answered(Struct, frozen=True, kw_only=True):
+class Answered(Struct, frozen=True, kw_only=True, gc=False):
     """One order's answer: the decision's JSON. `replayed`: the first answer to this order_id, given again."""
 
     order: Order

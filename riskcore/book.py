@@ -56,7 +56,7 @@ class Mode(StrEnum):
     SHADOW = "shadow"
 
 
-class VolatilityScale(Struct, frozen=True, kw_only=True):
+class VolatilityScale(Struct, frozen=True, kw_only=True, gc=False):
     """How a threshold follows the volatility of a symbol: it is multiplied by reference / current volatility.
 
     `reference` is the annualised volatility (0.5 is 50 %) at which the threshold is as it is written. The factor is
@@ -69,7 +69,7 @@ class VolatilityScale(Struct, frozen=True, kw_only=True):
     most: Decimal = Decimal(1)
 
 
-class Policy(Struct, frozen=True, kw_only=True):
+class Policy(Struct, frozen=True, kw_only=True, gc=False):
     """A published limit. `scope_ids` names what it covers (empty for global scope).
 
     `window_s` is the window of a counting metric in seconds, 0 for all others. `priority`: lower is
@@ -99,7 +99,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     version: int = 1
 
 
-class Profile(Struct, frozen=True, kw_only=True):
+class Profile(Struct, frozen=True, kw_only=True, gc=False):
     """A capital profile. Risk and losses are fractions of equity (0.01 = 1 %), `allowed_leverage` is x.
 
     `strategies` lists those allowed; empty allows all.
@@ -114,7 +114,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     strategies: tuple[str, ...] = ()
 
 
-class Account(Struct, frozen=True, kw_only=True):
+class Account(Struct, frozen=True, kw_only=True, gc=False):
     """An account as officers know it. `exchange` is where its orders go that name none.
 
     `reservation_ttl_us` is the life of its reservations, 0 for the book's default.
@@ -127,7 +127,7 @@ class Account(Struct, frozen=True, kw_only=True):
     reservation_ttl_us: int = 0
 
 
-class Restriction(Struct, frozen=True, kw_only=True):
+class Restriction(Struct, frozen=True, kw_only=True, gc=False):
     """A restricted symbol. Empty `side` or `account_id` means every one; `until_us` 0 means until lifted.
 
     `close_only` still lets orders through that strictly reduce a position.
@@ -141,7 +141,7 @@ class Restriction(Struct, frozen=True, kw_only=True):
     until_us: int = 0
 
 
-class Override(Struct, frozen=True, kw_only=True):
+class Override(Struct, frozen=True, kw_only=True, gc=False):
     """What officers let an account do in spite of its limits, until it is used up or `until_us`.
 
     Empty `symbol` or `side` None means every one. `max_orders` is at least 1; `max_quantity` and `max_notional`
@@ -162,7 +162,7 @@ class Override(Struct, frozen=True, kw_only=True):
     liquidation: bool = False
 
 
-class Instrument(Struct, frozen=True, kw_only=True):
+class Instrument(Struct, frozen=True, kw_only=True, gc=False):
     """The trading rules of a symbol; zero means that the rule is not known and not checked.
 
     `margin_rate` is the initial margin as a fraction of notional (0: the book's default). `average_daily_volume` is the
@@ -180,7 +180,7 @@ class Instrument(Struct, frozen=True, kw_only=True):
     average_daily_volume: Decimal | UnsetType = UNSET
 
 
-class Parameters(Struct, frozen=True, kw_only=True):
+class Parameters(Struct, frozen=True, kw_only=True, gc=False):
     """The settings that a decision depends on. They are part of the book, so that it can be re-evaluated.
 
     Ages and lives in microseconds. `sender_clock_tolerance_us`: how far behind ours a sender's clock may
@@ -208,7 +208,7 @@ class Parameters(Struct, frozen=True, kw_only=True):
     silence_blocks: bool = False
 
 
-class Returns(Struct, frozen=True, kw_only=True):
+class Returns(Struct, frozen=True, kw_only=True, gc=False):
     """Daily returns of some symbols on days that all of them have, for value at risk (`scenarios`).
 
     `version` is a hash that names the content. `since` and `until` are the dates of the first and the last return.
@@ -224,7 +224,7 @@ class Returns(Struct, frozen=True, kw_only=True):
     values: bytes
 
 
-class Book(Struct, frozen=True, kw_only=True):
+class Book(Struct, frozen=True, kw_only=True, gc=False):
     """One published version of everything officers manage, and of what else a check goes by.
 
     Only enabled policies are in it. `returns` is left out where there is no history of prices.

@@ -12,6 +12,7 @@ from riskcore.compiled import CompiledBook
 from riskcore.decimals import EXACT, FINEST, ONE, ZERO
 from riskcore.journal import Inputs
 from riskcore.ledger import decode_ledger, release
+from riskcore.remembered import Remembered
 from riskcore.ports import Stop, StopScope
 from riskcore.simulate import strictly_reduces
 from riskcore.types import (
@@ -33,7 +34,7 @@ FOR_EVER_US = 1 << 62
 _SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
 
 
-class Case(Struct, frozen=True, kw_only=True):
+class Case(Struct, frozen=True, kw_only=True, gc=False):
     """An order beside its account.
 
     `account` None: officers do not know it. `state` None: none was ever reported. `readable` False: a
@@ -118,8 +119,7 @@ def _read_records(inputs: Inputs) -> tuple[AccountState | None, Ledger, bool]:
 
 
 # The last records decoded, by account: between two reports of an account its orders find the same bytes.
-_REMEMBERED = 4_096
-_states: dict[bytes, AccountState] = {}
+_states: Remembered[bytes, AccountState] = Remembered(4_096)
 
 
 def decode_state(content: bytes) -> AccountState:
@@ -127,9 +127,7 @@ def decode_state(content: bytes) -> AccountState:
     state = _states.get(content)
     if state is None:
         state = _decode_exactly(content)
-        if len(_states) >= _REMEMBERED:
-            _states.clear()
-        _states[content] = state
+        _states.keep(content, state)
     return state
 
 

@@ -35,7 +35,7 @@ _OF_THE_MOMENT = (
 _encoder = msgspec.json.Encoder()
 
 
-class Outcome(Struct, frozen=True, kw_only=True):
+class Outcome(Struct, frozen=True, kw_only=True, gc=False):
     """A decision and what it leaves behind.
 
     `ledger` None: the account's records are not to be touched (not known, not readable, or a what-if).

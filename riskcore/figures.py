@@ -17,6 +17,7 @@ from riskcore.ledger import orders_to_trades, turnover_today
 from riskcore.limits import Finding, Limit, eases, evaluate
 from riskcore.metrics import METRICS, Kind, OrderFacts, Subject, Value, net_high, net_low
 from riskcore.reasons import Reason
+from riskcore.remembered import Remembered
 from riskcore.simulate import NO_ORDERS, Leg, exposure_of, held_leg, leg_with_order, make_leg, replace_leg
 from riskcore.tail import Tail
 from riskcore.types import AccountState, Ledger, Price
@@ -28,7 +29,7 @@ _MOVED = [metric.value for metric in METRICS.values() if metric.kind in _MOVED_K
 _VALUES = tuple(dict.fromkeys([*_MOVED, net_high, net_low]))
 
 
-class Part(Struct, frozen=True):
+class Part(Struct, frozen=True, gc=False):
     """An account, or what of it is on one exchange, without an order and with it.
 
     `values` has the value with the order of every metric that it moves, by the metric's function; those of Kind.TAIL
@@ -40,7 +41,7 @@ class Part(Struct, frozen=True):
     values: dict[Value, Decimal | None]
 
 
-class Holding(Struct, frozen=True):
+class Holding(Struct, frozen=True, gc=False):
     """The limits in scope held against an order, each by its place: its metric's value, and how much of it is `used`.
 
     `broken` are those that do not hold, in their order.
@@ -67,7 +68,7 @@ class Holding(Struct, frozen=True):
         return broken or Finding(self.scope.limits[place], self.values[place], True, self.used[place])
 
 
-class Figures(Struct, frozen=True, kw_only=True):
+class Figures(Struct, frozen=True, kw_only=True, gc=False):
     """What the limits are held against. Amounts in currency.
 
     `whole` is the account, `here` what of it is on the order's exchange; the same where no limit is about that.
@@ -89,8 +90,7 @@ class Figures(Struct, frozen=True, kw_only=True):
 
 # The legs of the states seen last, by the state's identity, which is kept with them: as long as nothing of a leg has
 # moved, the account's next order finds the same position, the same open orders and an equal mark.
-_REMEMBERED = 4_096
-_legs: dict[int, tuple[AccountState, dict[str, Leg]]] = {}
+_legs: Remembered[int, tuple[AccountState, dict[str, Leg]]] = Remembered(4_096)
 
 
 def value_legs(
@@ -119,18 +119,14 @@ def value_legs(
             if mark is None:
                 return opened.symbol
             legs[key] = make_leg(opened.symbol, opened.exchange, ZERO, ZERO, opened, mark)
-    _legs[id(state)] = state, legs
+    _legs.keep(id(state), (state, legs))
     return legs
 
 
 def _known_legs(state: AccountState) -> dict[str, Leg]:
-    """Return the legs of a state as they were valued last, and see to it that there is room to keep them."""
+    """Return the legs of a state as they were valued last."""
     kept = _legs.get(id(state))
-    if kept is not None and kept[0] is state:
-        return kept[1]
-    if len(_legs) >= _REMEMBERED:
-        _legs.clear()
-    return {}
+    return kept[1] if kept is not None and kept[0] is state else {}
 
 
 def _order_mark(case: Case) -> Decimal | None:

@@ -28,7 +28,7 @@ class CloseStatus(StrEnum):
     EXPIRED = "expired"
 
 
-class Fill(Struct, frozen=True, kw_only=True):
+class Fill(Struct, frozen=True, kw_only=True, gc=False):
     """A trade of an order: `quantity` > 0 at `price` >= 0 in currency, at `sent_at_us` by the venue's clock."""
 
     fill_id: str
@@ -47,7 +47,7 @@ class Fill(Struct, frozen=True, kw_only=True):
         return self.quantity if self.side is Side.BUY else -self.quantity
 
 
-class OrderClosed(Struct, frozen=True, kw_only=True):
+class OrderClosed(Struct, frozen=True, kw_only=True, gc=False):
     """An order that is not in the market any more."""
 
     account_id: str
@@ -56,7 +56,7 @@ class OrderClosed(Struct, frozen=True, kw_only=True):
     sent_at_us: int
 
 
-class Source(Struct, frozen=True, array_like=True):
+class Source(Struct, frozen=True, array_like=True, gc=False):
     """The newest report of one part of the state: its number (-1: none), its stamp (0: none), its receipt.
 
     `received_at_us` 0: there was none.
@@ -82,7 +82,7 @@ class Source(Struct, frozen=True, array_like=True):
         return sequence - self.sequence - 1 if self.sequence >= 0 and sequence > self.sequence else 0
 
 
-class RecentFill(Struct, frozen=True, array_like=True):
+class RecentFill(Struct, frozen=True, array_like=True, gc=False):
     """As much of a fill as a snapshot without it needs. `margin`: initial margin of what it opened, in currency."""
 
     sent_at_us: int
@@ -93,7 +93,7 @@ class RecentFill(Struct, frozen=True, array_like=True):
     margin: Decimal
 
 
-class FlowRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class FlowRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """What is remembered of an account's flow beside its state and ledger. No check reads it.
 
     `fills`: those that a snapshot of positions or P&L may still come without. Before `complete_from_us` some

@@ -18,7 +18,7 @@ from riskcore.reasons import Reason
 from riskcore.types import OrderType, RiskLevel, TradingState
 
 
-class Refusal(Struct, frozen=True):
+class Refusal(Struct, frozen=True, gc=False):
     """Why an order stops here: the code for machines, the sentence for people."""
 
     reason: Reason

@@ -23,7 +23,7 @@ from riskcore.types import AccountState, Side
 NOTHING = -INFINITY
 
 
-class Room(Struct, frozen=True, kw_only=True):
+class Room(Struct, frozen=True, kw_only=True, gc=False):
     """An account just before an order, and the order whose quantity is sought (`beside` as in Subject).
 
     `tail` is that of the account with the order.
@@ -45,7 +45,7 @@ class Room(Struct, frozen=True, kw_only=True):
         return self.order.daily_notional - self.order.notional
 
 
-class Bounds(Struct, frozen=True):
+class Bounds(Struct, frozen=True, gc=False):
     """What bounds the quantity of an order, by how much of what each unit of it uses.
 
     In `groups` those that hold at their bound themselves. `strict` are the other limits, each with its budget, and
@@ -57,7 +57,7 @@ class Bounds(Struct, frozen=True):
     of_tail: tuple[Limit, ...]
 
 
-class Group(Struct, frozen=True):
+class Group(Struct, frozen=True, gc=False):
     """Amounts that bound the quantity in the same way: the least of them does. Each is worked out from a threshold, of
     several limits on one metric the tightest.
 
@@ -154,7 +154,7 @@ Amount = Callable[[Room, Decimal], Decimal]
 Solve = Callable[[Room, Decimal], Decimal]
 
 
-class Budget(Struct, frozen=True):
+class Budget(Struct, frozen=True, gc=False):
     """An amount, and how the quantity that uses it up is found."""
 
     amount: Amount

@@ -24,14 +24,7 @@ from riskcore.simulate import NO_ORDERS, Exposure, Leg, make_leg
 from riskcore.types import AccountState, Ledger, OpenOrders, Position, Price, Reservation
 
 
-class _State(AccountState, frozen=True, kw_only=True, gc=False):
-    """A state of which Python need not find out, each second anew, that it is no garbage: it is part of no cycle.
-
-    That goes for all structs here, of which there are some for every account.
-    """
-
-
-_decoder = msgspec.json.Decoder(_State)
+_decoder = msgspec.json.Decoder(AccountState)
 _money_of: Callable[[AccountState], tuple[Decimal, ...]] = attrgetter(
     "equity", "balance", "margin_used", "peak_equity", "daily_start_equity", "weekly_start_equity"
 )

@@ -10,7 +10,7 @@ from riskcore.headroom import Bounds, bounds_of
 from riskcore.limits import Gate, Limit, Placed
 
 
-class InScope(Struct, frozen=True):
+class InScope(Struct, frozen=True, gc=False):
     """All limits in scope of an order, in the order in which they are reported.
 
     Each is, with its place among them, in one of these: `of_state` are on what the account reported, which no order

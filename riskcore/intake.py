@@ -23,7 +23,7 @@ class NotApplied(Exception):
     """The message was not taken; nothing was changed. The text says what to do."""
 
 
-class Taken(Struct, frozen=True, kw_only=True):
+class Taken(Struct, frozen=True, kw_only=True, gc=False):
     """What became of a message. `change` None: it was known already, or older than what is known.
 
     `journal` are entries to be written with the change. `missed`: how many numbers are missing before it.
@@ -71,7 +71,7 @@ def intake_steps(query: AccountQuery, take: Take) -> Generator[Load | Commit, Lo
     raise NotApplied(f"account {query.account_id} changed at every attempt; send the message again")
 
 
-class Records(Struct, frozen=True):
+class Records(Struct, frozen=True, gc=False):
     """The records of an account, read. `state` is older than any order takes where nothing was reported."""
 
     state: AccountState

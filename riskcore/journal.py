@@ -10,7 +10,7 @@ from riskcore.reasons import Reason
 from riskcore.types import Order, OrderTail, Price, Reservation
 
 
-class Inputs(Struct, frozen=True, kw_only=True):
+class Inputs(Struct, frozen=True, kw_only=True, gc=False):
     """All that one decision depends on, beside the book of `book_version`.
 
     `state` and `ledger` are the JSON of AccountState and Ledger as they were loaded (null: none).
@@ -41,14 +41,14 @@ class Inputs(Struct, frozen=True, kw_only=True):
     signal: Signal | None = None
 
 
-class DecisionEntry(Struct, frozen=True, kw_only=True, tag="decision", tag_field="kind"):
+class DecisionEntry(Struct, frozen=True, kw_only=True, tag="decision", tag_field="kind", gc=False):
     """One decision, kept. `decision` is the JSON that was answered, without its processing time."""
 
     inputs: Inputs
     decision: Raw
 
 
-class ReleaseEntry(Struct, frozen=True, kw_only=True, tag="release", tag_field="kind"):
+class ReleaseEntry(Struct, frozen=True, kw_only=True, tag="release", tag_field="kind", gc=False):
     """A reservation that was ended before its time, by whom and why."""
 
     decision_id: str

@@ -27,7 +27,7 @@ from riskcore.reasons import Reason
 from riskcore.types import Breach, Side
 
 
-class Judgement(Struct, frozen=True, kw_only=True):
+class Judgement(Struct, frozen=True, kw_only=True, gc=False):
     """What the gates found: no refusal is an approval. `shadowed` are limits that would have stopped or warned.
 
     `override` is what let the order through, None where nothing had to.

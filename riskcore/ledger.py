@@ -10,6 +10,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from riskcore.decimals import ZERO
+from riskcore.remembered import Remembered
 from riskcore.types import Ledger, OpenOrders, RateWindow, Reservation, Side, position_key
 
 EMPTY_LEDGER = Ledger()
@@ -23,14 +24,12 @@ _decoder = msgspec.json.Decoder(Ledger)
 
 
 # The ledgers seen last: the next order of an account mostly finds what this process wrote itself.
-_REMEMBERED = 1_024
-_ledgers: dict[bytes, Ledger] = {}
+_ledgers: Remembered[bytes, Ledger] = Remembered(1_024)
 
 
 # The JSON of open orders written last, by their identity, which is kept with it: an order changes one leg of them, and
 # they are most of a ledger.
-_LEGS_REMEMBERED = 16_384
-_texts: dict[int, tuple[OpenOrders, Raw]] = {}
+_texts: Remembered[int, tuple[OpenOrders, Raw]] = Remembered(16_384)
 
 
 def encode_ledger(ledger: Ledger) -> bytes:
@@ -40,22 +39,14 @@ def encode_ledger(ledger: Ledger) -> bytes:
         kept = _texts.get(id(opened))
         texts[key] = kept[1] if kept is not None and kept[0] is opened else _text_of(opened)
     content = _encoder.encode(replace(ledger, open=texts))
-    _remember(content, ledger)
+    _ledgers.keep(content, ledger)
     return content
 
 
 def _text_of(opened: OpenOrders) -> Raw:
     text = Raw(_encoder.encode(opened))
-    if len(_texts) >= _LEGS_REMEMBERED:
-        _texts.clear()
-    _texts[id(opened)] = opened, text
+    _texts.keep(id(opened), (opened, text))
     return text
-
-
-def _remember(content: bytes, ledger: Ledger) -> None:
-    if len(_ledgers) >= _REMEMBERED:
-        _ledgers.clear()
-    _ledgers[content] = ledger
 
 
 def decode_ledger(content: bytes | None) -> Ledger:
@@ -74,7 +65,7 @@ def decode_ledger(content: bytes | None) -> Ledger:
         raise msgspec.DecodeError(str(error)) from None
     if not all(map(_is_sum, _amounts(ledger))):
         raise msgspec.DecodeError("a sum in the ledger is no number, or below zero")
-    _remember(content, ledger)
+    _ledgers.keep(content, ledger)
     return ledger
 
 

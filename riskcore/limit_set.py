@@ -19,7 +19,7 @@ from riskcore.picture import is_on
 from riskcore.rollout import holds_for, is_partial
 
 
-class Line(Struct, frozen=True):
+class Line(Struct, frozen=True, gc=False):
     """Limits on one figure that bound it the same way.
 
     They all hold where the tightest does, of which `compare` and `threshold` are. `binding` is the tightest that is
@@ -36,7 +36,7 @@ class Line(Struct, frozen=True):
     limits: tuple[Placed, ...]
 
 
-class LimitSet(Struct, frozen=True):
+class LimitSet(Struct, frozen=True, gc=False):
     """Limits by what they are about.
 
     `of_account` are on figures of the account, `of_tail` on its value at risk, `of_symbol` on figures of each symbol;

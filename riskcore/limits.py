@@ -47,7 +47,7 @@ class Bound(IntEnum):
     FLOOR = 2
 
 
-class Limit(Struct, frozen=True, kw_only=True):
+class Limit(Struct, frozen=True, kw_only=True, gc=False):
     """A policy made ready to be evaluated; a capital profile's bounds are limits like any other.
 
     `value` is the metric, of a net exposure the end of its range that the limit is about. `compare` and
@@ -80,7 +80,7 @@ class Limit(Struct, frozen=True, kw_only=True):
 Placed = tuple[int, Limit]
 
 
-class Finding(Struct, frozen=True):
+class Finding(Struct, frozen=True, gc=False):
     """One limit evaluated. `value` None: not defined, perhaps for a reason that `unknown` says; else the metric does.
 
     `utilisation` None: breached beyond measure.

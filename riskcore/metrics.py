@@ -18,7 +18,7 @@ from riskcore.tail import Tail
 from riskcore.types import AccountState
 
 
-class OrderFacts(Struct, frozen=True, kw_only=True):
+class OrderFacts(Struct, frozen=True, kw_only=True, gc=False):
     """The order itself, as limits see it.
 
     `price` is its reference price, `deviation` the distance of that from the mark as a fraction. `valued_at`
@@ -78,7 +78,7 @@ Value = Callable[[Subject], Decimal | None]
 Show = Callable[[Decimal], Decimal]
 
 
-class Metric(Struct, frozen=True, kw_only=True):
+class Metric(Struct, frozen=True, kw_only=True, gc=False):
     """A named figure. `larger_is_riskier` False: a limit on it is usually a floor (margin ratio).
 
     `show` rounds a value for show: ratios to six decimals, amounts and counts not at all. `of_state`: it is a figure of

@@ -30,7 +30,7 @@ _FOR_EVER_US = 2**62
 _SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
 
 
-class PositionOverview(Struct, frozen=True, kw_only=True):
+class PositionOverview(Struct, frozen=True, kw_only=True, gc=False):
     """One symbol on one exchange. Amounts in currency, the value with all open orders at worst.
 
     `volatility` is that of a year, as a fraction, from the history of the book: a statistic, None where there is none.
@@ -50,7 +50,7 @@ class PositionOverview(Struct, frozen=True, kw_only=True):
     volatility: Decimal | None
 
 
-class LimitOverview(Struct, frozen=True, kw_only=True):
+class LimitOverview(Struct, frozen=True, kw_only=True, gc=False):
     """One limit on an account, or on one of its symbols.
 
     `value` None: not known, not defined (a ratio on equity <= 0), or it has one only with an order. `headroom`
@@ -75,7 +75,7 @@ class LimitOverview(Struct, frozen=True, kw_only=True):
     holds: bool | None
 
 
-class AccountOverview(Struct, frozen=True, kw_only=True):
+class AccountOverview(Struct, frozen=True, kw_only=True, gc=False):
     """An account as it stands.
 
     `fresh`: a check would be decided on its state and prices. `stale_prices` and `missing_prices` are symbols;

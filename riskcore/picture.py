@@ -23,7 +23,7 @@ from riskcore.tail import Tail
 from riskcore.types import AccountState, Ledger, Price, Reservation
 
 
-class Picture(Struct, frozen=True, kw_only=True):
+class Picture(Struct, frozen=True, kw_only=True, gc=False):
     """What an overview is worked out from. `legs` and `whole` None: the account cannot be valued.
 
     `worst` is the worst-case value of each symbol over its legs, in currency.
@@ -56,7 +56,7 @@ class Picture(Struct, frozen=True, kw_only=True):
         return replace(self, legs=legs, worst=worst_by_symbol(legs.values()), whole=whole)
 
 
-class Reading(Struct, frozen=True):
+class Reading(Struct, frozen=True, gc=False):
     """A limit, the leg it was held against if it is on one symbol, and what was found, None where nothing was."""
 
     limit: Limit

@@ -22,7 +22,7 @@ class StopScope(StrEnum):
     SYMBOL = "symbol"
 
 
-class Stop(Struct, frozen=True, kw_only=True):
+class Stop(Struct, frozen=True, kw_only=True, gc=False):
     """A stop in force. `scope_id` is empty for global scope; `state` is HALTED or REDUCING.
 
     `unwind`: positions in its scope are to be closed; orders that name it may do so (decision 0020).
@@ -35,7 +35,7 @@ class Stop(Struct, frozen=True, kw_only=True):
     unwind: bool = False
 
 
-class Control(Struct, frozen=True, kw_only=True):
+class Control(Struct, frozen=True, kw_only=True, gc=False):
     """What every order of a lane depends on. A store without one has lost its memory: nothing is approved.
 
     `generation` names this life of the store (a new one after each restore), `epoch` grows with every stop
@@ -48,7 +48,7 @@ class Control(Struct, frozen=True, kw_only=True):
     stops: tuple[Stop, ...] = ()
 
 
-class Signal(Struct, frozen=True, array_like=True):
+class Signal(Struct, frozen=True, array_like=True, gc=False):
     """What the monitor last made of the whole firm (`signal`), and when that was written, by the store's clock."""
 
     risk_level: RiskLevel
@@ -56,14 +56,14 @@ class Signal(Struct, frozen=True, array_like=True):
     at_us: int
 
 
-class Answer(Struct, frozen=True):
+class Answer(Struct, frozen=True, gc=False):
     """The first decision on an order_id: the request's fingerprint and the decision's JSON."""
 
     fingerprint: str
     decision: bytes
 
 
-class AccountQuery(Struct, frozen=True, kw_only=True):
+class AccountQuery(Struct, frozen=True, kw_only=True, gc=False):
     """What to load of one account: earlier answers by order_id, and its own best prices by position key.
 
     `reservations` are order_ids whose reservation is wanted, as a fill, a release or a close does; `fills` are
@@ -79,13 +79,13 @@ class AccountQuery(Struct, frozen=True, kw_only=True):
     flow: bool = False
 
 
-class Load(Struct, frozen=True, kw_only=True):
+class Load(Struct, frozen=True, kw_only=True, gc=False):
     """Read some accounts of one lane, and all that deciding on them needs, at one moment."""
 
     accounts: tuple[AccountQuery, ...]
 
 
-class AccountView(Struct, frozen=True, kw_only=True):
+class AccountView(Struct, frozen=True, kw_only=True, gc=False):
     """One account at the moment of a load.
 
     `version` is 0 for an account never written. `state` and `ledger` are the JSON of AccountState and
@@ -115,7 +115,7 @@ class AccountView(Struct, frozen=True, kw_only=True):
     flow: bytes | None = None
 
 
-class Loaded(Struct, frozen=True, kw_only=True):
+class Loaded(Struct, frozen=True, kw_only=True, gc=False):
     """The reply to Load. `control` None: the store is empty or its marker unreadable (recovering).
 
     `signal` None: no monitor has ever written one.
@@ -127,7 +127,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
     signal: Signal | None = None
 
 
-class AccountChange(Struct, frozen=True, kw_only=True):
+class AccountChange(Struct, frozen=True, kw_only=True, gc=False):
     """What to write to one account, if its version is still `expected_version`.
 
     `state`, `ledger` and `flow`: new JSON, None leaves what is there; the version grows by one if any of them or
@@ -151,7 +151,7 @@ class AccountChange(Struct, frozen=True, kw_only=True):
     fills: tuple[str, ...] = ()
 
 
-class Commit(Struct, frozen=True, kw_only=True):
+class Commit(Struct, frozen=True, kw_only=True, gc=False):
     """Write all of it or nothing: the changes, the answers and the journal entries.
 
     Nothing is written if the store's generation, epoch or book version differ from `expect`, or any
@@ -166,11 +166,11 @@ class Commit(Struct, frozen=True, kw_only=True):
     reload: Load
 
 
-class Committed(Struct, frozen=True):
+class Committed(Struct, frozen=True, gc=False):
     """The reply to a Commit that was written."""
 
 
-class NeedBook(Struct, frozen=True):
+class NeedBook(Struct, frozen=True, gc=False):
     """Give the compiled book of this version (a door keeps one per version in its process)."""
 
     version: int

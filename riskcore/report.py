@@ -37,7 +37,7 @@ from riskcore.types import AccountState, Position, Reservation
 Steps = Generator[Load | Commit, Loaded | Committed, Taken]
 
 
-class AccountReport(Struct, frozen=True, kw_only=True):
+class AccountReport(Struct, frozen=True, kw_only=True, gc=False):
     """What a custodian sent. Amounts in currency; None: not said, so kept from before or started from equity.
 
     `positions` by position key. `sequence` -1 and `sent_at_us` 0: not said.
@@ -55,7 +55,7 @@ class AccountReport(Struct, frozen=True, kw_only=True):
     sent_at_us: int = 0
 
 
-class PositionsReport(Struct, frozen=True, kw_only=True):
+class PositionsReport(Struct, frozen=True, kw_only=True, gc=False):
     """All positions of an account, by position key. `sequence` -1 and `sent_at_us` 0: not said."""
 
     account_id: str
@@ -64,7 +64,7 @@ class PositionsReport(Struct, frozen=True, kw_only=True):
     sent_at_us: int = 0
 
 
-class PnlReport(Struct, frozen=True, kw_only=True):
+class PnlReport(Struct, frozen=True, kw_only=True, gc=False):
     """The money of an account, in currency. `sequence` -1 and `sent_at_us` 0: not said."""
 
     account_id: str

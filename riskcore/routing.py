@@ -12,7 +12,7 @@ from riskcore.ports import AccountView
 from riskcore.types import Order, position_key
 
 
-class Routed(Struct, frozen=True):
+class Routed(Struct, frozen=True, gc=False):
     """An order, the exchange of the leg that it changes, and the keys of the account's own orders that it may meet."""
 
     order: Order

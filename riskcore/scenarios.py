@@ -10,16 +10,16 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from riskcore.book import Returns
+from riskcore.remembered import Remembered
 from riskcore.tail_room import Lines
 from riskcore.types import VarMethod
 from riskcore.var import Floats, TailRisk, tail_risk
 from riskcore.volatility import volatility
 
-_REMEMBERED = 4_096
 
 
 class Scenarios(Struct, frozen=True, kw_only=True, eq=False):
@@ -72,7 +72,7 @@ class PreparedReturns(Struct, frozen=True, kw_only=True, eq=False):
     version: str
     until: str = ""
     # Accounts trade in the same symbols from one order to the next.
-    _found: dict[tuple[str, ...], _Rows] = {}
+    _found: Remembered[tuple[str, ...], _Rows] = field(default_factory=lambda: Remembered(4_096))
 
     @property
     def days(self) -> int:
@@ -119,9 +119,7 @@ class PreparedReturns(Struct, frozen=True, kw_only=True, eq=False):
                 None if len(of) == len(places) else of,
                 [number for number, place in enumerate(places) if place is None],
             )
-            if len(self._found) >= _REMEMBERED:
-                self._found.clear()
-            self._found[symbols] = found
+            self._found.keep(symbols, found)
         return found
 
 

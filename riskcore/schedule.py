@@ -18,7 +18,7 @@ NEVER_US = 1 << 62
 _DAY = timedelta(days=1)
 
 
-class ActiveWindow(Struct, frozen=True, kw_only=True):
+class ActiveWindow(Struct, frozen=True, kw_only=True, gc=False):
     """Hours of some days, as the clocks of a zone show them.
 
     Attributes

@@ -19,7 +19,7 @@ from riskcore.types import OpenOrders, Position, Side
 NO_ORDERS = OpenOrders(symbol="")
 
 
-class Leg(Struct, frozen=True):
+class Leg(Struct, frozen=True, gc=False):
     """One symbol on one exchange in one account, all open orders included.
 
     `high` and `low` are the signed positions after all buys and after all sells. The values, all at the mark,

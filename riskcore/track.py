@@ -15,7 +15,7 @@ from riskcore.decimals import EXACT, FINEST, ZERO
 SLICES = 10
 
 
-class Slice(Struct, frozen=True, array_like=True):
+class Slice(Struct, frozen=True, array_like=True, gc=False):
     """The equity reported within one slice: highest, lowest, and the largest fall from one to a later one.
 
     `number` is the time divided by the length of a slice. `fall` is a fraction of what it fell from, None where the
@@ -28,7 +28,7 @@ class Slice(Struct, frozen=True, array_like=True):
     fall: Decimal | None
 
 
-class EquityTrack(Struct, frozen=True, array_like=True):
+class EquityTrack(Struct, frozen=True, array_like=True, gc=False):
     """The slices of a window in which anything was reported, the oldest first; each `slice_us` microseconds long."""
 
     slice_us: int = 0

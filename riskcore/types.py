@@ -2,6 +2,9 @@
 
 Money and quantities are `Decimal`. Moments are integer microseconds since the epoch (`..._us`), on the one
 clock of the store that decided. Optional text is the empty string, never None, so that it can be compared.
+
+`gc=False`, here and in all of riskcore: what is made for orders and kept for accounts is part of no cycle, and Python's
+collector, which stops everything while it looks, need not find that out anew.
 """
 
 from __future__ import annotations
@@ -58,7 +61,7 @@ class VarMethod(StrEnum):
     EWMA = "ewma"
 
 
-class Order(Struct, frozen=True, kw_only=True):
+class Order(Struct, frozen=True, kw_only=True, gc=False):
     """One order that an OMS asks about.
 
     `quantity` > 0 in units of the instrument; `price` >= 0 in currency, 0 for an order without a price.
@@ -89,7 +92,7 @@ class Order(Struct, frozen=True, kw_only=True):
         return self.reduce_only or self.stop_id != ""
 
 
-class Position(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Position(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What an account holds of one symbol on one exchange; `quantity` is signed, below zero is short.
 
     `mark_price` is the mark the state came with; 0 means that it came without one.
@@ -112,7 +115,7 @@ def position_key(symbol: str, exchange: str) -> str:
     return f"{symbol}{KEY_SEPARATOR}{exchange}" if exchange else symbol
 
 
-class AccountState(Struct, frozen=True, kw_only=True):
+class AccountState(Struct, frozen=True, kw_only=True, gc=False):
     """An account as its custodian last reported it. `positions` by `position_key`.
 
     `received_at_us` is the store's clock at receipt, `sent_at_us` the sender's own stamp (0: none),
@@ -137,7 +140,7 @@ class AccountState(Struct, frozen=True, kw_only=True):
     drawdown_rapid: Decimal | None = ZERO
 
 
-class OpenOrders(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
+class OpenOrders(Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """The sums over an account's reservations in one symbol on one exchange, each side by itself.
 
     `..._margin` is the initial margin in currency if the whole side opened new exposure, `..._unit_margin` the
@@ -159,7 +162,7 @@ class OpenOrders(Struct, frozen=True, kw_only=True, array_like=True, forbid_unkn
     sell_unit_margin: Decimal = ZERO
 
 
-class RateWindow(Struct, frozen=True, array_like=True):
+class RateWindow(Struct, frozen=True, array_like=True, gc=False):
     """Message counts of the last slices of a window; `first_slice` is the number of the oldest kept.
 
     A slice is `slice_us` microseconds long, and its number is the time divided by that.
@@ -170,7 +173,7 @@ class RateWindow(Struct, frozen=True, array_like=True):
     counts: tuple[int, ...]
 
 
-class OverrideUse(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class OverrideUse(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """What an account has used of an override, which runs out at `until_us`; `notional` in currency."""
 
     orders: int = 0
@@ -179,7 +182,7 @@ class OverrideUse(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
     until_us: int = 0
 
 
-class Ledger(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Ledger(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """What riskportal itself remembers of an account between two orders, as running sums.
 
     `open` by `position_key`. `rates` are the messages counted for each counting limit, `last_order` what
@@ -200,7 +203,7 @@ class Ledger(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     overrides: dict[str, OverrideUse] = {}
 
 
-class Reservation(Struct, frozen=True, kw_only=True):
+class Reservation(Struct, frozen=True, kw_only=True, gc=False):
     """The exposure held by one approval: `quantity` still open, until `expires_at_us`.
 
     `price` is what the order may trade at, or its reference price; `valued_at` what a unit of it counts as
@@ -237,14 +240,14 @@ class Reservation(Struct, frozen=True, kw_only=True):
         return self.notional * self.margin_rate
 
 
-class OrderTail(Struct, frozen=True, array_like=True):
+class OrderTail(Struct, frozen=True, array_like=True, gc=False):
     """What was told of an order before it was asked about: how much of it traded, and whether it was closed."""
 
     filled: Decimal = ZERO
     closed: bool = False
 
 
-class Price(Struct, frozen=True, array_like=True):
+class Price(Struct, frozen=True, array_like=True, gc=False):
     """The last price of a symbol, when the store received it and the sender's own stamp (0: none)."""
 
     price: Decimal
@@ -252,7 +255,7 @@ class Price(Struct, frozen=True, array_like=True):
     sent_at_us: int = 0
 
 
-class Breach(Struct, frozen=True, kw_only=True):
+class Breach(Struct, frozen=True, kw_only=True, gc=False):
     """One limit that does not hold. `value` None: not defined, as a ratio on equity <= 0; it counts as breached.
 
     `policy_id` None: a rule of the check itself, such as the available margin.
@@ -269,7 +272,7 @@ class Breach(Struct, frozen=True, kw_only=True):
     message: str
 
 
-class BindingLimit(Struct, frozen=True, kw_only=True):
+class BindingLimit(Struct, frozen=True, kw_only=True, gc=False):
     """The limit with the most utilisation. `utilisation` None: breached beyond measure."""
 
     policy_id: str
@@ -280,21 +283,21 @@ class BindingLimit(Struct, frozen=True, kw_only=True):
     utilisation: Decimal | None
 
 
-class ReservationRef(Struct, frozen=True, kw_only=True):
+class ReservationRef(Struct, frozen=True, kw_only=True, gc=False):
     """The reservation as a decision names it."""
 
     id: str
     expires_at: datetime
 
 
-class OverrideRef(Struct, frozen=True):
+class OverrideRef(Struct, frozen=True, gc=False):
     """The override that let an order through, and why it was granted."""
 
     id: str
     reason: str
 
 
-class Decision(Struct, frozen=True, kw_only=True):
+class Decision(Struct, frozen=True, kw_only=True, gc=False):
     """The answer to one order, as every door sends it and the journal keeps it (SPEC 3).
 
     `max_quantity` is the largest quantity that would pass at this moment; None where it was not worked out,

@@ -10,6 +10,7 @@ from riskcore.decimals import shown_ratio
 from riskcore.in_scope import InScope
 from riskcore.limits import Finding, evaluate
 from riskcore.metrics import SHOWN, Subject
+from riskcore.remembered import Remembered
 from riskcore.simulate import exposure_of
 from riskcore.types import AccountState
 
@@ -33,8 +34,7 @@ NOTHING_SAID = Unmoved(dict.fromkeys(metric.name for metric in SHOWN), {}, (), (
 
 # The states seen last with the limits on them, by their identity, which is kept with them: between two reports of an
 # account its orders find the same ones.
-_REMEMBERED = 4_096
-_known: dict[tuple[int, int], tuple[AccountState, InScope, Unmoved]] = {}
+_known: Remembered[tuple[int, int], tuple[AccountState, InScope, Unmoved]] = Remembered(4_096)
 
 
 def unmoved_by_orders(state: AccountState, scope: InScope) -> Unmoved:
@@ -44,9 +44,7 @@ def unmoved_by_orders(state: AccountState, scope: InScope) -> Unmoved:
     if kept is not None and kept[0] is state and kept[1] is scope:
         return kept[2]
     found = _work_out(state, scope)
-    if len(_known) >= _REMEMBERED:
-        _known.clear()
-    _known[key] = state, scope, found
+    _known.keep(key, (state, scope, found))
     return found
 
 

@@ -18,9 +18,9 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 
+from riskportal.precedence import SHOWING, WATCHING, give_way
+
 _TASKS = 4
-# A quarter of a core where checks take all of it: more than live pages need.
-_LIVE_GIVES_WAY = 5
 _GRACE_S = 3
 
 
@@ -64,7 +64,7 @@ def asgi() -> None:
 def live() -> None:
     """Serve browsers' websockets: the same application, in a process of its own, so that no order waits for them."""
     # Nor for the processor: once a second a picture of everything is worked out, beside checks on the same cores.
-    os.nice(_LIVE_GIVES_WAY)
+    give_way(SHOWING)
     _serve_asgi(settings.RISK_LIVE_PORT)
 
 
@@ -111,6 +111,7 @@ def worker() -> None:
     """Run the tasks: threads of one process, since they wait for Redis and the database for the most part."""
     from riskportal.celery import app
 
+    give_way(WATCHING)
     without = ("--without-gossip", "--without-heartbeat", "--without-mingle")
     app.worker_main(["worker", "--pool=threads", f"--concurrency={_TASKS}", "--loglevel=INFO", *without])
 
@@ -119,6 +120,7 @@ def beat() -> None:
     """Say when tasks are due."""
     from riskportal import beat as clock
 
+    give_way(WATCHING)
     clock.main()
 
 

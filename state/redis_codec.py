@@ -24,6 +24,7 @@ from riskcore.ports import (
     Signal,
     Stop,
 )
+from riskcore.remembered import Remembered
 from riskcore.types import OrderTail, Price, Reservation
 from state.bars import bar_price
 from state.keys import own_member, own_price, own_suffix
@@ -136,8 +137,7 @@ def decode_firm_part(text: bytes) -> tuple[int, bytes]:
 
 
 # The prices read last, by their text: until one of them moves, the orders of an account find the same ones.
-_PRICES_REMEMBERED = 1_024
-_known_prices: dict[bytes, dict[str, Price]] = {}
+_known_prices: Remembered[bytes, dict[str, Price]] = Remembered(1_024)
 
 
 def _prices(text: bytes) -> dict[str, Price]:
@@ -145,9 +145,7 @@ def _prices(text: bytes) -> dict[str, Price]:
     known = _known_prices.get(text)
     if known is None:
         known = _price_decoder.decode(text)
-        if len(_known_prices) >= _PRICES_REMEMBERED:
-            _known_prices.clear()
-        _known_prices[text] = known
+        _known_prices.keep(text, known)
     return known
 
 

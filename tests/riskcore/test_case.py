@@ -312,7 +312,7 @@ def test_a_record_written_by_a_newer_version_with_more_in_it_is_still_read() -> 
 
 
 def test_states_are_read_again_after_the_memory_of_them_was_full(monkeypatch) -> None:
-    monkeypatch.setattr("riskcore.case._REMEMBERED", 2)
+    monkeypatch.setattr("riskcore.case._states.most", 2)
     for equity in (1, 2, 3, 4, 1_000_000):
         assert check(order(1), at=state(equity=equity)).approved is (equity == 1_000_000)
 

@@ -115,7 +115,7 @@ def test_the_sums_are_those_of_the_live_reservations_in_whatever_order_they_go(m
 
 
 def test_a_leg_is_written_as_it_is_however_often_its_ledger_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger_module, "_LEGS_REMEMBERED", 2)
+    monkeypatch.setattr(ledger_module._texts, "most", 2)
     ledger = EMPTY_LEDGER
     for symbol in ("BTCUSDT", "ETHUSDT", "BTCUSDT", "XYZ"):
         ledger = reserve(ledger, reservation(symbol=symbol))

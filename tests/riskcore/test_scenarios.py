@@ -133,8 +133,8 @@ def test_a_leg_without_history_is_named_if_anything_may_be_held() -> None:
 
 
 def test_where_legs_find_their_returns_is_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("riskcore.scenarios._REMEMBERED", 1)
     prepared = prepare(tuple(VALUES), RETURNS, "v1")
+    monkeypatch.setattr(prepared._found, "most", 1)
     for symbols in (("AAA",), ("BBB",), ("BBB", "AAA")):
         values = [1.0] * len(symbols)
         expected = sum(RETURNS[:, list(VALUES).index(symbol)] for symbol in symbols)

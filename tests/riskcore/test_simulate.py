@@ -201,7 +201,7 @@ class TestRememberedLegs:
         assert self.leg("100", at=state(position(2, entry_price=90))) is not self.leg("100")
 
     def test_no_more_are_kept_than_fit(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(figures_module, "_REMEMBERED", 2)
+        monkeypatch.setattr(figures_module._legs, "most", 2)
         others = [state(position(number)) for number in range(1, 6)]
         assert [self.leg("100", at=other).high_value for other in others] == [100, 200, 300, 400, 500]
         assert len(figures_module._legs) <= 2

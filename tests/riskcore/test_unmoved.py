@@ -44,7 +44,7 @@ def test_a_new_report_is_looked_at_anew() -> None:
 
 
 def test_no_more_are_kept_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unmoved, "_REMEMBERED", 2)
+    monkeypatch.setattr(unmoved._known, "most", 2)
     found = [unmoved_by_orders(state(equity=equity), scope_of()).shown["daily_pnl"] for equity in (1, 2, 3, 4)]
     assert found == [0, 0, 0, 0]
     assert len(unmoved._known) <= 2
