@@ -12,8 +12,8 @@ from riskcore.compiled import CompiledBook
 from riskcore.decimals import EXACT, FINEST, ONE, ZERO
 from riskcore.journal import Inputs
 from riskcore.ledger import decode_ledger, release
-from riskcore.remembered import Remembered
 from riskcore.ports import Stop, StopScope
+from riskcore.remembered import Remembered
 from riskcore.simulate import strictly_reduces
 from riskcore.types import (
     AccountState,

@@ -23,7 +23,6 @@ from riskcore.ledger import decode_ledger, release
 from riskcore.simulate import NO_ORDERS, Exposure, Leg, make_leg
 from riskcore.types import AccountState, Ledger, OpenOrders, Position, Price, Reservation
 
-
 _decoder = msgspec.json.Decoder(AccountState)
 _money_of: Callable[[AccountState], tuple[Decimal, ...]] = attrgetter(
     "equity", "balance", "margin_used", "peak_equity", "daily_start_equity", "weekly_start_equity"

@@ -12,8 +12,8 @@ Value = TypeVar("Value")
 class Remembered(OrderedDict[Key, Value]):
     """Values by what they were worked out from. May be shared by threads.
 
-    Where there is no room for one more the oldest goes: to forget all of them at once would hold an order up for as long
-    as that takes, tens of milliseconds.
+    Where there is no room for one more the oldest goes: to forget all of them at once would hold an order up for as
+    long as that takes.
 
     Attributes
     ----------

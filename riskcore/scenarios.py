@@ -21,7 +21,6 @@ from riskcore.var import Floats, TailRisk, tail_risk
 from riskcore.volatility import volatility
 
 
-
 class Scenarios(Struct, frozen=True, kw_only=True, eq=False):
     """P&L of an account's positions on past days.
 

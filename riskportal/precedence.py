@@ -15,8 +15,8 @@ logger = logging.getLogger(__name__)
 # A third of what an order's process gets, which is more than a look each second takes of a busy core; and a tenth.
 WATCHING, SHOWING = 5, 10
 
-# Linux shares cores out among sessions first, and niceness says something within one only. A service is a session of its
-# own: here is what that weighs.
+# Linux shares cores out among sessions first, and niceness says something within one only. A service is a session of
+# its own: here is what that weighs.
 _SESSION = Path("/proc/self/autogroup")
 
 # Whoever is not root may say so ten times a second, all processes together.

@@ -6,7 +6,6 @@ import gc
 
 from riskcore import figures, unmoved
 from riskcore.remembered import Remembered
-from riskcore.types import Ledger
 from tests.riskcore.builders import check, compiled, order, policy, position, state
 
 
@@ -30,5 +29,5 @@ def test_of_what_is_kept_for_accounts_the_collector_has_nothing_to_look_at() -> 
     gc.collect()
     ((at, legs),) = figures._legs.values()
     ((_, scope, known),) = unmoved._known.values()
-    kept = (at, at.positions, legs, *legs.values(), scope, known, known.shown, known.utilisations, Ledger(), *under.limits)
+    kept = (at, at.positions, legs, *legs.values(), scope, known, known.shown, known.utilisations, *under.limits)
     assert [one for one in kept if gc.is_tracked(one)] == []

@@ -52,7 +52,12 @@ def test_whoever_answers_orders_gives_no_way(done):
 
 def test_a_process_that_gives_way_does_so_in_its_session_and_among_all_sessions():
     said = subprocess.run(
-        [sys.executable, "-c", _GIVES_WAY], cwd=_ROOT, start_new_session=True, capture_output=True, text=True, check=True
+        [sys.executable, "-c", _GIVES_WAY],
+        cwd=_ROOT,
+        start_new_session=True,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.splitlines()
     niceness = min(os.nice(0) + 5, 19)
     assert said[0] == f"{niceness}"
