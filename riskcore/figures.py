@@ -88,9 +88,9 @@ class Figures(Struct, frozen=True, kw_only=True, gc=False):
     valued: bool = True
 
 
-# The legs of the states seen last, by the state's identity, which is kept with them: as long as nothing of a leg has
-# moved, the account's next order finds the same position, the same open orders and an equal mark.
-_legs: Remembered[int, tuple[AccountState, dict[str, Leg]]] = Remembered(4_096)
+# The legs of each account with the state that they are of: as long as nothing of a leg has moved, the account's next
+# order finds the same position, the same open orders and an equal mark.
+_legs: Remembered[str, tuple[AccountState, dict[str, Leg]]] = Remembered(4_096)
 
 
 def value_legs(
@@ -119,13 +119,13 @@ def value_legs(
             if mark is None:
                 return opened.symbol
             legs[key] = make_leg(opened.symbol, opened.exchange, ZERO, ZERO, opened, mark)
-    _legs.keep(id(state), (state, legs))
+    _legs.keep(state.account_id, (state, legs))
     return legs
 
 
 def _known_legs(state: AccountState) -> dict[str, Leg]:
     """Return the legs of a state as they were valued last."""
-    kept = _legs.get(id(state))
+    kept = _legs.get(state.account_id)
     return kept[1] if kept is not None and kept[0] is state else {}
 
 

@@ -32,14 +32,14 @@ class Unmoved(Struct, frozen=True, gc=False):
 # Of an account that cannot be valued nothing is said.
 NOTHING_SAID = Unmoved(dict.fromkeys(metric.name for metric in SHOWN), {}, (), (), {})
 
-# The states seen last with the limits on them, by their identity, which is kept with them: between two reports of an
+# By account and the identity of the limits, with the state and the limits that it is of: between two reports of an
 # account its orders find the same ones.
-_known: Remembered[tuple[int, int], tuple[AccountState, InScope, Unmoved]] = Remembered(4_096)
+_known: Remembered[tuple[str, int], tuple[AccountState, InScope, Unmoved]] = Remembered(4_096)
 
 
 def unmoved_by_orders(state: AccountState, scope: InScope) -> Unmoved:
     """Return what no order of this scope moves."""
-    key = id(state), id(scope)
+    key = state.account_id, id(scope)
     kept = _known.get(key)
     if kept is not None and kept[0] is state and kept[1] is scope:
         return kept[2]

@@ -202,6 +202,11 @@ class TestRememberedLegs:
 
     def test_no_more_are_kept_than_fit(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(figures_module._legs, "most", 2)
-        others = [state(position(number)) for number in range(1, 6)]
+        others = [state(position(number), account_id=f"A{number}") for number in range(1, 6)]
         assert [self.leg("100", at=other).high_value for other in others] == [100, 200, 300, 400, 500]
         assert len(figures_module._legs) <= 2
+
+    def test_of_an_account_those_of_its_newest_state_are_kept(self) -> None:
+        others = [state(position(number)) for number in range(1, 4)]
+        assert [self.leg("100", at=other).high_value for other in others] == [100, 200, 300]
+        assert [at for at, _ in figures_module._legs.values()] == others[-1:]

@@ -45,6 +45,16 @@ def test_a_new_report_is_looked_at_anew() -> None:
 
 def test_no_more_are_kept_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unmoved._known, "most", 2)
-    found = [unmoved_by_orders(state(equity=equity), scope_of()).shown["daily_pnl"] for equity in (1, 2, 3, 4)]
+    found = [
+        unmoved_by_orders(state(equity=equity, account_id=f"A{equity}"), scope_of()).shown["daily_pnl"]
+        for equity in (1, 2, 3, 4)
+    ]
     assert found == [0, 0, 0, 0]
     assert len(unmoved._known) <= 2
+
+
+def test_of_an_account_that_of_its_newest_state_is_kept() -> None:
+    others = [state(equity=equity) for equity in (1, 2, 3)]
+    for at in others:
+        unmoved_by_orders(at, scope_of())
+    assert [at for at, _, _ in unmoved._known.values()] == others[-1:]
