@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from riskcore.ports import AccountQuery, Load, Loaded
+from riskcore.remembered import Remembered
 from state import redis_codec
 from state.redis_codec import decode_loaded
 
@@ -24,7 +25,7 @@ def test_prices_that_have_not_moved_are_the_same_ones() -> None:
 
 
 def test_no_more_are_kept_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_codec._known_prices, "most", 2)
+    monkeypatch.setattr(redis_codec, "_known_prices", Remembered(2))
     found = [loaded(price).accounts[0].prices["BTCUSDT"].price for price in ("1", "2", "3", "4")]
     assert found == [1, 2, 3, 4]
     assert len(redis_codec._known_prices) <= 2
