@@ -20,6 +20,7 @@ from riskcore.book import Parameters
 from riskcore.case import age_of, age_us
 from riskcore.decimals import ZERO
 from riskcore.ledger import decode_ledger, release
+from riskcore.remembered import Remembered
 from riskcore.simulate import NO_ORDERS, Exposure, Leg, make_leg
 from riskcore.types import AccountState, Ledger, OpenOrders, Position, Price, Reservation
 
@@ -120,15 +121,16 @@ def _held(state: AccountState, columns: Sequence[Sequence[Any]], opened: Sequenc
 
 
 # The columns of text seen last: what an account holds changes seldom, and many accounts hold the same.
-_REMEMBERED = 65_536
-_texts: dict[tuple[str, ...], tuple[str, ...]] = {}
+_texts: Remembered[tuple[str, ...], tuple[str, ...]] = Remembered(65_536)
 
 
 def _same(texts: Any) -> tuple[str, ...]:
     """Return equal texts as the same object, which is kept once."""
-    if len(_texts) >= _REMEMBERED:
-        _texts.clear()
-    return _texts.setdefault(texts, texts)
+    known = _texts.get(texts)
+    if known is None:
+        known = texts
+        _texts.keep(texts, texts)
+    return known
 
 
 class Feed:

@@ -34,10 +34,13 @@ def give_way(steps: int) -> None:
     for _ in range(_TRIES):
         try:
             _SESSION.write_text(f"{niceness}")
+        except FileNotFoundError:
+            return  # sessions are not weighed on this system: niceness does
         except BlockingIOError:
             time.sleep(_PAUSE_S)
-        except OSError:
-            return  # no such thing on this system: niceness does
+        except OSError as error:
+            logger.warning("this process could not give way to orders: %s", error)
+            return
         else:
             return
     logger.warning("this process could not give way to orders: %s was busy", _SESSION)

@@ -12,6 +12,7 @@ from riskcore.book import Parameters
 from riskcore.decimals import EXACT
 from riskcore.held import Feed, Held, Valued, marks_of, read_held, value
 from riskcore.ledger import encode_ledger
+from riskcore.remembered import Remembered
 from riskcore.simulate import exposure_of
 from riskcore.types import Ledger, Position, Price, Reservation
 from tests.riskcore.builders import NOW, SECOND, SELL, holding, position, reservation, state
@@ -109,7 +110,7 @@ def test_what_is_over_is_not_open_any_more() -> None:
 def test_equal_columns_of_text_are_kept_once(monkeypatch: pytest.MonkeyPatch) -> None:
     before = held(position(1), position(1, "ETHUSDT"))
     assert held(position(2), position(3, "ETHUSDT")).symbols is before.symbols
-    monkeypatch.setattr("riskcore.held._REMEMBERED", 0)
+    monkeypatch.setattr("riskcore.held._texts", Remembered(0))
     after = held(position(2), position(3, "ETHUSDT"))
     assert after.symbols == before.symbols
 

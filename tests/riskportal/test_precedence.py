@@ -109,6 +109,11 @@ def test_where_it_never_can_be_said_the_log_has_it_and_the_process_goes_on(monke
     assert "could not give way" in caplog.text
 
 
+def test_where_it_may_not_be_said_the_log_has_why(monkeypatch, caplog):
+    assert _given_way(monkeypatch, _Session(PermissionError("not here"))).said == []
+    assert "not here" in caplog.text
+
+
 def test_where_sessions_are_not_weighed_niceness_does(monkeypatch, caplog):
     assert _given_way(monkeypatch, _Session(FileNotFoundError())).said == []
     assert not caplog.records
